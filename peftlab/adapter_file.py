@@ -1,0 +1,55 @@
+"""adapter.safetensors + adapter.yaml: what was trained, and all that is needed to use it again."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import yaml
+from safetensors.torch import load_file, save_file
+
+from peftlab.adapt.adapted import Adapted
+from peftlab.errors import UserError
+
+WEIGHTS, CARD = "adapter.safetensors", "adapter.yaml"
+
+
+def save_adapter(folder: Path, model: Adapted, card: dict[str, Any]) -> None:
+    """Deltas, selected weights, gamma and head; `card` says which backbone and classes they belong to. Atomic."""
+    tensors = {name: value.detach().cpu().contiguous() for name, value in model.theta().items()}
+    if model.gamma.raw is not None:
+        tensors["gamma.raw"] = model.gamma.raw.detach().cpu().contiguous()
+    part = folder / f"{WEIGHTS}.part"
+    save_file(tensors, part)
+    os.replace(part, folder / WEIGHTS)
+    part = folder / f"{CARD}.part"
+    part.write_text(yaml.safe_dump(card, sort_keys=False))
+    os.replace(part, folder / CARD)
+
+
+def load(folder: str | Path, class_names: list[str] | None = None) -> Adapted:
+    """The model of a finished run, in eval mode on the CPU; its logits equal those at the end of the run.
+
+    `class_names`, if given, must be the run's classes in the run's order.
+
+    Raises:
+        UserError: if a file is missing, or keys, classes or the backbone differ in any way.
+    """
+    from peftlab.build import build_backbone, build_model
+    from peftlab.checkpoint import load_theta
+
+    folder = Path(folder)
+    for name in (WEIGHTS, CARD, "config.yaml"):
+        if not (folder / name).is_file():
+            raise UserError(f"{folder} has no {name}; legal: the folder of a finished run")
+    card = yaml.safe_load((folder / CARD).read_text())
+    config = yaml.safe_load((folder / "config.yaml").read_text())
+    if class_names is not None and list(class_names) != card["class_names"]:
+        raise UserError(f"{folder} was trained on the classes {card['class_names'][:5]}..., in this order, not {class_names[:5]}...")
+    backbone = build_backbone(config)
+    if backbone.hash != card["backbone_hash"]:
+        raise UserError(f"{folder} was trained on {card['backbone']} with hash {card['backbone_hash'][:12]}, not {backbone.hash[:12]}")
+    tensors = load_file(folder / WEIGHTS)
+    gamma = tensors.pop("gamma.raw", None)
+    model, _ = build_model(config, backbone, len(card["class_names"]), None)
+    load_theta(model, tensors, gamma)
+    return model.eval()

@@ -1,0 +1,217 @@
+"""From a config to objects: the only caller of `instantiate`."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from hydra.utils import instantiate
+from jaxtyping import Float
+from torch import Tensor
+
+from peftlab.adapt.adapted import Adapted
+from peftlab.adapt.attachment import Anchor
+from peftlab.backbone.backbone import Backbone, Place, Port
+from peftlab.bilevel.outer import Batch, Outer
+from peftlab.config.check import check_cells, resolve_placement
+from peftlab.dataset.dataset import Dataset
+from peftlab.dataset.loader import EvalBatches, TrainBatches
+from peftlab.dataset.outer_split import coverage, outer_split
+from peftlab.errors import UserError
+from peftlab.fit import Plan, autocast
+from peftlab.loss.cross_entropy import Loss
+from peftlab.placement.cell import Cells
+from peftlab.scaling.gamma import Place as ScaledPlace
+from peftlab.scaling.gamma import Scaling
+from peftlab.stream import generator
+from peftlab.tracker.tracker import Tracker
+
+PART_KEYS = ("positions", "insertion", "scale")
+VAL_FRACTION = 0.1  # cut from train for fit.select=best where the dataset has no validation split
+
+
+class Probe(NamedTuple):
+    """A few training images, their labels, and their features in the frozen backbone before anything is attached."""
+
+    images: Tensor
+    labels: Tensor
+    features: Tensor
+
+
+@dataclass
+class Experiment:
+    """Everything that one run needs."""
+
+    plan: Plan
+    backbone: Backbone
+    dataset: Dataset
+    probe: Probe
+    model: Adapted
+    scaling: Scaling
+    batches: TrainBatches
+    num_train: int
+    loss: Loss
+    optimizers: list[torch.optim.Optimizer]
+    outer: Outer | None
+    outer_coverage: dict[str, Any] | None
+    device: torch.device
+
+
+def build(config: dict[str, Any]) -> Experiment:
+    """All objects of a run, on its device.
+
+    Raises:
+        UserError: for weights or data that cannot be had, or a config that does not fit them.
+    """
+    device = _device(config["device"])
+    seed, plan = config["seed"], _make(config["fit"])
+    backbone = build_backbone(config)
+    dataset = _dataset(config, backbone, plan)
+    backbone.model.to(device)
+    means = _class_means(backbone, dataset, plan, device) if config["head"]["init"] == "class_mean" else None
+    probe = _probe(backbone, dataset, device)
+    model, scaling = build_model(config, backbone, len(dataset.class_names), means)
+    model.to(device)
+    train, part = dataset.train, None
+    if scaling.outer is not None:
+        part = partial(outer_split, train.labels, fraction=scaling.outer.keywords["fraction"],
+                       stratified=scaling.outer.keywords["stratified"], seed=seed)
+        if scaling.outer.keywords["hold_out"]:
+            kept = torch.ones(len(train), dtype=torch.bool)
+            kept[torch.from_numpy(part(draw=0))] = False
+            train = train.subset(kept.nonzero().flatten().numpy())
+    batches = TrainBatches(train, dataset.train_transform, batch_size=plan.batch_size, seed=seed, num_workers=dataset.num_workers)
+    loss = _make(config["loss"])(_counts(train.labels, dataset, device))
+    optimizers = [_make(config["optim"])(list(model.theta().values()))]
+    if scaling.optimizer is not None:
+        optimizers.append(scaling.optimizer)
+    outer = covered = None
+    if scaling.outer is not None and part is not None:
+        draw = partial(_draw, config, dataset, part, scaling.outer.keywords["batch_size"], device)
+        outer = scaling.outer(model, draw, loss, autocast(plan, device), scaling.estimator)
+        covered = coverage(dataset.train.labels, part(draw=0), len(dataset.class_names))
+    return Experiment(plan, backbone, dataset, probe, model, scaling, batches, len(train), loss, optimizers, outer, covered, device)
+
+
+def build_backbone(config: dict[str, Any]) -> Backbone:
+    """The frozen network alone."""
+    backbone: Backbone = _make(config["backbone"])
+    return backbone
+
+
+def build_model(
+    config: dict[str, Any], backbone: Backbone, num_classes: int, means: Float[Tensor, "c d"] | None
+) -> tuple[Adapted, Scaling]:
+    """The adapted model and its scaling: backbone + sites + gamma + head."""
+    cells = resolve_placement(config, backbone.depth)
+    check_cells(cells, config)
+    seed, peft = config["seed"], config["peft"]
+    anchors: list[Anchor] = []
+    selected: list[tuple[str, tuple[int, int]]] = []
+    places: list[ScaledPlace] = []
+    if peft["insertion"] == "in_place":
+        selected = _selected(peft, cells, backbone)
+    else:
+        form = _make({key: value for key, value in peft.items() if key not in PART_KEYS})
+        for site, options in cells.items():
+            anchor = _anchor(form, site_place=backbone.place(site), site=site, options=options, insertion=peft["insertion"], seed=seed)
+            anchors.append(anchor)
+            scale = float(options.get("scale", 1.0)) * (peft["scale"] if config["scaling"]["value"] is None else 1.0)
+            places.append(ScaledPlace(site, anchor.delta.width, backbone.place(site).num_out, scale))
+    scaling = _make(config["scaling"])(places)
+    head = _make(config["head"])(backbone.num_features, num_classes, means, generator(seed, "head"))
+    model = Adapted(backbone, anchors, scaling.gamma, selected, head)
+    return model, scaling
+
+
+def _anchor(
+    form: Callable[..., Any], site_place: Place, site: Any, options: dict[str, Any], insertion: str, seed: int
+) -> Anchor:
+    ports: dict[str, Port | None] = {
+        "parallel": site_place.input, "sequential": site_place.output, "residual": site_place.residual
+    }
+    reads = ports[insertion]
+    if reads is None:
+        raise UserError(f"peft.insertion={insertion} does not exist at {site}, a linear layer; legal: parallel, sequential")
+    own = {key: value for key, value in options.items() if key != "scale"}
+    num_in = site_place.num_out if insertion == "sequential" else site_place.num_in
+    delta = form(num_in, site_place.num_out, generator(seed, "delta", str(site)), **own)
+    return Anchor(site, reads, site_place.output, delta)
+
+
+def _selected(peft: dict[str, Any], cells: Cells, backbone: Backbone) -> list[tuple[str, tuple[int, int]]]:
+    """The weights that a selective method trains: it chooses by name among those of its sites and those outside."""
+    owned = [owned for site in cells for owned in backbone.place(site).parameters]
+    parts: dict[str, list[tuple[int, int]]] = {name: [(0, 1)] for name in backbone.outside}
+    for name, part in owned:
+        parts.setdefault(name, []).append(part)
+    form = _make({key: value for key, value in peft.items() if key not in PART_KEYS})
+    names = form(list(dict.fromkeys(name for name, _ in owned)), list(backbone.outside))
+    return [(name, part) for name in dict.fromkeys(names) for part in parts[name]]
+
+
+def _dataset(config: dict[str, Any], backbone: Backbone, plan: Plan) -> Dataset:
+    node = dict(config["dataset"])
+    if node["val_fraction"] is None:
+        node["val_fraction"] = VAL_FRACTION if plan.select == "best" else 0.0
+    dataset: Dataset = _make(node)(backbone.input_spec, config["seed"])
+    if plan.select == "best" and dataset.val is None:
+        raise UserError("fit.select=best needs images to select on; legal: dataset.val_fraction above 0, or fit.select=last")
+    return dataset
+
+
+def _class_means(backbone: Backbone, dataset: Dataset, plan: Plan, device: torch.device) -> Float[Tensor, "c d"]:
+    """The mean frozen feature of each class's training images, without augmentation."""
+    total = torch.zeros(len(dataset.class_names), backbone.num_features, dtype=torch.float64)
+    for batch in EvalBatches(dataset.train, dataset.eval_transform, batch_size=plan.eval_batch_size, num_workers=dataset.num_workers):
+        with torch.no_grad():
+            features = backbone.model(batch.images.to(device)).double().cpu()
+        total.index_add_(0, batch.labels, features)
+    counts = torch.from_numpy(dataset.counts).double()
+    empty = [dataset.class_names[index] for index in (counts == 0).nonzero().flatten().tolist()]
+    if empty:
+        raise UserError(f"head.init=class_mean needs an image of every class, and {empty[0]} has none; legal: random")
+    return (total / counts.unsqueeze(-1)).float()
+
+
+def _probe(backbone: Backbone, dataset: Dataset, device: torch.device) -> Probe:
+    batch = EvalBatches(dataset.train.subset(np.arange(min(8, len(dataset.train)))), dataset.eval_transform, batch_size=8, num_workers=0).batch(0)
+    images = batch.images.to(device)
+    with torch.no_grad():
+        return Probe(images, batch.labels.to(device), backbone.model(images))
+
+
+def _draw(
+    config: dict[str, Any], dataset: Dataset, part: Callable[..., Any], batch_size: int, device: torch.device, draw: int
+) -> tuple[Callable[[int], Batch], Loss]:
+    """The batches of the `draw`-th outer split, and the loss with that split's class prior."""
+    split = dataset.train.subset(part(draw=draw))
+    batches = TrainBatches(split, dataset.train_transform, batch_size=batch_size, seed=config["seed"], stream=f"outer/{draw}")
+
+    def take(number: int) -> Batch:
+        batch = batches.batch(number)
+        return batch._replace(images=batch.images.to(device), labels=batch.labels.to(device))
+
+    return take, _make(config["loss"])(_counts(split.labels, dataset, device))
+
+
+def _counts(labels: Any, dataset: Dataset, device: torch.device) -> Tensor:
+    return torch.bincount(torch.as_tensor(labels), minlength=len(dataset.class_names)).to(device)
+
+
+def _device(name: str) -> torch.device:
+    if name == "cuda" and not torch.cuda.is_available():
+        raise UserError("device=cuda: this machine has no CUDA device that torch can use; legal: auto, cpu")
+    return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
+
+
+def make_tracker(config: dict[str, Any]) -> Tracker:
+    """Where scalars, tables and images are mirrored."""
+    tracker: Tracker = _make(config["tracker"])
+    return tracker
+
+
+def _make(node: dict[str, Any]) -> Any:
+    return instantiate(node, _convert_="all")

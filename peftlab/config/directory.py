@@ -1,0 +1,16 @@
+"""Where the YAML files are: inside an installed package, or beside it in a checkout."""
+
+from pathlib import Path
+
+
+def config_dir() -> Path:
+    """The absolute path of `configs/` (a wheel carries a copy inside the package; an editable install has none).
+
+    Raises:
+        FileNotFoundError: if neither place holds config.yaml.
+    """
+    package = Path(__file__).resolve().parents[1]
+    for folder in (package / "configs", package.parent / "configs"):
+        if (folder / "config.yaml").is_file():
+            return folder
+    raise FileNotFoundError(f"peftlab's config.yaml is neither in {package} nor beside it")

@@ -1,0 +1,77 @@
+"""What a run and a sweep are called: by their choices and the hash of their resolved config, never by the clock."""
+
+import hashlib
+import json
+import re
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+# keys that do not change a run's numbers
+VOLATILE = ("device", "resume", "tracker", "baseline")
+VOLATILE_IN = {"dataset": ("num_workers",), "fit": ("save_every", "eval_batch_size")}
+# overrides that are no choice of a cell
+NO_CHOICE = ("experiment", "tracker", "device", "resume", "baseline", "hydra", "fit.save_every", "dataset.num_workers")
+
+
+def register_resolvers() -> None:
+    """`${peftlab.run:}`, `${peftlab.sweep:}` and `${peftlab.job:}` name folders in configs/config.yaml."""
+    for word, name in (("run", run_name), ("sweep", sweep_name), ("job", job_name)):
+        OmegaConf.register_new_resolver(f"peftlab.{word}", lambda *, _root_, name=name: name(_root_), replace=True)
+
+
+def task_config(root: DictConfig) -> dict[str, Any]:
+    """The resolved config without Hydra's part, as plain dicts."""
+    keys = [str(key) for key in root if key != "hydra"]
+    config: Any = OmegaConf.to_container(OmegaConf.masked_copy(root, keys), resolve=True)
+    return config
+
+
+def config_hash(config: dict[str, Any]) -> str:
+    """sha256 of the resolved config, volatile keys aside; eight digits of it are in every folder's name."""
+    kept = {key: value for key, value in config.items() if key not in VOLATILE}
+    for group, keys in VOLATILE_IN.items():
+        if isinstance(kept.get(group), dict):
+            kept[group] = {key: value for key, value in kept[group].items() if key not in keys}
+    return hashlib.sha256(json.dumps(kept, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def choices(root: DictConfig) -> dict[str, str]:
+    """What was typed for this job: {"placement.depth": "0-2", ...}, without what is constant in its sweep."""
+    constant = set(root.hydra.job.config.override_dirname.exclude_keys)
+    pairs = [line.lstrip("+").partition("=") for line in root.hydra.overrides.task if "=" in line]
+    return {
+        key: value
+        for key, _, value in pairs
+        if key not in constant and key not in NO_CHOICE and not key.startswith(tuple(f"{word}." for word in NO_CHOICE))
+    }
+
+
+def run_name(root: DictConfig) -> str:
+    """A single run: `digits_lt-lora-grid-fixed-s0-1a2b3c4d`."""
+    chosen = root.hydra.runtime.choices
+    words = [str(chosen.get(group)) for group in ("dataset", "peft", "placement", "scaling")]
+    return _slug("-".join([*words, f"s{root.get('seed')}", config_hash(task_config(root))[:8]]))
+
+
+def job_name(root: DictConfig) -> str:
+    """A job of a sweep: `depth-0-2_position-q_seed-0-1a2b3c4d`."""
+    words = [f"{key.rpartition('.')[2]}-{value}" for key, value in choices(root).items()]
+    return _slug("_".join(words)[:120] + "-" + config_hash(task_config(root))[:8])
+
+
+def sweep_name(root: DictConfig) -> str:
+    """A sweep: the experiment, or the keys that it sweeps, and a hash of all that was asked for."""
+    params = root.hydra.sweeper.get("params") or {}
+    lines = sorted(line for line in root.hydra.overrides.task if not line.startswith(NO_CHOICE[1:]))
+    asked = [*lines, *(f"{key}={params[key]}" for key in sorted(params))]
+    digest = hashlib.sha256("\n".join([*asked, config_hash(task_config(root))]).encode()).hexdigest()[:8]
+    experiment = root.hydra.runtime.choices.get("experiment")
+    swept = [line.partition("=")[0].rpartition(".")[2] for line in asked if "," in line.partition("=")[2]]
+    return _slug("-".join([*([experiment] if experiment else list(dict.fromkeys(swept))[:5]), digest]))
+
+
+def _slug(text: str) -> str:
+    """File names hold [a-z0-9_-] only: 0%-75% -> 0p-75p, -1 -> -m1."""
+    text = text.lower().replace("%", "p").replace("--", "-m")
+    return re.sub(r"[^a-z0-9_-]+", "-", text).strip("-")

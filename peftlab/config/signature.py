@@ -1,0 +1,125 @@
+"""The schema of a config node is the signature of its `_target_`, read from the source without importing it.
+
+So a new method needs no second place that repeats its options, and a wrong key is answered before torch is imported.
+"""
+
+import ast
+import math
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple, get_args
+
+from peftlab import kinds
+
+PACKAGE = Path(__file__).resolve().parents[1]
+CHECKS = {name: get_args(kind) for name, kind in vars(kinds).items() if get_args(kind)}
+PLAIN: dict[str, tuple[tuple[type, ...], str]] = {
+    "int": ((int,), "a whole number"),
+    "float": ((int, float), "a number"),
+    "str": ((str,), "a word"),
+    "bool": ((bool,), "true or false"),
+    "dict": ((dict,), "a mapping"),
+}
+
+
+class Signature(NamedTuple):
+    """The keys that a node may have, each with its annotation, and the module that the annotations are read in."""
+
+    module: str
+    keys: dict[str, ast.expr]
+
+
+def signature(target: str) -> Signature:
+    """The keyword-only arguments of a function or of `__init__`, or the fields of a dataclass.
+
+    Raises:
+        LookupError: if the target is not in this package.
+    """
+    module, _, name = target.rpartition(".")
+    for node in _tree(module).body:
+        if isinstance(node, ast.FunctionDef) and node.name == name:
+            return Signature(module, _keywords(node))
+        if isinstance(node, ast.ClassDef) and node.name == name:
+            inits = [item for item in node.body if isinstance(item, ast.FunctionDef) and item.name == "__init__"]
+            fields = [item for item in node.body if isinstance(item, ast.AnnAssign) and isinstance(item.target, ast.Name)]
+            return Signature(module, _keywords(inits[0]) if inits else {item.target.id: item.annotation for item in fields})
+    raise LookupError(f"{target} does not exist")
+
+
+def misfit(value: Any, kind: ast.expr, module: str) -> str | None:
+    """None if `value` is of this kind; otherwise what would be legal, in words."""
+    options = _union(kind)
+    told = [_misfit_one(value, option, module) for option in options]
+    return None if None in told else " or ".join(dict.fromkeys(str(text) for text in told))
+
+
+def _misfit_one(value: Any, kind: ast.expr, module: str) -> str | None:
+    if isinstance(kind, ast.Constant) and kind.value is None:
+        return None if value is None else "null"
+    if isinstance(kind, ast.Subscript):
+        return _misfit_generic(value, kind, module)
+    name = ast.unparse(kind)
+    if name in PLAIN:
+        types, text = PLAIN[name]
+        fits = isinstance(value, types) and (name in ("bool", "dict", "str") or _is_number(value))
+        return None if fits else text
+    if name in CHECKS:
+        base, check = CHECKS[name]
+        fits = _is_number(value) and (base is float or isinstance(value, int)) and check.test(value)
+        return None if fits else check.text
+    if name in ("Any", "object"):
+        return None
+    if name == "None":
+        return None if value is None else "null"
+    return misfit(value, *_alias(name, module))
+
+
+def _misfit_generic(value: Any, kind: ast.Subscript, module: str) -> str | None:
+    name = ast.unparse(kind.value)
+    if name == "Literal":
+        legal = [ast.literal_eval(item) for item in getattr(kind.slice, "elts", [kind.slice])]
+        return None if value in legal else ", ".join(map(str, legal))
+    if name in ("list", "Sequence"):
+        if not isinstance(value, list):
+            return "a list"
+        told = [misfit(item, kind.slice, module) for item in value]
+        wrong = [text for text in told if text is not None]
+        return f"a list of {wrong[0]}" if wrong else None
+    if name == "dict":
+        return None if isinstance(value, dict) else "a mapping"
+    if name in ("Callable", "partial"):
+        return None if isinstance(value, dict) and "_target_" in value else "a node with _target_"
+    raise LookupError(f"{module}: the annotation {ast.unparse(kind)} is not one that a config key can have")
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _union(kind: ast.expr) -> list[ast.expr]:
+    if isinstance(kind, ast.BinOp) and isinstance(kind.op, ast.BitOr):
+        return [*_union(kind.left), *_union(kind.right)]
+    return [kind]
+
+
+def _keywords(function: ast.FunctionDef) -> dict[str, ast.expr]:
+    return {argument.arg: argument.annotation or ast.Name("Any") for argument in function.args.kwonlyargs}
+
+
+def _alias(name: str, module: str) -> tuple[ast.expr, str]:
+    """What an alias such as `Rule = Literal[...]` stands for, here or in the module it is imported from."""
+    for node in _tree(module).body:
+        if isinstance(node, ast.Assign) and any(isinstance(item, ast.Name) and item.id == name for item in node.targets):
+            return node.value, module
+        if isinstance(node, ast.ImportFrom) and any(item.name == name for item in node.names):
+            return _alias(name, str(node.module))
+    raise LookupError(f"{module}: the annotation {name} is not one that a config key can have")
+
+
+@cache
+def _tree(module: str) -> ast.Module:
+    package, *path = module.split(".")
+    file = PACKAGE.joinpath(*path).with_suffix(".py")
+    if package != "peftlab" or not file.is_file():
+        raise LookupError(f"{module} is not a module of peftlab")
+    return ast.parse(file.read_text())

@@ -1,0 +1,78 @@
+"""Head, medium and tail classes."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from jaxtyping import Int64
+
+from peftlab.errors import UserError
+
+NAMES = ("head", "medium", "tail")
+THRESHOLDS = ("many_above", "few_below")
+LEGAL = "{many_above: 100, few_below: 20} or {head: [...], medium: [...], tail: [...]}, the others null"
+
+
+def group_classes(
+    groups: dict[str, Any], class_names: Sequence[str], counts: Int64[np.ndarray, " c"]
+) -> dict[str, list[int]]:
+    """Class ids of head, medium and tail: by training count, or by lists of class names or ids.
+
+    With thresholds: head has more than `many_above` images, tail fewer than `few_below`, medium the rest.
+
+    Raises:
+        UserError: for other keys, overlapping thresholds, an unknown class, a class in no group or in two.
+    """
+    given = {key: value for key, value in groups.items() if value is not None}
+    if uses_thresholds(groups):
+        return _by_count(given["many_above"], given["few_below"], counts)
+    if given and set(given) <= set(NAMES):
+        return _by_list(given, class_names)
+    raise UserError(f"dataset.groups has the keys {', '.join(map(str, given)) or '(none)'}; legal: {LEGAL}")
+
+
+def uses_thresholds(groups: dict[str, Any]) -> bool:
+    """Whether counts make the groups. A key set to null counts as absent: an override cannot remove a key."""
+    return {key for key, value in groups.items() if value is not None} == set(THRESHOLDS)
+
+
+def _by_count(many_above: Any, few_below: Any, counts: Int64[np.ndarray, " c"]) -> dict[str, list[int]]:
+    for key, value in (("many_above", many_above), ("few_below", few_below)):
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise UserError(
+                f"dataset.groups.{key}={value} is not a number; legal: a count of training images"
+            )
+    if few_below > many_above + 1:
+        raise UserError(
+            f"dataset.groups.few_below={few_below} reaches into head; legal: up to {many_above} + 1"
+        )
+    head, tail = counts > many_above, counts < few_below
+    masks = {"head": head, "medium": ~head & ~tail, "tail": tail}
+    return {name: [int(class_id) for class_id in np.flatnonzero(mask)] for name, mask in masks.items()}
+
+
+def _by_list(groups: dict[str, Any], class_names: Sequence[str]) -> dict[str, list[int]]:
+    ids = {name: [_class_id(entry, class_names, name) for entry in groups.get(name, [])] for name in NAMES}
+    listed = [class_id for name in NAMES for class_id in ids[name]]
+    for class_id in listed:
+        if listed.count(class_id) > 1:
+            raise UserError(f"dataset.groups lists the class {class_names[class_id]} twice; legal: once")
+    missing = [name for class_id, name in enumerate(class_names) if class_id not in listed]
+    if missing:
+        raise UserError(
+            f"dataset.groups leaves out {', '.join(missing[:10])}; legal: each class in one group"
+        )
+    return {name: sorted(ids[name]) for name in NAMES}
+
+
+def _class_id(entry: Any, class_names: Sequence[str], group: str) -> int:
+    if isinstance(entry, str) and entry in class_names:
+        return class_names.index(entry)
+    if isinstance(entry, int) and not isinstance(entry, bool) and 0 <= entry < len(class_names):
+        return entry
+    legal = (
+        f"0-{len(class_names) - 1} or {', '.join(class_names[:10])}{', ...' if len(class_names) > 10 else ''}"
+    )
+    raise UserError(
+        f"dataset.groups.{group} names the class {entry}, which the data set does not have; legal: {legal}"
+    )

@@ -1,0 +1,128 @@
+"""Batches: a training stream that can be entered anywhere, and an evaluation in order."""
+
+from collections.abc import Callable, Iterable, Iterator
+from itertools import count
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from peftlab.dataset.split import Split
+from peftlab.dataset.transform import Transform
+from peftlab.stream import generator
+
+
+class Batch(NamedTuple):
+    """Normalised pictures, class ids, and the row ids in the source's split."""
+
+    images: Float[Tensor, "b 3 h w"]
+    labels: Int64[Tensor, " b"]
+    rows: Int64[Tensor, " b"]
+
+
+class TrainBatches:
+    """Endless batches, batch n a pure function of (split, seed, stream, n): any n can be the first one.
+
+    Every epoch visits each item once, in an order drawn from (seed, stream, epoch); its last batch may be
+    smaller. An item's augmentation is drawn from (seed, stream, epoch, row). No global random state is read
+    or changed.
+    """
+
+    def __init__(
+        self,
+        split: Split,
+        transform: Transform,
+        *,
+        batch_size: int,
+        seed: int,
+        stream: str = "order",
+        num_workers: int = 0,
+    ) -> None:
+        if not len(split):
+            raise ValueError("a training split without images has no batches")
+        self.num_batches = -(-len(split) // batch_size)
+        self._split, self._transform = split, transform
+        self._batch_size, self._num_workers = batch_size, num_workers
+        self._seed, self._stream = seed, stream
+        self._epoch = -1
+        self._order: Int64[np.ndarray, " n"] = np.empty(0, dtype=np.int64)
+
+    def iterate(self, start: int) -> Iterator[Batch]:
+        """Batches start, start + 1, ...; `start // num_batches` is the epoch."""
+        return _load(self.batch, count(start), self._split, self._num_workers)
+
+    def batch(self, number: int) -> Batch:
+        """Batch `number`, counted from the start of training."""
+        epoch, index = divmod(number, self.num_batches)
+        if epoch != self._epoch:
+            own = generator(self._seed, self._stream, epoch)
+            self._epoch, self._order = epoch, torch.randperm(len(self._split), generator=own).numpy()
+        positions = self._order[index * self._batch_size : (index + 1) * self._batch_size]
+        rows = self._split.rows[positions].tolist()
+        own_each = (generator(self._seed, self._stream, "augmentation", epoch, row) for row in rows)
+        return _batch(self._split, positions, self._transform, own_each)
+
+
+class EvalBatches:
+    """All items of a split in order, once per iteration."""
+
+    def __init__(self, split: Split, transform: Transform, *, batch_size: int, num_workers: int) -> None:
+        self._split, self._transform = split, transform
+        self._batch_size, self._num_workers = batch_size, num_workers
+
+    def __len__(self) -> int:
+        return -(-len(self._split) // self._batch_size)
+
+    def __iter__(self) -> Iterator[Batch]:
+        return _load(self.batch, range(len(self)), self._split, self._num_workers)
+
+    def batch(self, number: int) -> Batch:
+        """Batch `number` of the split."""
+        start = number * self._batch_size
+        positions = np.arange(start, min(start + self._batch_size, len(self._split)), dtype=np.int64)
+        return _batch(self._split, positions, self._transform, ())
+
+
+def _batch(
+    split: Split,
+    positions: Int64[np.ndarray, " b"],
+    transform: Transform,
+    generators: Iterable[torch.Generator],
+) -> Batch:
+    rows = split.rows[positions]
+    images = transform(split.images.take(rows), generators)
+    return Batch(images, torch.from_numpy(split.labels[positions]), torch.from_numpy(rows))
+
+
+class _Numbered:
+    """A function of the batch number in the form that DataLoader asks for."""
+
+    def __init__(self, make: Callable[[int], Batch]) -> None:
+        self._make = make
+
+    def __getitem__(self, number: int) -> Batch:
+        return self._make(number)
+
+
+def _load(
+    make: Callable[[int], Batch], numbers: Iterable[int], split: Split, num_workers: int
+) -> Iterator[Batch]:
+    if num_workers == 0:
+        yield from map(make, numbers)
+        return
+    split.images.keep(split.rows)  # decoded once here, not once in every worker
+    yield from DataLoader(
+        _Numbered(make),  # type: ignore[arg-type]  # all that is asked of a data set
+        sampler=numbers,
+        batch_size=None,
+        num_workers=num_workers,
+        collate_fn=_same,
+        generator=torch.Generator(),  # else DataLoader draws from the global one
+    )
+
+
+def _same(batch: Any) -> Any:
+    return batch

@@ -1,0 +1,53 @@
+"""The parquet files of a local copy of a hub data set, split by split."""
+
+import re
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from peftlab.errors import UserError
+
+SHARD = re.compile(r"(?P<split>.+?)-\d{5}-of-\d{5}(-[0-9a-f]+)?")
+
+
+def find_parquet(folder: Path, *, key: str) -> dict[str, list[Path]]:
+    """The files of every split: `data/train-00000-of-00001.parquet`, `train.parquet` or `train/0000.parquet`.
+
+    Raises:
+        UserError: for a folder without parquet files, and for one that holds several configurations of a set.
+    """
+    files: dict[str, list[Path]] = {}
+    for file in sorted(folder.rglob("*.parquet")):
+        shard = SHARD.fullmatch(file.stem)
+        split = shard["split"] if shard else file.parent.name if file.stem.isdigit() else file.stem
+        files.setdefault(split, []).append(file)
+    if not files:
+        raise UserError(
+            f"{key}={folder} holds no parquet file; legal: data/train-00000-of-00001.parquet and the like, or "
+            " dataset=image_folder for class folders"
+        )
+    for split, found in files.items():
+        parents = sorted({str(file.parent.relative_to(folder)) for file in found})
+        if len(parents) > 1:
+            raise UserError(
+                f"{key}={folder} has the split {split} in several folders; legal: one of {', '.join(parents)}"
+            )
+    return files
+
+
+def read_parquet(files: list[Path]) -> pa.Table:
+    """One split as a table in memory; no cache is written anywhere.
+
+    Raises:
+        UserError: for a file that is not parquet.
+    """
+    tables = []
+    for file in files:
+        try:
+            tables.append(pq.ParquetFile(file).read())
+        except (pa.ArrowException, OSError) as error:
+            raise UserError(
+                f"dataset.path holds the unreadable file {file}; legal: a whole parquet file"
+            ) from error
+    return pa.concat_tables(tables)

@@ -1,0 +1,116 @@
+"""Heat maps of the placement grid and of gamma, as PNG; no display and none of pyplot's global state."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from textwrap import fill
+
+import matplotlib
+import numpy as np
+from jaxtyping import Float
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+
+COLOUR_MAP = "viridis"  # safe for colour-blind readers, monotone in print, and no grey: grey means no value
+WIDE = 8  # columns beyond which panels stand one above the other
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One matrix of a heat map. `text` replaces what is printed in a cell; NaN without a text is hatched."""
+
+    title: str
+    value: Float[np.ndarray, "rows columns"]
+    text: list[list[str | None]] | None = None
+    form: str = ".2f"
+
+    def label(self, row: int, column: int) -> str:
+        """What is printed in a cell."""
+        text = self.text[row][column] if self.text else None
+        if text is not None:
+            return text
+        value = float(self.value[row, column])
+        return "" if np.isnan(value) else format(value, self.form)
+
+
+def heat_map(
+    panels: list[Panel],
+    rows: list[str],
+    columns: list[str],
+    path: Path,
+    *,
+    title: str,
+    row_label: str,
+    column_label: str,
+) -> Path:
+    """Draw panels of one grid (rows x columns), a value in each cell; the PNG appears at `path` in one piece.
+
+    Raises: ValueError when a panel has another shape than the grid.
+    """
+    shape = (len(rows), len(columns))
+    if wrong := [panel.title for panel in panels if panel.value.shape != shape]:
+        raise ValueError(f"Panels {wrong} are not {shape[0]} x {shape[1]}.")
+    grid = (len(panels), 1) if shape[1] > WIDE else (1, len(panels))
+    width, height = max(2.2, 0.62 * shape[1]) + 1.6, max(1.2, 0.42 * shape[0]) + 0.9
+    # A user's matplotlibrc, or a dollar in a choice, must not reach TeX or the formula parser.
+    with matplotlib.rc_context({"text.usetex": False, "text.parse_math": False, "hatch.linewidth": 0.5}):
+        figure = Figure(figsize=(grid[1] * width, grid[0] * height + 0.4), dpi=150, layout="constrained")
+        figure.suptitle(fill(title, int(11 * figure.get_figwidth())), fontsize=11)  # 11 letters an inch
+        for axes, panel in zip(figure.subplots(*grid, squeeze=False).flat, panels, strict=True):
+            _draw(figure, axes, panel, rows, columns)
+            axes.set(xlabel=column_label, ylabel=row_label)
+        return _save(figure, path)
+
+
+def _draw(figure: Figure, axes: Axes, panel: Panel, rows: list[str], columns: list[str]) -> None:
+    low, high = _limits(panel)
+    value = np.ma.masked_invalid(panel.value)
+    image = axes.imshow(value, cmap=COLOUR_MAP, aspect="auto", vmin=low, vmax=high)
+    axes.set_title(panel.title, fontsize=10)
+    axes.set_xticks(range(len(columns)), columns, rotation=0 if max(map(len, columns)) < 8 else 30)
+    axes.set_yticks(range(len(rows)), rows)
+    axes.tick_params(length=0, labelsize=9)
+    axes.spines[:].set_visible(False)
+    colour = image.to_rgba(value)
+    for row, column in np.ndindex(value.shape):
+        _cell(axes, panel, row, column, colour[row, column])
+    bar = figure.colorbar(image, ax=axes, pad=0.02, aspect=18)
+    bar.outline.set_visible(False)
+    bar.ax.tick_params(length=2, labelsize=8)
+
+
+def _limits(panel: Panel) -> tuple[float, float]:
+    """Range of the colours: one single value stands in its middle, and a panel without values has 0..1."""
+    finite = panel.value[np.isfinite(panel.value)]
+    if not finite.size:
+        return 0.0, 1.0
+    low, high = float(finite.min()), float(finite.max())
+    pad = (abs(low) * 0.05 or 0.5) if low == high else 0.0
+    return low - pad, high + pad
+
+
+def _cell(axes: Axes, panel: Panel, row: int, column: int, colour: Float[np.ndarray, "4"]) -> None:
+    label, finite = panel.label(row, column), bool(np.isfinite(panel.value[row, column]))
+    corner = (column - 0.5, row - 0.5)
+    if not finite:
+        hatch = "" if label else "////"
+        axes.add_patch(Rectangle(corner, 1, 1, facecolor="0.9", edgecolor="0.6", linewidth=0, hatch=hatch))
+    axes.add_patch(Rectangle(corner, 1, 1, fill=False, edgecolor="white", linewidth=1.5))
+    luminance = colour[:3] ** 2.2 @ (0.2126, 0.7152, 0.0722)
+    # At 0.179 black and white have the same contrast (WCAG 2), and each has more on its own side.
+    ink = "0.3" if not finite else "white" if luminance < 0.179 else "black"
+    size = 8 if max(map(len, label.split("\n"))) < 6 and "\n" not in label else 7
+    axes.text(column, row, label, ha="center", va="center", color=ink, fontsize=size)
+
+
+def _save(figure: Figure, path: Path) -> Path:
+    part = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with part.open("wb") as file:
+            FigureCanvasAgg(figure).print_png(file)
+        os.replace(part, path)  # a reader sees the old picture or the new one
+    finally:
+        part.unlink(missing_ok=True)
+    return path

@@ -1,0 +1,59 @@
+"""The functional form of every adapter (adapter_pfeiffer, adapter_houlsby, adapter_parallel, adaptformer).
+
+The methods differ in what they read and write, which is their YAML's `insertion` and `positions`.
+"""
+
+import math
+from typing import Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from peftlab.kinds import Fraction, PositiveInt
+from peftlab.peft.delta import Delta
+
+ACTIVATIONS = {"relu": F.relu, "gelu": F.gelu, "silu": F.silu}
+
+
+class Adapter(Delta):
+    """delta(z) = W_up dropout(phi(W_down norm(z) + b_down)) + b_up; W_up, b_down and b_up zero.
+
+    `init` is W_down's: kaiming-uniform(sqrt 5), as LoRA's A, or N(0, 0.02) ("bert" in He et al.'s code). A zero
+    W_down beside a zero W_up would never receive a gradient (VPT's adapter baseline), so it is no option.
+
+    Source: Houlsby et al. 2019, arXiv:1902.00751; He et al. 2022, arXiv:2110.04366, table 1.
+    """
+
+    def __init__(
+        self,
+        num_in: int,
+        num_out: int,
+        rng: torch.Generator,
+        *,
+        bottleneck: PositiveInt,
+        activation: Literal["relu", "gelu", "silu"],
+        norm: bool,
+        dropout: Fraction,
+        init: Literal["kaiming", "normal"],
+    ) -> None:
+        super().__init__()
+        self.width = bottleneck
+        self.norm = nn.LayerNorm(num_in) if norm else nn.Identity()
+        self.down = nn.Parameter(torch.empty(bottleneck, num_in))
+        self.down_bias = nn.Parameter(torch.zeros(bottleneck))
+        self.up = nn.Parameter(torch.zeros(num_out, bottleneck))
+        self.up_bias = nn.Parameter(torch.zeros(num_out))
+        if init == "kaiming":
+            nn.init.kaiming_uniform_(self.down, a=math.sqrt(5), generator=rng)
+        else:
+            nn.init.normal_(self.down, std=0.02, generator=rng)
+        self.activation = ACTIVATIONS[activation]
+        self.dropout = dropout
+
+    def forward(self, read: Float[Tensor, "*b d_in"]) -> Float[Tensor, "*b d_out"]:
+        """W_up dropout(phi(W_down norm(z) + b_down)) + b_up."""
+        hidden = self.activation(F.linear(self.norm(read), self.down, self.down_bias))
+        hidden = F.dropout(hidden, self.dropout, self.training)
+        return F.linear(hidden, self.up, self.up_bias)

@@ -1,0 +1,38 @@
+"""peft=lora: low-rank update of a frozen linear layer."""
+
+import math
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from peftlab.kinds import Fraction, PositiveInt
+from peftlab.peft.delta import Delta
+
+
+class Lora(Delta):
+    """delta(x) = B A dropout(x); A kaiming-uniform(sqrt 5), B zero.
+
+    Source: Hu et al. 2022, arXiv:2106.09685, eq. 3. Differs: alpha / r lives in peftlab.scaling; at `out` it is
+    parallel to W_o (the MetaPEFT release applies it to W_o's output, which is peft.insertion=sequential here).
+    """
+
+    def __init__(
+        self, num_in: int, num_out: int, rng: torch.Generator, *, rank: PositiveInt, dropout: Fraction
+    ) -> None:
+        super().__init__()
+        self.width = rank
+        self.A = nn.Parameter(torch.empty(rank, num_in))
+        self.B = nn.Parameter(torch.zeros(num_out, rank))
+        nn.init.kaiming_uniform_(self.A, a=math.sqrt(5), generator=rng)
+        self.dropout = dropout
+
+    def forward(self, read: Float[Tensor, "*b d_in"]) -> Float[Tensor, "*b d_out"]:
+        """B A dropout(x)."""
+        read = F.dropout(read, self.dropout, self.training)
+        return F.linear(F.linear(read, self.A), self.B)
+
+    def factors(self) -> tuple[Float[Tensor, "d_out r"], Float[Tensor, "r d_in"]] | None:
+        """(B, A), unless dropout acts between x and A."""
+        return None if self.training and self.dropout > 0 else (self.B, self.A)

@@ -1,0 +1,54 @@
+"""placement=from_gamma: the sites that a finished run gave a large gamma, for a run with a fixed scale."""
+
+import csv
+from collections.abc import Sequence
+from pathlib import Path
+
+from peftlab.errors import UserError
+from peftlab.placement.cell import Cells
+from peftlab.site import parse_site
+
+
+def from_gamma(
+    num_blocks: int,
+    legal: Sequence[str],
+    *,
+    run: str,
+    by: str,
+    threshold: float | None,
+    keep: int | None,
+) -> Cells:
+    """The sites of `run`'s gamma.csv whose column `by` is at least `threshold`, or the `keep` largest.
+
+    `by` is `gamma`, or `ratio` for ||gamma delta|| / ||f||, which, unlike gamma alone, does not change when the
+    delta is rescaled.
+
+    Raises:
+        UserError: if the file is missing, both or neither of threshold and keep are given, or no site remains.
+    """
+    if (threshold is None) == (keep is None):
+        raise UserError(
+            f"placement.threshold={threshold} and placement.keep={keep}: placement=from_gamma takes exactly one of the two"
+        )
+    values = _read(run, by)
+    wrong = [site for site in values if site.block >= num_blocks or site.position not in legal]
+    if wrong:
+        raise UserError(f"placement.run={run} has a gamma at {wrong[0]}, a site that this backbone or method lacks")
+    ranked = sorted(values, key=lambda site: -values[site])
+    kept = ranked[:keep] if keep is not None else [site for site in ranked if values[site] >= (threshold or 0.0)]
+    if not kept:
+        raise UserError(
+            f"placement.threshold={threshold} keeps no site: the largest {by} in {run} is {max(values.values()):.4g}"
+        )
+    return {site: {} for site in sorted(kept, key=lambda site: (site.block, legal.index(site.position)))}
+
+
+def _read(run: str, by: str) -> dict:
+    path = Path(run).expanduser() / "gamma.csv"
+    if not path.is_file():
+        raise UserError(f"placement.run={run} has no gamma.csv; legal: the folder of a finished scaling=meta or learned run")
+    with path.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    if not rows or by not in rows[0]:
+        raise UserError(f"placement.by={by} is not a column of {path}; legal: gamma, ratio")
+    return {parse_site(row["site"]): float(row[by]) for row in rows}

@@ -1,0 +1,21 @@
+"""placement=grid: block depth x intra-block position."""
+
+from collections.abc import Sequence
+
+from peftlab.placement.cell import Cells
+from peftlab.placement.depth import parse_depth
+from peftlab.placement.position import parse_position
+from peftlab.site import Site
+
+
+def grid(
+    num_blocks: int, legal: Sequence[str], *, depth: int | str | list[int | str], position: str | list[str]
+) -> Cells:
+    """Every named position of every named block.
+
+    Raises:
+        UserError: for a depth outside the backbone or a position the method cannot take.
+    """
+    blocks = parse_depth(depth, num_blocks, key="placement.depth")
+    positions = parse_position(position, legal, key="placement.position")
+    return {Site(block, name): {} for block in blocks for name in positions}

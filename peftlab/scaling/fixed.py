@@ -1,0 +1,11 @@
+"""scaling=fixed: one constant, the same in training and test."""
+
+from collections.abc import Sequence
+
+from peftlab.kinds import NonNegativeFloat
+from peftlab.scaling.gamma import Gamma, Place, Rule, Scaling
+
+
+def fixed(places: Sequence[Place], *, value: NonNegativeFloat | None, rule: Rule) -> Scaling:
+    """write <- write + value * rule(r) * delta(read); `value` null takes the method's published scale."""
+    return Scaling(Gamma(places, value=value, rule=rule))

@@ -1,0 +1,28 @@
+"""scaling=learned: gamma trained on the training loss together with theta, the ablation of scaling=meta."""
+
+from collections.abc import Sequence
+
+import torch
+
+from peftlab.kinds import PositiveFloat
+from peftlab.scaling.gamma import Activation, Gamma, Granularity, Place, Rule, Scaling, initial_raw
+
+
+def learned(
+    places: Sequence[Place],
+    *,
+    value: PositiveFloat | None,
+    rule: Rule,
+    init: float,
+    init_raw: bool,
+    activation: Activation,
+    granularity: Granularity,
+    lr: PositiveFloat,
+) -> Scaling:
+    """Both gradients come from one backward pass; gamma steps with an Adam of its own and no weight decay.
+
+    Source: the learnable scale of He et al. 2022, arXiv:2110.04366, section 4.6.
+    """
+    raw = initial_raw(init, init_raw=init_raw, activation=activation)
+    gamma = Gamma(places, value=value, rule=rule, granularity=granularity, activation=activation, raw=raw)
+    return Scaling(gamma, optimizer=torch.optim.Adam(gamma.parameters(), lr=lr, weight_decay=0.0))

@@ -1,0 +1,33 @@
+"""scaling=meta: gamma learned on another part of the training data, by bi-level optimisation."""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+from peftlab.kinds import PositiveFloat
+from peftlab.scaling.gamma import Activation, Gamma, Granularity, Place, Rule, Scaling, initial_raw
+
+
+def meta(
+    places: Sequence[Place],
+    *,
+    value: PositiveFloat | None,
+    rule: Rule,
+    init: float,
+    init_raw: bool,
+    activation: Activation,
+    granularity: Granularity,
+    outer: partial[Any],
+    estimator: Callable[..., Any],
+) -> Scaling:
+    """min_gamma L_outer(theta*(gamma), gamma), theta*(gamma) from inner steps on the training loss.
+
+    `outer` is peftlab.bilevel.outer.Outer, the only owner of gamma's optimizer: inside an inner step gamma takes
+    no gradient. `estimator` says how the hypergradient is computed.
+
+    Source: Tian et al. 2025 (MetaPEFT), arXiv:2603.01759.
+    """
+    raw = initial_raw(init, init_raw=init_raw, activation=activation)
+    gamma = Gamma(places, value=value, rule=rule, granularity=granularity, activation=activation, raw=raw)
+    gamma.requires_grad_(False)
+    return Scaling(gamma, outer=outer, estimator=estimator)
