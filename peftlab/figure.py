@@ -57,7 +57,7 @@ def heat_map(
     # A user's matplotlibrc, or a dollar in a choice, must not reach TeX or the formula parser.
     with matplotlib.rc_context({"text.usetex": False, "text.parse_math": False, "hatch.linewidth": 0.5}):
         figure = Figure(figsize=(grid[1] * width, grid[0] * height + 0.4), dpi=150, layout="constrained")
-        figure.suptitle(fill(title, int(11 * figure.get_figwidth())), fontsize=11)  # 11 letters an inch
+        figure.suptitle(fill(title, int(10 * figure.get_figwidth())), fontsize=11)  # 10 letters an inch
         for axes, panel in zip(figure.subplots(*grid, squeeze=False).flat, panels, strict=True):
             _draw(figure, axes, panel, rows, columns)
             axes.set(xlabel=column_label, ylabel=row_label)

@@ -108,7 +108,7 @@ def test_a_long_title_is_broken_into_lines(tmp_path: Path, drawn: list[Figure]) 
     )
     (text,) = [text for text in drawn[-1].texts if text.get_text().startswith("gamma of")]
     box = text.get_window_extent()
-    assert 0 <= box.x0
+    assert box.x0 >= 0
     assert box.x1 <= drawn[-1].bbox.width
     assert box.y0 > panel_axes(drawn)[0].title.get_window_extent().y1
 

@@ -34,16 +34,16 @@ def pad_crop(
     """Resize to `size`, reflect `size // 8` pixels at every side, cut size x size, mirror one in two."""
     square = centre_crop(images, (), size=size, interpolation=interpolation, crop_pct=1.0)
     pad = size // 8
-    reflected = torch.arange(-pad, size + pad).abs()
-    reflected = torch.where(reflected >= size, 2 * (size - 1) - reflected, reflected)
-    padded = square[:, :, reflected][:, :, :, reflected].numpy()
-    out = np.empty(square.shape, dtype=np.uint8)
+    padded = np.pad(
+        square.permute(0, 2, 3, 1).numpy(), ((0, 0), (pad, pad), (pad, pad), (0, 0)), mode="reflect"
+    )
+    out = np.empty((len(square), size, size, 3), dtype=np.uint8)
     for item, own in enumerate(generators):
         down, right, mirror = torch.rand(3, generator=own).tolist()
         top, left = int(down * (2 * pad + 1)), int(right * (2 * pad + 1))
-        window = padded[item, :, top : top + size, left : left + size]
-        out[item] = window[..., ::-1] if flip and mirror < 0.5 else window
-    return torch.from_numpy(out)
+        window = padded[item, top : top + size, left : left + size]
+        out[item] = window[:, ::-1] if flip and mirror < 0.5 else window
+    return torch.from_numpy(out).permute(0, 3, 1, 2)
 
 
 def random_resized_crop(

@@ -47,7 +47,7 @@ def _with_splits(root: Path) -> Source:
     for other in [test] if val is None else [val, test]:
         if difference := sorted(set(names) ^ set(_class_folders(other))):
             raise UserError(
-                f"dataset.path={root} has {', '.join(difference[:10])} in only one of train/ and {other.name}/; "
+                f"dataset.path={root} has {', '.join(difference[:10])} in one only of train/ and {other.name}/; "
                 "legal: the same class folders in both"
             )
     train_split = _read_split(root / "train", names)
@@ -69,8 +69,7 @@ def _with_cut(root: Path, test_fraction: float) -> Source:
     num_test = np.minimum(np.maximum(share_per_class(counts, test_fraction), 1), counts - 1)
     test = draw_per_class(labels, num_test, CUT_SEED, "image_folder_test")
     train = np.setdiff1d(np.arange(len(files)), test)
-    parts = {"train": train, "test": test}
-    train_files, test_files = ([files[row] for row in rows] for rows in parts.values())
+    train_files, test_files = [files[row] for row in train], [files[row] for row in test]
     return Source(
         names,
         _split(train_files, labels[train], names),

@@ -24,7 +24,7 @@ def find_parquet(folder: Path, *, key: str) -> dict[str, list[Path]]:
         files.setdefault(split, []).append(file)
     if not files:
         raise UserError(
-            f"{key}={folder} holds no parquet file; legal: data/train-00000-of-00001.parquet and the like, or "
+            f"{key}={folder} holds no parquet file; legal: data/train-00000-of-00001.parquet and so on, or "
             " dataset=image_folder for class folders"
         )
     for split, found in files.items():

@@ -10,14 +10,14 @@ from peftlab.placement.position import parse_position
 from peftlab.site import Site
 
 
-def cells(num_blocks: int, legal: Sequence[str], *, cells: dict[str, Any]) -> Cells:
+def cells(num_blocks: int, legal: Sequence[str], *, cells: dict[str, Any] | None) -> Cells:
     """`{"0-5.q": {rank: 8}, "7.mlp1": {rank: 4, scale: 0.5}}`: depth, a dot, position, and the options there.
 
     Raises:
         UserError: for a key that is not `depth.position`, a site named twice, or an empty mapping.
     """
     if not cells:
-        raise UserError('placement.cells={} names no site; legal: {"0-5.q": {rank: 8}, "7.mlp1": {}}')
+        raise UserError(f'placement.cells={cells} names no site; legal: {{"0-5.q": {{rank: 8}}, "7.mlp1": {{}}}}')
     found: Cells = {}
     for key, options in cells.items():
         depth, dot, position = str(key).rpartition(".")

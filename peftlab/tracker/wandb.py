@@ -69,12 +69,10 @@ class WandbTracker:
 
     def table(self, name: str, columns: list[str], rows: list[list[Any]]) -> None:
         """A table, for what would be hundreds of scalars: per-class accuracy, gammas."""
-
         self._try("table", lambda run: run.log({name: _wandb().Table(columns=columns, data=rows)}))
 
     def image(self, name: str, path: Path) -> None:
         """An image file, as it is now."""
-
         self._try("image", lambda run: run.log({name: _wandb().Image(str(path))}))
 
     def finish(self, summary: dict[str, float | int | str], *, exit_code: int) -> None:
@@ -132,7 +130,7 @@ class WandbTracker:
             return
         try:
             call(self._run)
-        except Exception as error:  # one bad value, or wandb-core was killed before us: then every call raises
+        except Exception as error:  # one bad value; or wandb-core was killed, and every call raises
             if not self._told:
                 _warn(f"{what}: {_sentence(error)}; {WITHOUT}")
             self._told = True
