@@ -43,13 +43,24 @@ def load(folder: str | Path, class_names: list[str] | None = None) -> Adapted:
             raise UserError(f"{folder} has no {name}; legal: the folder of a finished run")
     card = yaml.safe_load((folder / CARD).read_text())
     config = yaml.safe_load((folder / "config.yaml").read_text())
-    if class_names is not None and list(class_names) != card["class_names"]:
-        raise UserError(f"{folder} was trained on the classes {card['class_names'][:5]}..., in this order, not {class_names[:5]}...")
+    _check_classes(folder, card["class_names"], class_names)
     backbone = build_backbone(config)
     if backbone.hash != card["backbone_hash"]:
         raise UserError(f"{folder} was trained on {card['backbone']} with hash {card['backbone_hash'][:12]}, not {backbone.hash[:12]}")
-    tensors = load_file(folder / WEIGHTS)
+    try:
+        tensors = load_file(folder / WEIGHTS)
+    except Exception as error:
+        raise UserError(f"{folder / WEIGHTS} cannot be read ({error}); the file is damaged") from error
     gamma = tensors.pop("gamma.raw", None)
     model, _ = build_model(config, backbone, len(card["class_names"]), None)
     load_theta(model, tensors, gamma)
     return model.eval()
+
+
+def _check_classes(folder: Path, trained: list[str], given: list[str] | None) -> None:
+    if given is None or list(given) == trained:
+        return
+    if len(given) != len(trained):
+        raise UserError(f"{folder} was trained on {len(trained)} classes, not {len(given)}")
+    index = next(index for index, pair in enumerate(zip(trained, given, strict=True)) if pair[0] != pair[1])
+    raise UserError(f"{folder} was trained with {trained[index]} as class {index}, not {given[index]}; names and order must be the run's")

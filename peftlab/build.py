@@ -14,10 +14,10 @@ from torch import Tensor
 from peftlab.adapt.adapted import Adapted
 from peftlab.adapt.attachment import Anchor
 from peftlab.backbone.backbone import Backbone, Place, Port
-from peftlab.bilevel.outer import Batch, Outer
+from peftlab.bilevel.outer import Outer
 from peftlab.config.check import check_cells, resolve_placement
 from peftlab.dataset.dataset import Dataset
-from peftlab.dataset.loader import EvalBatches, TrainBatches
+from peftlab.dataset.loader import Batch, EvalBatches, TrainBatches
 from peftlab.dataset.outer_split import coverage, outer_split
 from peftlab.errors import UserError
 from peftlab.fit import Plan, autocast
@@ -153,12 +153,12 @@ def _selected(peft: dict[str, Any], cells: Cells, backbone: Backbone) -> list[tu
 
 
 def _dataset(config: dict[str, Any], backbone: Backbone, plan: Plan) -> Dataset:
-    node = dict(config["dataset"])
-    if node["val_fraction"] is None:
-        node["val_fraction"] = VAL_FRACTION if plan.select == "best" else 0.0
-    dataset: Dataset = _make(node)(backbone.input_spec, config["seed"])
+    node, seed = config["dataset"], config["seed"]
+    dataset: Dataset = _make(node)(backbone.input_spec, seed)
+    if plan.select == "best" and dataset.val is None and node["val_fraction"] is None:
+        dataset = _make({**node, "val_fraction": VAL_FRACTION})(backbone.input_spec, seed)
     if plan.select == "best" and dataset.val is None:
-        raise UserError("fit.select=best needs images to select on; legal: dataset.val_fraction above 0, or fit.select=last")
+        raise UserError("fit.select=best needs images to select on; legal: dataset.val_fraction above 0 or null, or fit.select=last")
     return dataset
 
 

@@ -93,7 +93,7 @@ def fit(
     per_epoch = steps_per_epoch(plan, batches)
     num_steps, num_warmup = plan.epochs * per_epoch, round(plan.warmup_epochs * per_epoch)
     context = autocast(plan, device)
-    base = [[group.get("initial_lr", group["lr"]) for group in optimizer.param_groups] for optimizer in optimizers]
+    base = [[float(group.get("initial_lr", group["lr"])) for group in optimizer.param_groups] for optimizer in optimizers]
     owned = [value for optimizer in optimizers for group in optimizer.param_groups for value in group["params"]]
     if outer is not None:
         refill(outer, batches, plan, start, device)

@@ -16,6 +16,6 @@ class Check(NamedTuple):
 
 PositiveInt = Annotated[int, Check("a whole number above 0", lambda value: value > 0)]
 NonNegativeInt = Annotated[int, Check("a whole number, 0 or above", lambda value: value >= 0)]
-PositiveFloat = Annotated[float, Check("a number above 0", lambda value: value > 0)]
-NonNegativeFloat = Annotated[float, Check("a number, 0 or above", lambda value: value >= 0)]
-Fraction = Annotated[float, Check("a number from 0 to 1", lambda value: 0 <= value <= 1)]
+PositiveFloat = Annotated[float | int, Check("a number above 0", lambda value: value > 0)]
+NonNegativeFloat = Annotated[float | int, Check("a number, 0 or above", lambda value: value >= 0)]
+Fraction = Annotated[float | int, Check("a number from 0 to 1", lambda value: 0 <= value <= 1)]

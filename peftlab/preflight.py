@@ -11,7 +11,7 @@ from peftlab.loss.cross_entropy import Loss
 NUM_STEPS = 3  # B = 0 hides A's gradient for one step; a head of zeros hides B's for one more
 
 
-class DeadTensor(Exception):
+class DeadTensor(UserError):
     """A tensor that would never be trained, or a frozen one that would."""
 
 
@@ -27,7 +27,7 @@ def preflight(model: Adapted, images: Tensor, labels: Tensor, frozen: Tensor, lo
     """
     with torch.no_grad():
         difference = (model.features(images) - frozen).abs().max().item()
-    if difference > 0:
+    if difference != 0:  # NaN too
         raise UserError(f"peft: the adapted model differs from the frozen one by {difference:.3g} at the start; it must not")
     _gradients(model, images, labels, loss)
     return difference
@@ -39,9 +39,11 @@ def _gradients(model: Adapted, images: Tensor, labels: Tensor, loss: Loss) -> No
     waiting = set(values) | ({"gamma.raw"} if gamma is not None else set())
     if gamma is not None:
         values["gamma.raw"] = gamma.detach().clone()
+    # wiring is what is checked: an alpha of 1e6 saturates the network, one of 0 switches it off, and both may be asked for
+    wiring = {"gamma.multiplier": torch.ones_like(model.gamma.multiplier)}
     for _ in range(NUM_STEPS):
         values = {name: value.detach().requires_grad_() for name, value in values.items()}
-        result = loss(functional_call(model, values, (images,)), labels)
+        result = loss(functional_call(model, {**values, **wiring}, (images,)), labels)
         grads = torch.autograd.grad(result, list(values.values()), allow_unused=True)
         for name, grad in zip(list(values), grads, strict=True):
             if grad is not None and grad.any():
@@ -53,10 +55,10 @@ def _gradients(model: Adapted, images: Tensor, labels: Tensor, loss: Loss) -> No
                 name: value - _step(value, grad) for (name, value), grad in zip(values.items(), grads, strict=True)
             }
     if waiting:
-        raise DeadTensor(f"{sorted(waiting)[0]} receives no gradient within {NUM_STEPS} steps, so it would never be trained")
+        raise DeadTensor(f"peft: {sorted(waiting)[0]} receives no gradient within {NUM_STEPS} steps, so it would never be trained")
     trained = [name for name, value in model.backbone.named_parameters() if value.requires_grad]
     if trained:
-        raise DeadTensor(f"the backbone's {trained[0]} is not frozen")
+        raise DeadTensor(f"peft: the backbone's {trained[0]} is not frozen")
 
 
 def _step(value: Tensor, grad: Tensor | None) -> Tensor:

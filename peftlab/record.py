@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import shutil
 import socket
 import sys
 import time
@@ -13,6 +14,11 @@ from peftlab.config.name import config_hash
 from peftlab.errors import UserError
 
 DONE = ("ok", "diverged")
+# what a run leaves in its folder, all of it
+WRITTEN = (
+    "status.json", "config.yaml", "split.json", "metrics.jsonl", "result.json", "per_class.csv", "gamma.csv", "gamma.png",
+    "adapter.safetensors", "adapter.yaml", "last", "wandb",
+)
 
 
 class Record:
@@ -30,7 +36,7 @@ class Record:
             UserError: if another process is writing this folder.
         """
         status = self.read("status.json")
-        if status.get("state") == "running" and _alive(status):
+        if self._busy():
             raise UserError(f"{self.folder} is being written by process {status['pid']}; wait for it or stop it")
         if not resume:
             self._clear()
@@ -48,11 +54,14 @@ class Record:
         self.write("status.json", {**fixed, "error": None, "traceback": None, **where, **more})
 
     def fail(self, error: str, trace: str | None = None) -> None:
-        """The run ended with an error."""
-        self.status("failed", error=error, traceback=trace)
+        """The run ended with an error. The status of another process that is at work here stays."""
+        if not self._busy():
+            self.status("failed", error=error, traceback=trace)
 
     def discard(self) -> None:
         """Remove the folder if nothing was ever run in it: a wrong input leaves no trace."""
+        if self._busy():
+            return
         (self.folder / "status.json").unlink(missing_ok=True)
         if not any(self.folder.iterdir()):
             self.folder.rmdir()
@@ -73,7 +82,7 @@ class Record:
         """A JSON file, or {} if it is absent or not readable as one."""
         try:
             value = json.loads((self.folder / name).read_text())
-        except (OSError, json.JSONDecodeError):
+        except (OSError, ValueError):  # absent; not JSON, not even text
             return {}
         return value if isinstance(value, dict) else {}
 
@@ -98,12 +107,16 @@ class Record:
         """The hash that the folder is named by."""
         return config_hash(self.config)
 
+    def _busy(self) -> bool:
+        status = self.read("status.json")
+        return status.get("state") == "running" and _alive(status)
+
     def _clear(self) -> None:
-        for path in sorted(self.folder.rglob("*"), reverse=True):
+        for path in map(self.folder.joinpath, WRITTEN):  # nothing else: hydra.run.dir may be somebody's home
             if path.is_dir() and not path.is_symlink():
-                path.rmdir()
+                shutil.rmtree(path)
             else:
-                path.unlink()
+                path.unlink(missing_ok=True)
 
 
 def _alive(status: dict[str, Any]) -> bool:
@@ -114,7 +127,7 @@ def _alive(status: dict[str, Any]) -> bool:
 
     try:
         return psutil.Process(int(status["pid"])).create_time() <= float(status["started"]) + 1
-    except (psutil.Error, KeyError, ValueError):
+    except (psutil.Error, KeyError, TypeError, ValueError):
         return False
 
 

@@ -15,6 +15,7 @@ import torch
 import yaml
 
 from peftlab.adapter_file import save_adapter
+from peftlab.bilevel.math_attention import attention_kernel
 from peftlab.build import Experiment, build, make_tracker
 from peftlab.checkpoint import load_last, load_theta, save_last
 from peftlab.dataset.loader import EvalBatches
@@ -143,8 +144,8 @@ def introduce(state: Run) -> None:
     show_placement(site_rows(experiment.model), experiment.backbone.depth)
     if experiment.outer is not None and experiment.outer_coverage is not None:
         cover = ", ".join(f"{key} {value}" for key, value in experiment.outer_coverage.items())
-        kind = "second derivatives, math attention" if getattr(experiment.scaling.estimator.func, "second_order", False) else "first order"  # type: ignore[union-attr]
-        show_line("outer split", f"{cover}; hypergradient {experiment.scaling.estimator.func.__name__} ({kind})")  # type: ignore[union-attr]
+        estimator = experiment.outer.estimator
+        show_line("outer split", f"{cover}; hypergradient {estimator.func.__name__}, {attention_kernel(estimator)} attention kernel in its inner losses")
     show_counts(experiment.model.num_parameters())
 
 

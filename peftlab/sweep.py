@@ -12,9 +12,11 @@ import re
 import sys
 from collections import Counter
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import cached_property
 from math import inf, isfinite, nan
 from pathlib import Path
+from statistics import fmean
 from typing import Any, ClassVar
 
 from hydra.experimental.callback import Callback
@@ -52,10 +54,9 @@ class Cell:
     choices: dict[str, str]
     jobs: list[Job]
 
-    @property
-    def label(self) -> str:
-        """The cell as it is named on the command line."""
-        return ",".join(f"{key}={value}" for key, value in self.choices.items()) or "(no choice but the seed)"
+    def label(self, keys: list[str]) -> str:
+        """The cell as the command line names it, by these keys of its choices."""
+        return ",".join(f"{key}={self.choices[key]}" for key in keys if key in self.choices)
 
     @cached_property
     def count(self) -> Counter[str]:
@@ -230,11 +231,19 @@ def _find(cells: list[Cell], baseline: str | None) -> Cell:
     wanted = {pair for pair in _plain(_split(baseline)) if pair[0] != "seed"}
     found = [cell for cell in cells if wanted and wanted <= _plain(cell.choices)]
     if len(found) != 1:
+        legal = "; ".join(cell.label(_varying(cells)) or "the only one, null" for cell in cells)
         raise UserError(
             f"baseline={baseline} is {'more than one' if found else 'no'} cell of this sweep; "
-            f"legal are {'; '.join(cell.label for cell in cells)}."
+            f"legal are {legal}."
         )
     return found[0]
+
+
+def _varying(cells: list[Cell]) -> list[str]:
+    """The choices that tell cells apart: not `dataset=cifar100_lt` where every job has it."""
+    keys = _columns([dict(cell.choices) for cell in cells])
+    known = [cell.choices for cell in cells if cell.choices]
+    return [key for key in keys if len({choices.get(key) for choices in known}) > 1]
 
 
 def _plain(choices: dict[str, str]) -> set[tuple[str, str]]:
@@ -289,10 +298,10 @@ def _columns(rows: list[dict[str, Any]]) -> list[str]:
 def _heat_maps(folder: Path, cells: list[Cell]) -> list[Path]:
     """heatmap.png when depth x position was swept; a picture for each combination of further choices."""
     by_rest: dict[str, list[Cell]] = {}
+    keys = [key for key in sorted(_varying(cells)) if key not in (DEPTH, POSITION)]
     for cell in cells:
         if {DEPTH, POSITION} <= cell.choices.keys():
-            rest = ",".join(f"{k}={v}" for k, v in sorted(cell.choices.items()) if k not in (DEPTH, POSITION))
-            by_rest.setdefault(rest, []).append(cell)
+            by_rest.setdefault(cell.label(keys), []).append(cell)
     if max(map(len, by_rest.values()), default=0) < 2:
         return []
     files = []
@@ -354,39 +363,48 @@ def print_table(report: Report) -> None:
     """One row per cell (accuracies in %, 95 % interval), then what failed and why, then the files."""
     from rich.console import Console
 
-    console = Console()
-    console.print(_table(report))
+    console, table = Console(), _table(report)
+    need = console.measure(table, options=console.options.update(width=1000)).minimum
+    Console(width=max(console.width, need)).print(table)  # rich leaves out columns that do not fit
     # No markup: names hold brackets. Soft wrap: a path stays whole.
     bad = [job for job in report.jobs if job.state not in ("ok", "diverged")]
     lines = [f"{job.state}: {job.folder.name}: {job.error or 'no error recorded'}" for job in bad]
+    keys = _varying(report.cells)
+    if constant := [f"{k}={v}" for k, v in report.baseline.choices.items() if k not in keys]:
+        lines.append(f"everywhere: {', '.join(constant)}")
     if _has_seeds(report.jobs):
-        lines.append(
-            f"± is a 95 % t interval over n seeds; differences in cells.csv: to {report.baseline.label}"
-        )
+        to = report.baseline.label(keys) or "the only cell"
+        lines.append(f"± is a 95 % t interval over n seeds; differences in cells.csv: to {to}")
+    else:
+        lines.append("a-b is a 95 % Wilson interval over n test images")
     for line in [*lines, *map(str, report.files)]:
         console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 def _table(report: Report) -> Any:
+    from rich.box import SIMPLE_HEAD
     from rich.table import Table
     from rich.text import Text
 
-    keys, seeds = _columns([dict(cell.choices) for cell in report.cells]), _has_seeds(report.jobs)
+    cells, seeds = report.cells, _has_seeds(report.jobs)
+    keys = _varying(cells)
     short = [key.rsplit(".", 1)[-1] for key in keys]
-    table = Table()
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
     for key, name in zip(keys, short, strict=True):
-        table.add_column(Text(name if short.count(name) == 1 else key))
-    table.add_column("state")
-    for metric in METRICS:
-        head = f"{metric.removesuffix('_acc')} %"
-        table.add_column(head if seeds else f"{head}\n{_images(report, metric)}", justify="right")
-    for head in ["n"] * seeds + ["min"]:
-        table.add_column(head, justify="right")
-    for cell in sorted(report.cells, key=lambda cell: not (cell.count["ok"] or cell.count["diverged"])):
-        times = [job.wall_s / 60 for job in cell.jobs if isfinite(job.wall_s)]
+        brief = max(len(cell.choices.get(key, "")) for cell in cells) < 16
+        table.add_column(Text(name if short.count(name) == 1 else key), overflow="fold", no_wrap=brief)
+    table.add_column("state", min_width=9, overflow="fold")
+    metrics = [metric for metric in METRICS if any(_estimate(cell, metric, seeds) for cell in cells)]
+    for metric in metrics:
+        head = f"{metric.removesuffix('_acc')} %" + ("" if seeds else f"\n{_images(report, metric)}")
+        table.add_column(head, justify="right", min_width=6 if seeds else 9)  # a value, an interval
+    for head in ["n"] * seeds + ["time"]:
+        table.add_column(head, justify="right", no_wrap=True)
+    for cell in sorted(cells, key=lambda cell: not (cell.count["ok"] or cell.count["diverged"])):
+        times = [job.wall_s for job in cell.jobs if isfinite(job.wall_s)]
         row = [cell.choices.get(key, "") for key in keys] + [_state(cell)]
-        row += [_estimate(cell, metric, seeds) for metric in METRICS] + [str(cell.count["ok"])] * seeds
-        table.add_row(*map(Text, row), f"{sum(times) / len(times):.1f}" if times else "")
+        row += [_estimate(cell, metric, seeds) for metric in metrics] + [str(cell.count["ok"])] * seeds
+        table.add_row(*map(Text, row), str(timedelta(seconds=round(fmean(times)))) if times else "")
     return table
 
 
@@ -398,14 +416,14 @@ def _state(cell: Cell) -> str:
 
 
 def _estimate(cell: Cell, metric: str, seeds: bool) -> str:
-    """`81.2 ±1.3` over seeds; `81.2 (78.1-84.0)` for one job, Wilson over its images."""
+    """`81.2 ±1.3` over seeds; `81.2 78.1-84.0` for one job, Wilson over its images."""
     if seeds or len(cell.jobs) > 1:
         mean, half, _ = cell.mean(metric)
         extra = f" ±{100 * half:.1f}" if isfinite(half) else ""
     else:
         get = cell.jobs[0].metrics.get
         mean, low, high = (get(f"test/{metric}{part}", nan) for part in ("", "_low", "_high"))
-        extra = f" ({100 * low:.1f}-{100 * high:.1f})" if isfinite(low + high) else ""
+        extra = f" {100 * low:.1f}-{100 * high:.1f}" if isfinite(low + high) else ""
     return f"{100 * mean:.1f}{extra}" if isfinite(mean) else ""
 
 

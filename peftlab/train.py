@@ -8,7 +8,7 @@ from pathlib import Path
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import HydraException
+from hydra.errors import HydraException, InstantiationException
 from hydra.types import RunMode
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
@@ -31,6 +31,7 @@ def main() -> None:
     """
     os.environ["HYDRA_FULL_ERROR"] = "1"  # hand errors over to us instead of printing half a traceback
     sys.argv[1:] = rewrite(sys.argv[1:])
+    SweepReport.last = SweepReport.error = None
     register_resolvers()
     run = hydra.main(version_base="1.3", config_path=str(config_dir()), config_name="config")(job)
     try:
@@ -38,10 +39,12 @@ def main() -> None:
     except SystemExit as stop:
         _report_interrupted(stop)
         raise
-    except (UserError, HydraException, OmegaConfBaseException) as error:
-        sys.exit(f"peftlab: {sentence(error)}")
+    except (UserError, HydraException, OmegaConfBaseException, ValueError) as error:
+        sys.exit(f"peftlab: {sentence(error, sys.argv[1:])}")  # ValueError: Hydra's, for peft=null; `job` lets none out
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
+    if isinstance(SweepReport.error, UserError):
+        sys.exit(f"peftlab: {SweepReport.error}")
     if SweepReport.error is not None:
         traceback.print_exception(SweepReport.error)
         sys.exit(FAILED)
@@ -87,16 +90,18 @@ def job(cfg: DictConfig) -> None:
         from peftlab.run import run
 
         run(config, record, group=Path(root.hydra.sweep.dir).name if sweep else None)
-    except UserError as error:
-        if not sweep:
-            record.discard()
-            sys.exit(f"peftlab: {error}")
-        record.fail(str(error))
-        print(f"peftlab: {error}", file=sys.stderr)
     except KeyboardInterrupt:
         record.status("interrupted")
         sys.exit(INTERRUPTED)
     except Exception as error:
+        wrong = error.__cause__ if isinstance(error, InstantiationException) else error  # Hydra wraps what we raise
+        if isinstance(wrong, UserError):
+            if not sweep:
+                record.discard()
+                sys.exit(f"peftlab: {wrong}")
+            record.fail(str(wrong))
+            print(f"peftlab: {wrong}", file=sys.stderr)
+            return
         record.fail(f"{type(error).__name__}: {error}", traceback.format_exc())
         traceback.print_exc()
         if not sweep:

@@ -1,7 +1,8 @@
 """Fixtures that several test files share."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -36,3 +37,98 @@ def composed() -> Callable[..., dict[str, Any]]:
         return config
 
     return make
+
+
+@pytest.fixture(scope="session")
+def recipe() -> Callable[..., dict[str, Any]]:
+    """What `build_model` reads of a config, from the real YAML: `recipe("lora", "meta", **{"peft.rank": 4})`.
+
+    The head starts from random vectors, so no data is needed. `cells` gives placement=cells, not the grid.
+    """
+    register_resolvers()
+    with initialize_config_dir(str(config_dir()), version_base="1.3"):
+        base: Any = compose("config", ["backbone=tiny", "scaling=meta", "head.init=random"])
+
+    def make(peft: str, scaling: str = "fixed", cells: Any = None, **keys: Any) -> dict[str, Any]:
+        config = base.copy()
+        OmegaConf.set_struct(config, False)
+        config.peft = OmegaConf.load(config_dir() / "peft" / f"{peft}.yaml")
+        if scaling != "meta":
+            config.scaling = OmegaConf.load(config_dir() / "scaling" / f"{scaling}.yaml")
+        if cells is not None:
+            target = "peftlab.placement.cells.cells"
+            config.placement = {"_target_": target, "_partial_": True, "cells": cells}
+        for key, value in keys.items():
+            OmegaConf.update(config, key, value, merge=False)
+        result: Any = OmegaConf.to_container(config, resolve=True)
+        return result
+
+    return make
+
+
+def random_vit(name: str, **model_args: Any) -> Any:
+    """A small timm ViT with no special weight: no zero bias, no unit norm, no vanishing LayerScale."""
+    import torch  # here, as in all of this file: tests of the command line need not wait for torch
+
+    from peftlab.backbone.timm_model import timm_model
+
+    node = {"pretrained": False, "checkpoint": None, "sha256": None, "depth": None}
+    backbone = timm_model(name=name, model_args=model_args, **node)
+    rng = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for key, value in backbone.model.named_parameters():
+            value.copy_(0.3 * torch.randn(value.shape, generator=rng))
+            if "norm" in key and key.endswith("weight"):
+                value.add_(1.0)
+    return backbone
+
+
+SMALL = {"depth": 2, "embed_dim": 16, "num_heads": 2}
+FAMILIES = {
+    "plain": lambda: random_vit("vit_tiny_patch16_224", img_size=32, patch_size=8, **SMALL),
+    "dinov2": lambda: random_vit("vit_small_patch14_reg4_dinov2", img_size=28, qk_norm=True, **SMALL),
+    "clip": lambda: random_vit("vit_base_patch16_clip_quickgelu_224", img_size=32, patch_size=8, **SMALL),
+    "average": lambda: random_vit(
+        "vit_tiny_patch16_224", img_size=32, patch_size=8, global_pool="avg", **SMALL
+    ),
+}
+
+
+@pytest.fixture(scope="session")
+def family() -> Callable[[str], Any]:
+    """A small random backbone of each family of ViTs, built once; `adapt` takes its sites off again."""
+    return cache(lambda name: FAMILIES[name]())
+
+
+@pytest.fixture
+def adapt() -> Iterator[Callable[..., Any]]:
+    """`build_model` on a shared backbone, which is clean again after the test."""
+    from peftlab.build import build_model
+
+    models: list[Any] = []
+
+    def make(config: dict[str, Any], backbone: Any, num_classes: int = 3) -> Any:
+        model, scaling = build_model(config, backbone, num_classes, None)
+        models.append(model)
+        return model, scaling
+
+    yield make
+    for model in reversed(models):
+        model.attachment.detach()
+
+
+@pytest.fixture(scope="session")
+def vit_base() -> Any:
+    """ViT-B/16 without memory: shapes only."""
+    import timm
+    import torch
+
+    from peftlab.backbone.backbone import Backbone
+    from peftlab.backbone.vit_table import vit_table
+    from peftlab.input_spec import InputSpec
+
+    with torch.device("meta"):
+        model = timm.create_model("vit_base_patch16_224", num_classes=0).eval().requires_grad_(False)
+    depth, places, outside = vit_table(model, "vit_base_patch16_224")
+    spec = InputSpec(224, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5), "bicubic", 0.9)
+    return Backbone(model, "vit_base_patch16_224", depth, places, outside, spec, 768, "meta")

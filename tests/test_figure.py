@@ -77,7 +77,7 @@ def test_ink_contrasts_with_the_cell(tmp_path: Path, drawn: list[Figure]) -> Non
         assert (max(ground, ink) + 0.05) / (min(ground, ink) + 0.05) > 4.5  # WCAG 2, AA
 
 
-@pytest.mark.parametrize(("rows", "columns"), [(1, 1), (6, 4), (6, 12), (12, 6)])
+@pytest.mark.parametrize(("rows", "columns"), [(1, 1), (6, 4), (6, 12)])
 def test_panels_fit_and_texts_stay_inside_their_cells(
     tmp_path: Path, drawn: list[Figure], rows: int, columns: int
 ) -> None:

@@ -18,14 +18,16 @@ from scipy import stats
 from peftlab import figure, sweep
 from peftlab.errors import UserError
 from peftlab.figure import Panel
-from peftlab.sweep import SweepReport, group_cells, heat_grid, main, print_table, read, write_report
+from peftlab.sweep import METRICS, SweepReport, group_cells, heat_grid, main, print_table, read, write_report
 
 DEPTHS = ("9-11", "0-2", "6-8", "3-5")  # in no order, as a folder is listed
 POSITIONS = ("mlp2", "q", "out", "k", "mlp1", "v")
 
 
 def accuracy(depth: str, position: str, seed: int, metric: str) -> float:
-    draw = np.random.default_rng([DEPTHS.index(depth), POSITIONS.index(position), seed, len(metric)])
+    draw = np.random.default_rng(
+        [DEPTHS.index(depth), POSITIONS.index(position), seed, METRICS.index(metric)]
+    )
     return float(draw.uniform(0.2, 0.9))
 
 
@@ -374,7 +376,12 @@ def test_depths_are_ordered_by_their_real_first_block(tmp_path: Path) -> None:
 def test_further_choices_get_a_picture_each(tmp_path: Path, drawn: dict[str, dict[str, Any]]) -> None:
     for value in ("1", "10/3"):
         for depth in ("0", "1"):
-            choices = {"placement.depth": depth, "placement.position": "q", "scaling.value": value}
+            choices = {
+                "placement.depth": depth,
+                "placement.position": "q",
+                "scaling.value": value,
+                "peft": "lora",
+            }
             record = {"metrics": {"test/mean_acc": float(depth) + float(value[0]) / 10}}
             put(tmp_path / f"{depth}{value[0:2]}", "ok", choices, 0, result=record)
     report = write_report(tmp_path, baseline=None)
@@ -447,13 +454,50 @@ def test_table(broken: Path, capsys: pytest.CaptureFixture[str], monkeypatch: py
     for metric in ("mean_acc", "head_acc", "tail_acc"):
         own = 100 * of("6-8", "out", metric)
         assert f"{own.mean():.1f} ±{stats.t.ppf(0.975, 2) * stats.sem(own):.1f}" in line
-    assert line.split()[-4:-1] == ["3", "│", "1.0"]
-    cells = [line for line in lines if line.startswith("│")]
-    assert "3-5" in cells[-1] and "missing" in cells[-1]  # noqa: PT018
-    assert "0-2" in cells[-2] and "failed" in cells[-2]  # noqa: PT018
-    assert any("2 ok, 1 diverged" in line for line in cells)
+    assert line.split()[-2:] == ["3", "0:01:01"]
+    cells = [line.split() for line in lines if line.strip().startswith(DEPTHS)]
+    assert len(cells) == 24
+    assert [cell[:3] for cell in cells[-2:]] == [["0-2", "k", "failed"], ["3-5", "k", "missing"]]
+    assert any("2 ok, 1 diverged" in line for line in lines)
     assert f"failed: {name_of('0-2', 'k', 0)}: CUDA out of memory [q,v]" in lines
     assert lines[-3:] == [str(broken / name) for name in ("sweep.csv", "heatmap.png", "cells.csv")]
+
+
+@pytest.mark.usefixtures("drawn")
+@pytest.mark.parametrize("seeds", [(0,), (0, 1)])
+def test_a_table_of_80_columns_cuts_nothing_off(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    seeds: tuple[int, ...],
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    report = write_report(grid(tmp_path / "sweep", seeds), baseline=None)
+    capsys.readouterr()
+    print_table(report)
+    text = capsys.readouterr().out.partition("interval over")[0]
+    assert "…" not in text
+    assert {*DEPTHS, *POSITIONS} <= set(text.split())
+    assert max(map(len, text.splitlines()[:-1])) <= 80
+
+
+@pytest.mark.usefixtures("drawn")
+def test_the_table_has_every_column_and_says_once_what_is_constant(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    varied = {f"group.key{i}": f"value-{i}" for i in range(5)}
+    for i, position in enumerate(("q", "k")):
+        choices = {"dataset": "digits_lt", "placement.depth": "0", "placement.position": position}
+        choices |= {key: f"{value}-{i}" for key, value in varied.items()}
+        put(tmp_path / position, "ok", choices, 0, result=result("0-2", position, 0))
+    print_table(write_report(tmp_path, baseline=None))
+    text = capsys.readouterr().out
+    assert {"key0", "key4", "position", "state", "mean", "head", "tail", "time", "value-4-1"} <= set(
+        text.split()
+    )
+    assert "everywhere: dataset=digits_lt, placement.depth=0" in text.splitlines()
+    assert text.count("digits_lt") == 1
 
 
 @pytest.mark.usefixtures("drawn")
@@ -465,7 +509,7 @@ def test_table_of_one_seed_has_wilson_intervals(
     lines = capsys.readouterr().out.splitlines()
     (line,) = [line for line in lines if "6-8" in line and " out " in line]
     tail = 100 * accuracy("6-8", "out", 0, "tail_acc")
-    assert f"{tail:.1f} ({tail - 10:.1f}-{tail + 5:.1f})" in line
+    assert f"{tail:.1f} {tail - 10:.1f}-{tail + 5:.1f}" in line
     assert sum("n=120" in line for line in lines) == 1
 
 

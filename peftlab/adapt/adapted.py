@@ -77,16 +77,20 @@ class Adapted(nn.Module):
             self.attachment.norms = None
 
     def _probe(self, backbone: Backbone) -> None:
-        size = backbone.input_spec.size
-        with torch.no_grad(), self.measure() as norms:
-            self.features(torch.zeros(1, 3, size, size))
-        silent = [str(site) for site in self.sites if site not in norms]
-        if silent:
+        size, device = backbone.input_spec.size, next(self.backbone.parameters()).device
+        self.to(device)
+        try:
+            with torch.no_grad(), self.measure() as norms:
+                self.features(torch.zeros(1, 3, size, size, device=device))
+            silent = [str(site) for site in self.sites if site not in norms]
+            if silent:
+                raise UserError(
+                    f"placement: {backbone.name} never calls the modules of the sites {', '.join(silent[:6])}; its forward"
+                    " bypasses them, so nothing would be trained there"
+                )
+        except Exception:
             self.attachment.detach()
-            raise UserError(
-                f"placement: {backbone.name} never calls the modules of the sites {', '.join(silent[:6])}; its forward bypasses"
-                " them, so nothing would be trained there"
-            )
+            raise
 
 
 _OWNERS = ("deltas", "gamma", "selected", "head", "backbone")

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from peftlab.adapt.low_rank_linear import LowRank, low_rank_linear
 from peftlab.backbone.backbone import Port
+from peftlab.errors import UserError
 from peftlab.peft.delta import Delta
 from peftlab.site import Site
 
@@ -37,6 +38,8 @@ class Attachment:
         self._handles: list[torch.utils.hooks.RemovableHandle] = []
         self._modules: list[nn.Module] = []
         modules = dict(model.named_modules())
+        if any("forward" in vars(module) for module in modules.values()):
+            raise RuntimeError("this backbone is adapted already; detach the other model first, or build another backbone")
         groups: dict[str, list[Anchor]] = {}
         for anchor in anchors:
             groups.setdefault(anchor.writes.module, []).append(anchor)
@@ -97,6 +100,8 @@ class Attachment:
     def _add(self, write: Tensor, anchor: Anchor, read_in: Tensor) -> Tensor:
         """write <- write + gamma delta(read) on the part of the last axis that the site writes."""
         if anchor.reads.module != anchor.writes.module:
+            if anchor.site not in self._seen:
+                raise UserError(f"peft.insertion: {anchor.site} reads {anchor.reads.module}, which runs after the module it writes")
             read = self._seen.pop(anchor.site)
         else:
             read = read_in if anchor.reads.side == "in" else _part(write, anchor.reads.part)

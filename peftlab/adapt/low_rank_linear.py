@@ -60,26 +60,24 @@ class _LowRankLinear(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
         x, weight, *flat = ctx.saved_tensors
-        grads: list[Tensor | None] = []
+        scales, Bs, As = flat[0::3], flat[1::3], flat[2::3]
         flat_x, flat_grad = x.flatten(0, -2), grad.flatten(0, -2)
+        ranks = [A.shape[0] for A in As]
+        grads: list[Tensor | None] = []
         with torch.autocast(x.device.type, enabled=False):
-            hidden = flat_x @ torch.cat(flat[2::3]).to(x.dtype).T  # A x of all parts at once: [n, sum r]
-            start, reduced = 0, []
-            for i, part in enumerate(ctx.rows):
-                scale, B, A = flat[3 * i : 3 * i + 3]
-                stop = start + A.shape[0]
-                product = (flat_grad[:, part].T @ hidden[:, start:stop]).to(B.dtype)  # d loss / d (scale B)
-                along_row = (product * B).sum(-1)
-                needs = ctx.needs_input_grad[4 + 3 * i]
-                grads += [(along_row if scale.ndim else along_row.sum()) if needs else None, product * _per_row(scale)]
-                grads.append(None)  # A's, filled below
-                reduced.append(flat_grad[:, part] @ (B * _per_row(scale)).to(x.dtype))
-                start = stop
-            slopes = (torch.cat(reduced, dim=1).T @ flat_x).to(flat[2].dtype).split([A.shape[0] for A in flat[2::3]])
-            grads[2::3] = slopes
-            grad_x = None
-            if ctx.needs_input_grad[0]:
-                grad_x = grad @ _merge(weight, ctx.rows, tuple(flat), x.dtype)
-            grad_weight = (flat_grad.T @ flat_x).to(weight.dtype) if ctx.needs_input_grad[1] else None
-            grad_bias = flat_grad.sum(0) if ctx.needs_input_grad[2] else None
+            # the thin side comes first in every product: [r, n] @ [n, d] is up to 7 times as fast as its transpose
+            hidden = (torch.cat(As).to(x.dtype) @ flat_x.T).split(ranks)  # A x: [r, n] per part
+            pieces = [flat_grad[:, part] for part in ctx.rows]
+            back = [(B * _per_row(scale)).T.to(x.dtype) @ piece.T for scale, B, piece in zip(scales, Bs, pieces, strict=True)]
+            slopes = (torch.cat(back) @ flat_x).to(weight.dtype).split(ranks)  # of every A
+            for i, (scale, B, piece) in enumerate(zip(scales, Bs, pieces, strict=True)):
+                product = (hidden[i] @ piece).T.to(B.dtype)  # d loss / d (scale B)
+                of_scale = None
+                if ctx.needs_input_grad[4 + 3 * i]:
+                    of_scale = (product * B).sum(-1) if scale.ndim else (product * B).sum()
+                grads += [of_scale, product * _per_row(scale), slopes[i]]
+            needs_x, needs_weight, needs_bias = ctx.needs_input_grad[:3]
+            grad_x = grad @ _merge(weight, ctx.rows, tuple(flat), x.dtype) if needs_x else None
+            grad_weight = (flat_grad.T @ flat_x).to(weight.dtype) if needs_weight else None
+            grad_bias = flat_grad.sum(0).to(weight.dtype) if needs_bias else None
         return grad_x, grad_weight, grad_bias, None, *grads

@@ -30,8 +30,12 @@ class Selection(nn.Module):
     def _assemble(self, name: str, parts: dict[Part, str]) -> Tensor:
         count = next(iter(parts))[1]
         if count == 1:
-            return self.get_parameter(parts[0, 1])
+            return self._piece(parts[0, 1])
         pieces = list(self._frozen[name].chunk(count))
         for (index, _), key in parts.items():
-            pieces[index] = self.get_parameter(key)
+            pieces[index] = self._piece(key)
         return torch.cat(pieces)
+
+    def _piece(self, key: str) -> Tensor:
+        piece: Tensor = getattr(self, key)  # under functional_call no nn.Parameter, so get_parameter would refuse it
+        return piece

@@ -1,6 +1,7 @@
 """backbone=<any>: a timm model by name, with weights from timm's hub, a local file or the package itself."""
 
 import hashlib
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from peftlab.backbone.backbone import Backbone
+from peftlab.backbone.hub import hub_or_cache
 from peftlab.backbone.vit_table import vit_table
 from peftlab.errors import UserError
 from peftlab.input_spec import InputSpec
@@ -36,6 +38,8 @@ def timm_model(
     """
     if pretrained and checkpoint is not None:
         raise UserError(f"backbone.pretrained=true and backbone.checkpoint={checkpoint} exclude each other; set one")
+    if sha256 is not None and checkpoint is None:
+        raise UserError(f"backbone.sha256={sha256} has no file to check; set backbone.checkpoint, or backbone.sha256=null")
     model = _create(name, pretrained, model_args)
     if checkpoint is not None:
         _load(model, name, checkpoint, sha256)
@@ -54,19 +58,23 @@ def _create(name: str, pretrained: bool, model_args: dict[str, Any]) -> nn.Modul
         near = timm.list_models(f"*{name.split('.')[0][:12]}*")[:5]
         raise UserError(f"backbone.name={name} is not a timm model; legal: timm.list_models(), near ones: {', '.join(near)}")
     try:
-        with torch.random.fork_rng(devices=[]):
+        with torch.random.fork_rng(devices=[]), hub_or_cache(name) if pretrained else nullcontext():
             torch.manual_seed(stream_seed(0, "backbone"))
             return timm.create_model(name, pretrained=pretrained, num_classes=0, **model_args)
-    except TypeError as error:
-        raise UserError(f"backbone.model_args={model_args} does not fit {name}: {error}") from error
+    except (TypeError, ValueError, AssertionError) as error:
+        raise UserError(f"backbone.model_args={model_args} does not fit {name}: {_first_sentence(error)}") from error
     except (OSError, RuntimeError) as error:
         if not pretrained:
-            raise
-        first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+            raise UserError(f"backbone.name={name} cannot be built: {_first_sentence(error)}") from error
         raise UserError(
-            f"backbone.pretrained=true: the weights of {name} cannot be had ({first}); download them on a machine with"
+            f"backbone.pretrained=true: the weights of {name} cannot be had ({_first_sentence(error)}); download them on a machine with"
             " network and give backbone.pretrained=false backbone.checkpoint=FILE"
         ) from error
+
+
+def _first_sentence(error: Exception) -> str:
+    text = str(error).strip()
+    return text.splitlines()[0].split(". ")[0].rstrip(".") if text else type(error).__name__
 
 
 def _load(model: nn.Module, name: str, checkpoint: str, sha256: str | None) -> None:
@@ -75,8 +83,7 @@ def _load(model: nn.Module, name: str, checkpoint: str, sha256: str | None) -> N
         raise UserError(f"backbone.checkpoint={checkpoint} is not a file; looked for {path}")
     if sha256 is not None and hashlib.sha256(path.read_bytes()).hexdigest() != sha256:
         raise UserError(f"backbone.checkpoint={checkpoint} does not have sha256 {sha256}: the file is damaged or another one")
-    state = load_file(path) if path.suffix == ".safetensors" else torch.load(path, map_location="cpu", weights_only=True)
-    state = state.get("model", state.get("state_dict", state))
+    state = _read(path, checkpoint)
     classifier = tuple(f"{key}." for key in _classifiers(model))
     wanted = model.state_dict()
     state = {key: value.float() for key, value in state.items() if key in wanted or not key.startswith(classifier)}
@@ -90,8 +97,22 @@ def _load(model: nn.Module, name: str, checkpoint: str, sha256: str | None) -> N
     model.load_state_dict(state, strict=True)
 
 
+def _read(path: Path, checkpoint: str) -> dict[str, Tensor]:
+    """Name -> tensor, whether they are the file's top level or under its key `model` or `state_dict`."""
+    try:
+        state = load_file(path) if path.suffix == ".safetensors" else torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # damaged, of another kind, or a pickle of more than tensors
+        raise UserError(
+            f"backbone.checkpoint={checkpoint} cannot be read ({_first_sentence(error)}); legal: .safetensors, or a .pt of plain tensors"
+        ) from error
+    state = state.get("model", state.get("state_dict", state)) if isinstance(state, dict) else None
+    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
+        raise UserError(f"backbone.checkpoint={checkpoint} holds no tensors by name; legal: a state dict, alone or as `model` or `state_dict`")
+    return state
+
+
 def _classifiers(model: nn.Module) -> tuple[str, ...]:
-    names = getattr(model, "pretrained_cfg", {}).get("classifier", "head")
+    names = getattr(model, "pretrained_cfg", {}).get("classifier") or "head"
     return (names,) if isinstance(names, str) else tuple(names)
 
 

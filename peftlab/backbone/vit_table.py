@@ -22,6 +22,8 @@ def vit_table(model: nn.Module, name: str) -> tuple[int, dict[Site, Place], tupl
     places: dict[Site, Place] = {}
     for index, block in enumerate(blocks):
         places |= _block_places(index, block, name)
+    if len({(place.num_in, place.num_out) for site, place in places.items() if site.position == "attn"}) > 1:
+        raise UserError(f"backbone.name={name} has blocks of several widths; legal: timm's plain ViTs (vit_*, deit_*, vit_*_clip_*, dinov2)")
     outside = tuple(key for key, _ in model.named_parameters() if not key.startswith("blocks."))
     return len(blocks), places, outside
 
@@ -34,6 +36,12 @@ def _block_places(index: int, block: nn.Module, name: str) -> dict[Site, Place]:
         raise UserError(
             f"backbone.name={name}: block {index} has no plain {(absent or linear)[0]}; legal: timm's plain ViTs, whose blocks"
             f" have {', '.join(NEEDED)}"
+        )
+    fc1, fc2 = modules["mlp.fc1"], modules["mlp.fc2"]
+    if fc1.out_features != fc2.in_features:
+        raise UserError(
+            f"backbone.name={name}: block {index} has a gated MLP (mlp.fc1 gives {fc1.out_features}, mlp.fc2 takes {fc2.in_features});"
+            " legal: timm's plain ViTs"
         )
     root = f"blocks.{index}"
     parts = {"q": (0, 3), "k": (1, 3), "v": (2, 3)}

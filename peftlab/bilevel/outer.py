@@ -2,23 +2,17 @@
 
 from collections import deque
 from collections.abc import Callable
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.func import functional_call
 
+from peftlab.adapt.adapted import Adapted
 from peftlab.bilevel.estimate import Estimate, Values
+from peftlab.dataset.loader import Batch
 from peftlab.kinds import Fraction, NonNegativeInt, PositiveFloat, PositiveInt
 from peftlab.loss.cross_entropy import Loss
-from peftlab.scaling.gamma import Gamma
-
-
-class Batch(Protocol):
-    """Images and labels."""
-
-    images: Tensor
-    labels: Tensor
 
 
 class OuterStep(NamedTuple):
@@ -28,15 +22,6 @@ class OuterStep(NamedTuple):
     gamma: dict[str, float]
     grad: dict[str, float]
     ratio: dict[str, float]  # ||gamma delta|| / ||f|| per site: gamma alone is not identifiable
-
-
-class OuterModel(Protocol):
-    """What the outer loop needs of the adapted model."""
-
-    gamma: Gamma
-
-    def theta(self) -> dict[str, torch.nn.Parameter]: ...  # noqa: D102
-    def measure(self) -> Any: ...  # noqa: D102
 
 
 class Outer:
@@ -51,7 +36,7 @@ class Outer:
 
     def __init__(
         self,
-        model: OuterModel,
+        model: Adapted,
         draw: Callable[[int], tuple[Callable[[int], Batch], Loss]],
         inner_loss: Loss,
         context: Callable[[], Any],
@@ -118,7 +103,7 @@ class Outer:
 
     def _value(self, loss: Loss, theta: Values, gamma: Values, batch: Batch) -> Tensor:
         with self.context():
-            logits = functional_call(self.model, {**theta, "gamma.raw": gamma["raw"]}, (batch.images,))  # type: ignore[arg-type]
+            logits = functional_call(self.model, {**theta, "gamma.raw": gamma["raw"]}, (batch.images,))
         return loss(logits.float(), batch.labels)
 
     def _by_group(self, values: Tensor) -> dict[str, float]:

@@ -1,5 +1,6 @@
 """Every rule that a config must obey, checked without torch, data or weights."""
 
+import ast
 from difflib import get_close_matches
 from typing import Any
 
@@ -7,9 +8,11 @@ from peftlab.config.signature import misfit, signature
 from peftlab.config.timm_name import check_timm_name
 from peftlab.errors import UserError
 from peftlab.placement.cell import Cells
+from peftlab.site import LINEAR, NORM, SUBLAYER
 
 GROUPS = ("backbone", "peft", "placement", "scaling", "dataset", "head", "loss", "optim", "fit", "tracker")
 MARKS = {"_target_", "_partial_"}
+UNKNOWN_DEPTH = 1000  # of a backbone that has not said its own: any block may exist until the model is built
 PART = "peftlab.peft.part.Part"
 ROOT = "peftlab.config.root.Root"
 
@@ -20,7 +23,6 @@ def check(cfg: dict[str, Any]) -> None:
     Raises:
         UserError: one sentence for the first key that is unknown, missing, of a wrong kind, or at odds with another.
     """
-    _no_words_for_null(cfg, "")
     _keys(ROOT, {key: value for key, value in cfg.items() if key not in GROUPS}, "", extra=GROUPS)
     for group in GROUPS:
         if group not in cfg:
@@ -29,21 +31,20 @@ def check(cfg: dict[str, Any]) -> None:
     check_timm_name(cfg["backbone"])
     _part(cfg)
     if cfg["fit"]["warmup_epochs"] >= cfg["fit"]["epochs"]:
-        raise UserError(f"fit.warmup_epochs={cfg['fit']['warmup_epochs']} leaves none of fit.epochs={cfg['fit']['epochs']}")
-    _outer(cfg)
+        given = f"fit.warmup_epochs={cfg['fit']['warmup_epochs']}"
+        raise UserError(f"{given} leaves none of fit.epochs={cfg['fit']['epochs']}; legal: fewer")
+    _gamma(cfg["scaling"])
 
 
-def _no_words_for_null(node: Any, path: str) -> None:
-    items = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
-    for key, value in items:
-        here = f"{path}.{key}" if path else str(key)
-        if isinstance(value, str) and value in ("None", "none"):
-            if here == "tracker._target_":
-                continue
-            raise UserError(f"{here}={value} is the word {value}, not an empty value; legal: null")
-        if value == "???":
-            raise UserError(f"{here} has no value yet; give one with {here}=VALUE")
-        _no_words_for_null(value, here)
+def _is_a_value(value: Any, path: str) -> None:
+    """`None` is a word in YAML, and `???` means that a value has to be given; also inside lists and mappings."""
+    if value == "???":
+        raise UserError(f"{path} has no value yet; give one with {path}=VALUE")
+    if value in ("None", "none"):
+        raise UserError(f"{path}={value} is the word {value}, not an empty value, which is written null")
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, item in items:
+        _is_a_value(item, f"{path}.{key}")
 
 
 def _node(node: Any, path: str) -> None:
@@ -68,6 +69,8 @@ def _keys(target: str, values: dict[str, Any], path: str, extra: tuple[str, ...]
             near = get_close_matches(key, names, n=1)
             hint = f" (did you mean {near[0]}?)" if near else ""
             raise UserError(f"{dot}{key}={value} is not a key of {path or 'the config'}; legal: {', '.join(names)}{hint}")
+        if not ("Literal" in ast.unparse(legal[key]) and misfit(value, legal[key], module) is None):
+            _is_a_value(value, f"{dot}{key}")
         wrong = misfit(value, legal[key], module)
         if wrong is not None:
             raise UserError(f"{dot}{key}={_yaml(value)} is not legal; legal: {wrong}")
@@ -78,28 +81,51 @@ def _keys(target: str, values: dict[str, Any], path: str, extra: tuple[str, ...]
 
 def _signature(target: str, path: str) -> tuple[str, dict[str, Any]]:
     try:
-        return signature(target)
+        return signature(str(target))
     except LookupError as error:
         raise UserError(f"{path}._target_={target} cannot be used: {error}; legal: a function or class of peftlab") from error
 
 
 def _part(cfg: dict[str, Any]) -> None:
     """The placement resolves to sites, and the method, its placement and its scaling belong together."""
-    peft, scaling = cfg["peft"], cfg["scaling"]["_target_"].rsplit(".", 1)[-1]
-    name = peft["_target_"].rsplit(".", 1)[-1]
-    if peft["insertion"] == "in_place" and scaling != "fixed":
-        raise UserError(
-            f"scaling={scaling} needs a delta to multiply, and {name} trains the backbone's own weights; legal: scaling=fixed"
-        )
-    if peft["insertion"] == "in_place" and cfg["scaling"]["value"] is not None:
-        raise UserError(f"scaling.value={cfg['scaling']['value']} has nothing to act on: {name} has no delta; legal: null")
+    peft, name = cfg["peft"], cfg["peft"]["_target_"].rsplit(".", 1)[-1]
+    _insertion(peft, name)
+    if peft["insertion"] == "in_place":
+        _no_delta(cfg, name)
     if not peft["positions"]:
         if cfg["placement"].get("depth") != "all" or cfg["placement"].get("position") != "all":
             raise UserError(f"placement has no effect on {name}, which has no sites; legal: depth and position all")
         return
     depth = cfg["backbone"]["depth"]
-    if depth is not None:
-        check_cells(resolve_placement(cfg, depth), cfg)
+    check_cells(resolve_placement(cfg, UNKNOWN_DEPTH if depth is None else depth), cfg)
+
+
+def _insertion(peft: dict[str, Any], name: str) -> None:
+    """What a peft YAML says of the method itself: its positions, where it reads and writes, its scale."""
+    insertion, scale = peft["insertion"], peft.get("scale")
+    has_delta = name[:1].isupper()  # a class is the form of a delta, a function selects weights
+    if has_delta == (insertion == "in_place"):
+        legal = "parallel, sequential, residual" if has_delta else "in_place"
+        raise UserError(f"peft.insertion={insertion} does not go with {name}; legal: {legal}")
+    places = SUBLAYER if insertion == "residual" else (*LINEAR, *SUBLAYER) if has_delta else (*LINEAR, *NORM)
+    if not set(peft["positions"]) <= set(places) or (has_delta and not peft["positions"]):
+        given = ", ".join(peft["positions"])
+        raise UserError(f"peft.positions=[{given}] does not go with {insertion}; legal: some of {', '.join(places)}")
+    if has_delta == (scale is None):
+        legal = "a number above 0" if has_delta else "null"
+        raise UserError(f"peft.scale={_yaml(scale)} does not go with {name}; legal: {legal}")
+
+
+def _no_delta(cfg: dict[str, Any], name: str) -> None:
+    scaling = cfg["scaling"]["_target_"].rsplit(".", 1)[-1]
+    if scaling != "fixed":
+        raise UserError(
+            f"scaling={scaling} needs a delta to multiply, and {name} has none; legal: scaling=fixed"
+        )
+    for key, legal in (("value", None), ("rule", "plain")):
+        if cfg["scaling"][key] != legal:
+            given = f"scaling.{key}={cfg['scaling'][key]}"
+            raise UserError(f"{given} has nothing to act on: {name} has no delta; legal: {_yaml(legal)}")
 
 
 def resolve_placement(cfg: dict[str, Any], num_blocks: int) -> Cells:
@@ -126,7 +152,8 @@ def check_cells(cells: Cells, cfg: dict[str, Any]) -> None:
         for key, value in options.items():
             if key not in names:
                 raise UserError(f"placement.cells: {site} has the option {key}={value}; legal: {', '.join(names) or 'none'}")
-            wrong = misfit(value, legal[key], module) if key in legal else misfit(value, *_scale_kind())
+            kind, where = (legal[key], module) if key in legal else _scale_kind()
+            wrong = "a number above 0" if key == "scale" and value is None else misfit(value, kind, where)
             if wrong is not None:
                 raise UserError(f"placement.cells: {site} has {key}={_yaml(value)}; legal: {wrong}")
 
@@ -135,8 +162,11 @@ def _scale_kind() -> tuple[Any, str]:
     return signature(PART).keys["scale"], PART.rpartition(".")[0]
 
 
-def _outer(cfg: dict[str, Any]) -> None:
-    outer = cfg["scaling"].get("outer")
+def _gamma(scaling: dict[str, Any]) -> None:
+    """A gamma that is trained has a start that softplus can reach, and images on both sides of the outer split."""
+    if scaling.get("activation") == "softplus" and not scaling["init_raw"] and scaling["init"] <= 0:
+        raise UserError(f"scaling.init={scaling['init']} cannot be reached by softplus; legal: a number above 0")
+    outer = scaling.get("outer")
     if outer is not None and not 0 < outer["fraction"] < 1:
         raise UserError(
             f"scaling.outer.fraction={outer['fraction']} leaves no images for {'the outer' if not outer['fraction'] else 'inner'}"

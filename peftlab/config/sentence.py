@@ -1,14 +1,21 @@
 """Hydra's and OmegaConf's errors as one sentence: the key, the value, what is legal."""
 
 import re
+from collections.abc import Sequence
 from difflib import get_close_matches
 
-from hydra.errors import MissingConfigException
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import MissingConfigException, OverrideParseException
 from omegaconf.errors import OmegaConfBaseException
 
 
-def sentence(error: Exception) -> str:
-    """One line for the user; the original message where it is not one of the common mistakes."""
+def sentence(error: Exception, words: Sequence[str] = ()) -> str:
+    """One line for the user; the original message where it is not one of the common mistakes.
+
+    `words` is the command line: Hydra does not say in all its errors which word of it is wrong.
+    """
+    if isinstance(error, OverrideParseException):
+        return f"{error.override} cannot be read; legal: KEY=VALUE, in quotes where it holds spaces or brackets"
     if isinstance(error, MissingConfigException) and error.options is not None:
         group, _, name = str(error.missing_cfg_file).rpartition("/")
         near = get_close_matches(name, error.options, n=1)
@@ -18,10 +25,30 @@ def sentence(error: Exception) -> str:
     text = " ".join(str(error).split())
     if isinstance(cause, OmegaConfBaseException) and cause.parent_node is not None and "not in struct" in str(cause):
         return _unknown_key(text, cause)
-    overridden = re.search(r"Could not override '([^']+)'\. No match in the defaults list", text)
+    overridden = re.search(r"Could not (?:override|delete) '([^']+)'|Could not delete.*'([^']+)' does not exist", text)
     if overridden:
-        return f"{overridden.group(1)} is not a config group or key; peftlab --help lists them"
-    return text
+        key = overridden.group(1) or overridden.group(2)
+        return f"{key} is neither a group nor a key of this config; peftlab --help lists them"
+    several = re.search(r"Ambiguous value for argument '([^=]+)=(.*?)' 1\.", text)
+    if several:
+        key, value = several.groups()
+        return f"{key}={value} is more than one value; legal: one, a list as {key}=[{value}], or a sweep with peftlab -m"
+    present = re.search(r"Could not append to config\. An item is already at '([^']+)'", text)
+    if present:
+        return f"+{present.group(1)} is a key of the config already; write it without the +"
+    return _not_a_name(words) if "Config group override must be a string" in text else text
+
+
+def _not_a_name(words: Sequence[str]) -> str:
+    """`peft=null`, `peft=3`: Hydra's error has neither the group nor what was given."""
+    parser = OverridesParser.create()
+    for word in words:
+        if not word.startswith("-"):
+            value = parser.parse_override(word).value()
+            key = word.partition("=")[0]
+            if not isinstance(value, str | list) and "." not in key and key != "seed":
+                return f"{word} does not name a choice of a group; legal: GROUP=NAME, as peftlab --help lists them"
+    return "a choice of a group is not a name; legal: GROUP=NAME, as peftlab --help lists them"
 
 
 def _unknown_key(text: str, cause: OmegaConfBaseException) -> str:

@@ -65,7 +65,7 @@ def _misfit_one(value: Any, kind: ast.expr, module: str) -> str | None:
         return None if fits else text
     if name in CHECKS:
         base, check = CHECKS[name]
-        fits = _is_number(value) and (base is float or isinstance(value, int)) and check.test(value)
+        fits = _is_number(value) and (base is not int or isinstance(value, int)) and check.test(value)
         return None if fits else check.text
     if name in ("Any", "object"):
         return None

@@ -58,7 +58,7 @@ def dataset(
     seed: int,
     groups: dict[str, Any],
     group_counts_imbalance: PositiveFloat | None,
-    val_fraction: Fraction,
+    val_fraction: Fraction | None,
     augment: Literal["random_resized_crop", "pad_crop_flip", "pad_crop", "none"],
     crop_scale: list[float],
     standardise: bool,
@@ -156,12 +156,12 @@ def _reference_counts(
 
 
 def _validation(
-    cut: Split, own: Split | None, fraction: float, run_seed: int, num_classes: int
+    cut: Split, own: Split | None, fraction: float | None, run_seed: int, num_classes: int
 ) -> tuple[Split, Split | None]:
     """The source's own split, or round(fraction * n_c) of each class, whose last image stays in training."""
     if own is not None and fraction:
         raise UserError(
-            f"dataset.val_fraction={fraction} but the data set has its own validation split; legal: 0"
+            f"dataset.val_fraction={fraction} but the data set has its own validation split; legal: 0, or null"
         )
     if own is not None or not fraction:
         return cut, own

@@ -47,7 +47,7 @@ def _with_splits(root: Path) -> Source:
     for other in [test] if val is None else [val, test]:
         if difference := sorted(set(names) ^ set(_class_folders(other))):
             raise UserError(
-                f"dataset.path={root} has {', '.join(difference[:10])} in one only of train/ and {other.name}/; "
+                f"dataset.path={root} has {', '.join(difference[:10])} in train/ or {other.name}/ only; "
                 "legal: the same class folders in both"
             )
     train_split = _read_split(root / "train", names)

@@ -54,7 +54,7 @@ def table_split(
         )
     sizes = pc.fill_null(pc.binary_length(cells), 0).to_numpy().astype(np.int64)
     labels = _labels(_column(table, label_column, key="label_column"), names, label_column, split)
-    return encoded_split(names, labels, sizes, partial(_read_cell, column), partial(_describe, split))
+    return encoded_split(names, labels, sizes, partial(_read_cell, column, split), partial(_describe, split))
 
 
 def _column(table: pa.Table, name: str, *, key: str) -> pa.ChunkedArray:
@@ -87,11 +87,17 @@ def _labels(
     return labels
 
 
-def _read_cell(column: pa.ChunkedArray, row: int) -> bytes:
+def _read_cell(column: pa.ChunkedArray, split: str, row: int) -> bytes:
     cell = column[row].as_py()
-    if isinstance(cell, dict):
-        cell = cell["bytes"] if cell["bytes"] is not None else Path(cell["path"]).read_bytes()
-    return cell if cell is not None else b""
+    if not isinstance(cell, dict):
+        cell = {"bytes": cell, "path": None}
+    if cell["bytes"] is not None:
+        return bytes(cell["bytes"])
+    # A set of loose files on the hub is a table of paths into the library's cache.
+    file = Path(cell.get("path") or "")
+    if not file.is_file():
+        raise UserError(f"dataset.path has no image in {_describe(split, row)}; legal: an image in every row")
+    return file.read_bytes()
 
 
 def _describe(split: str, row: int) -> str:

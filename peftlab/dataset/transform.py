@@ -14,7 +14,7 @@ from peftlab.dataset.images import Pixels
 from peftlab.input_spec import InputSpec
 
 Augment = Literal["random_resized_crop", "pad_crop_flip", "pad_crop", "none"]
-Crop = Callable[[Pixels, Iterable[torch.Generator]], UInt8[Tensor, "b 3 h w"]]
+Crop = Callable[[Pixels, Iterable[torch.Generator]], UInt8[Tensor, "b 3 size size"]]
 MIN_STD = 1 / 255
 
 
@@ -33,7 +33,7 @@ class Transform:
 
     def __call__(
         self, images: Pixels, generators: Iterable[torch.Generator] = ()
-    ) -> Float[Tensor, "b 3 h w"]:
+    ) -> Float[Tensor, "b 3 size size"]:
         """`generators` gives one generator per picture, from which alone its random numbers come."""
         cropped = self.crop(images, generators)
         pixels = cropped.to(torch.float32, memory_format=torch.contiguous_format).div_(255)

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 import torch
 from torch import nn
 
+from peftlab.errors import UserError
 from peftlab.kinds import Fraction, NonNegativeFloat, PositiveFloat
 
 
@@ -14,5 +15,10 @@ def adamw(
     """AdamW over theta.
 
     Source: Loshchilov and Hutter 2019, arXiv:1711.05101.
+
+    Raises:
+        UserError: for a beta of 1, which would never forget its start at 0.
     """
+    if 1 in (beta1, beta2):
+        raise UserError(f"optim.beta1={beta1} and optim.beta2={beta2}: a beta of 1 takes no step; legal: from 0 to below 1")
     return torch.optim.AdamW(theta, lr=lr, betas=(beta1, beta2), weight_decay=weight_decay)

@@ -1,12 +1,15 @@
 """placement=from_gamma: the sites that a finished run gave a large gamma, for a run with a fixed scale."""
 
 import csv
+import math
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 from peftlab.errors import UserError
+from peftlab.kinds import PositiveInt
 from peftlab.placement.cell import Cells
-from peftlab.site import parse_site
+from peftlab.site import Site, parse_site
 
 
 def from_gamma(
@@ -14,9 +17,9 @@ def from_gamma(
     legal: Sequence[str],
     *,
     run: str,
-    by: str,
-    threshold: float | None,
-    keep: int | None,
+    by: Literal["gamma", "ratio"],
+    threshold: float | int | None,
+    keep: PositiveInt | None,
 ) -> Cells:
     """The sites of `run`'s gamma.csv whose column `by` is at least `threshold`, or the `keep` largest.
 
@@ -27,13 +30,15 @@ def from_gamma(
         UserError: if the file is missing, both or neither of threshold and keep are given, or no site remains.
     """
     if (threshold is None) == (keep is None):
-        raise UserError(
-            f"placement.threshold={threshold} and placement.keep={keep}: placement=from_gamma takes exactly one of the two"
-        )
+        given = " and ".join(f"placement.{key}={'null' if value is None else value}" for key, value in
+                             (("threshold", threshold), ("keep", keep)))
+        raise UserError(f"{given}: placement=from_gamma takes exactly one of the two")
     values = _read(run, by)
     wrong = [site for site in values if site.block >= num_blocks or site.position not in legal]
     if wrong:
         raise UserError(f"placement.run={run} has a gamma at {wrong[0]}, a site that this backbone or method lacks")
+    if keep is not None and keep > len(values):
+        raise UserError(f"placement.keep={keep} is more than the {len(values)} sites of {run}; legal: 1 to {len(values)}")
     ranked = sorted(values, key=lambda site: -values[site])
     kept = ranked[:keep] if keep is not None else [site for site in ranked if values[site] >= (threshold or 0.0)]
     if not kept:
@@ -43,7 +48,7 @@ def from_gamma(
     return {site: {} for site in sorted(kept, key=lambda site: (site.block, legal.index(site.position)))}
 
 
-def _read(run: str, by: str) -> dict:
+def _read(run: str, by: str) -> dict[Site, float]:
     path = Path(run).expanduser() / "gamma.csv"
     if not path.is_file():
         raise UserError(f"placement.run={run} has no gamma.csv; legal: the folder of a finished scaling=meta or learned run")
@@ -51,4 +56,11 @@ def _read(run: str, by: str) -> dict:
         rows = list(csv.DictReader(file))
     if not rows or by not in rows[0]:
         raise UserError(f"placement.by={by} is not a column of {path}; legal: gamma, ratio")
-    return {parse_site(row["site"]): float(row[by]) for row in rows}
+    try:
+        values = {parse_site(row["site"]): float(row[by]) for row in rows}
+    except (KeyError, TypeError, ValueError) as error:
+        raise UserError(f"placement.run={run}: {path} is not the gamma.csv of a run ({error})") from error
+    unknown = [site for site, value in values.items() if not math.isfinite(value)]
+    if unknown:
+        raise UserError(f"placement.run={run}: the {by} of {unknown[0]} is not a finite number; legal: a run that did not diverge")
+    return values

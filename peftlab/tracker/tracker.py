@@ -1,9 +1,10 @@
 """What every tracker can do."""
 
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 
+@runtime_checkable
 class Tracker(Protocol):
     """A mirror of a run's record. Nothing that happens in it may end a run."""
 

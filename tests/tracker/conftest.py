@@ -1,7 +1,9 @@
 """A machine without a W&B login whose every wandb file lands in tmp_path, and a reader of offline runs."""
 
+import contextlib
 import json
 import os
+import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -26,40 +28,48 @@ def clean_env(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     return home
 
 
+class Drive:
+    """`drive(calls, **env)`: the calls of drive.py in a process with these variables only; gives stderr."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+
+    def __call__(self, calls: list[tuple[str, str, dict]], terminal: int | None = None, **env: str) -> str:
+        script, root = Path(__file__).with_name("drive.py"), Path(__file__).parents[2]
+        own = {"HOME": str(self.home), "TMPDIR": str(self.home), "PYTHONPATH": str(root)}
+        own |= {"PATH": os.environ["PATH"], "WANDB_DISABLE_GIT": "true", "WANDB_X_DISABLE_STATS": "true"}
+        done = subprocess.run(
+            [sys.executable, str(script), json.dumps(calls)],
+            env=own | env,
+            cwd=self.home,
+            stdin=subprocess.DEVNULL if terminal is None else terminal,
+            stderr=subprocess.PIPE if terminal is None else terminal,
+            timeout=90,
+            check=False,
+            text=True,
+        )
+        assert done.returncode == 0, done.stderr
+        assert not self.left()
+        return done.stderr or ""
+
+    def left(self) -> list[psutil.Process]:
+        """The wandb processes that a driven process has left behind, after at most 5 s."""
+        mine = []
+        for process in psutil.process_iter(["name"]):
+            with contextlib.suppress(psutil.Error):
+                if "wandb" in process.info["name"] and process.environ().get("HOME") == str(self.home):
+                    mine.append(process)
+        return psutil.wait_procs(mine, timeout=5)[1]
+
+
 @pytest.fixture
-def real_wandb(clean_env: Path, monkeypatch: pytest.MonkeyPatch):
-    """The installed wandb; its wandb-core process ends with the test."""
-    for name in ("CACHE", "CONFIG", "DATA", "ARTIFACT"):
-        monkeypatch.setenv(f"WANDB_{name}_DIR", str(clean_env / name.lower()))
-    monkeypatch.setenv("WANDB_DISABLE_GIT", "true")
-    monkeypatch.setenv("WANDB_X_DISABLE_STATS", "true")
-    import wandb
-
-    wandb.teardown()  # wandb reads the environment once per setup
-    yield wandb
-    try:
-        wandb.teardown()
-    except ConnectionError:
-        assert not cores()  # the test has killed it
-    os.environ.pop("WANDB_SERVICE", None)
-    _, left = psutil.wait_procs(cores(), timeout=5)
-    assert not left
-
-
-def cores() -> list[psutil.Process]:
-    """The wandb-core processes of this process."""
-    children = psutil.Process().children(recursive=True)
-    return [child for child in children if "wandb" in child.name() and child.status() != psutil.STATUS_ZOMBIE]
-
-
-@pytest.fixture
-def list_cores():
-    return cores
+def drive(clean_env: Path) -> Drive:
+    return Drive(clean_env)
 
 
 @pytest.fixture
 def fake_wandb(clean_env: Path, monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
-    """A stand-in for wandb that keeps what it is called with; `trouble[name]` is raised by the call `name`."""
+    """A stand-in for wandb that keeps its calls; `trouble[name]` is raised by the call `name`."""
     calls: list[tuple[str, dict[str, Any]]] = []
     trouble: dict[str, BaseException] = {}
 
@@ -102,7 +112,8 @@ def read_run():
 
 def read_offline(folder: Path) -> SimpleNamespace:
     (path,) = folder.glob("wandb/offline-run-*/*.wandb")
-    read = SimpleNamespace(run=None, config={}, history=[], summary={}, metrics=[], exit_code=None, files=path.parent)
+    read = SimpleNamespace(run=None, config={}, history=[], summary={}, metrics=[], exit_code=None)
+    read.files = path.parent / "files"
     for record in records(path.read_bytes()):
         if record.HasField("run"):
             read.run = record.run

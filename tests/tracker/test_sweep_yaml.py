@@ -35,10 +35,11 @@ def test_grid_of_24_peftlab_commands(sweep):
     parser = OverridesParser.create()
     for command in made:
         assert command[:2] == ["/usr/bin/env", "peftlab"]
-        overrides = {override.key_or_group: override.value() for override in parser.parse_overrides(command[2:])}
+        parsed = parser.parse_overrides(command[2:])
+        overrides = {override.key_or_group: override.value() for override in parsed}
         assert overrides["tracker"] == "wandb"
         assert overrides["placement.position"] in ("q", "k", "v", "out", "mlp1", "mlp2")
-        assert not any(parsed.is_sweep_override() for parsed in parser.parse_overrides(command[2:]))
+        assert not any(override.is_sweep_override() for override in parsed)
 
 
 def test_selects_on_a_validation_split_that_exists(sweep):

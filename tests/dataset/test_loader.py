@@ -1,0 +1,138 @@
+"""Batches are pure functions of their number: order, augmentation, resume, workers, global random state."""
+
+from collections.abc import Callable
+from itertools import islice
+
+import numpy as np
+import pytest
+import torch
+
+from peftlab.dataset.loader import Batch, EvalBatches, TrainBatches
+from peftlab.dataset.split import Split
+from peftlab.dataset.transform import eval_transform, train_transform
+from peftlab.input_spec import InputSpec
+
+# From Python 3.12 on, forking a process that has threads warns; DataLoader forks by default.
+pytestmark = pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+
+SplitOf = Callable[..., Split]
+
+
+@pytest.fixture
+def batches(spec: InputSpec, memory_split: SplitOf) -> Callable[..., TrainBatches]:
+    def make(
+        counts: list[int] | None = None, *, batch_size: int = 8, seed: int = 0, **keys: object
+    ) -> TrainBatches:
+        transform = train_transform(spec, augment="pad_crop_flip", crop_scale=(0.1, 1.0), standardise=False)
+        return TrainBatches(
+            memory_split(counts or [20, 9]), transform, batch_size=batch_size, seed=seed, **keys
+        )
+
+    return make
+
+
+def take(loader: TrainBatches, start: int, number: int) -> list[Batch]:
+    return list(islice(loader.iterate(start), number))
+
+
+def equal(first: list[Batch], second: list[Batch]) -> bool:
+    pairs = zip(first, second, strict=True)
+    return all(torch.equal(a, b) for one, other in pairs for a, b in zip(one, other, strict=True))
+
+
+def test_an_epoch_visits_every_item_once_and_keeps_the_last_batch(
+    batches: Callable[..., TrainBatches],
+) -> None:
+    loader = batches()
+    assert loader.num_batches == 4
+    found = take(loader, 0, 8)
+    assert [len(batch.labels) for batch in found] == [8, 8, 8, 5] * 2
+    epochs = [torch.cat([batch.rows for batch in found[start : start + 4]]).tolist() for start in (0, 4)]
+    assert sorted(epochs[0]) == sorted(epochs[1]) == list(range(29))
+    assert epochs[0] != epochs[1]
+
+
+def test_labels_belong_to_rows(batches: Callable[..., TrainBatches], memory_split: SplitOf) -> None:
+    labels = memory_split([20, 9]).labels
+    for batch in take(batches(), 0, 4):
+        assert batch.labels.tolist() == labels[batch.rows.numpy()].tolist()
+
+
+@pytest.mark.parametrize("start", [0, 3, 4, 9])
+@pytest.mark.parametrize("num_workers", [0, 2])
+def test_any_batch_can_be_the_first(
+    batches: Callable[..., TrainBatches], start: int, num_workers: int
+) -> None:
+    straight = take(batches(), 0, 12)
+    assert equal(take(batches(num_workers=num_workers), start, 12 - start), straight[start:])
+
+
+def test_seeds_and_streams_differ_and_seed_zero_is_one(batches: Callable[..., TrainBatches]) -> None:
+    first = take(batches(seed=0), 0, 4)
+    assert equal(first, take(batches(seed=0), 0, 4))
+    for other in (batches(seed=1), batches(seed=0, stream="meta_order")):
+        rows = [batch.rows.tolist() for batch in take(other, 0, 4)]
+        assert rows != [batch.rows.tolist() for batch in first]
+
+
+def by_row(found: list[Batch]) -> dict[int, torch.Tensor]:
+    return {int(row): image for batch in found for row, image in zip(batch.rows, batch.images, strict=True)}
+
+
+def test_augmentation_depends_on_epoch_and_row_and_nothing_else(batches: Callable[..., TrainBatches]) -> None:
+    loader = batches()
+    first, second = by_row(take(loader, 0, 4)), by_row(take(loader, 4, 4))
+    in_tens = by_row(take(batches(batch_size=10), 0, 3))
+    assert all(torch.equal(first[row], in_tens[row]) for row in range(29))
+    assert sum(torch.equal(first[row], second[row]) for row in range(29)) < 6  # one in 50 by chance
+    other_seed = by_row(take(batches(seed=1), 0, 4))
+    assert sum(torch.equal(first[row], other_seed[row]) for row in range(29)) < 6
+
+
+def test_a_subset_keeps_the_augmentation_of_its_rows(spec: InputSpec, memory_split: SplitOf) -> None:
+    transform = train_transform(spec, augment="pad_crop", crop_scale=(0.1, 1.0), standardise=False)
+    split = memory_split([20, 9])
+    part = split.subset(np.array([2, 11, 28], dtype=np.int64))
+    whole, some = (
+        by_row(take(TrainBatches(x, transform, batch_size=50, seed=0), 0, 1)) for x in (split, part)
+    )
+    assert set(some) == {2, 11, 28}
+    assert all(torch.equal(whole[row], image) for row, image in some.items())
+
+
+@pytest.mark.parametrize("num_workers", [0, 2])
+def test_global_random_state_is_not_touched(batches: Callable[..., TrainBatches], num_workers: int) -> None:
+    def state() -> tuple[object, ...]:
+        # Not Python's `random`: beartype, which checks the annotations here, draws from it to sample lists.
+        numpy = np.random.get_state()
+        return torch.get_rng_state().tolist(), numpy[1].tolist(), numpy[2:]
+
+    torch.manual_seed(5)
+    before = state()
+    first = take(batches(num_workers=num_workers), 0, 5)
+    assert state() == before
+    torch.manual_seed(6)
+    assert equal(take(batches(num_workers=num_workers), 0, 5), first)
+
+
+def test_training_without_images_is_refused(
+    batches: Callable[..., TrainBatches], memory_split: SplitOf
+) -> None:
+    with pytest.raises(ValueError, match="without images"):
+        batches([0, 0])
+
+
+@pytest.mark.parametrize("num_workers", [0, 2])
+def test_evaluation_is_in_order(spec: InputSpec, memory_split: SplitOf, num_workers: int) -> None:
+    transform = eval_transform(spec, standardise=False)
+    split = memory_split([20, 9]).subset(np.arange(28, -1, -1))
+    loader = EvalBatches(split, transform, batch_size=10, num_workers=num_workers)
+    for _ in range(2):
+        found = list(loader)
+        assert [len(batch.rows) for batch in found] == [10, 10, 9]
+        assert len(loader) == 3
+        assert torch.cat([batch.rows for batch in found]).tolist() == list(range(28, -1, -1))
+        assert torch.equal(
+            torch.cat([batch.images for batch in found]), transform(split.images.take(split.rows))
+        )
+        assert torch.cat([batch.labels for batch in found]).tolist() == split.labels.tolist()

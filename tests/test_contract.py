@@ -1,0 +1,210 @@
+"""The battery: what every method keeps, at every placement, with every scaling, on every family of ViTs."""
+
+from itertools import product
+from pathlib import Path
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+from peftlab.config.directory import config_dir
+from peftlab.optim.adamw import adamw
+
+METHODS = sorted(Path(file).stem for file in (config_dir() / "peft").glob("*.yaml"))
+IN_PLACE = ("bitfit", "full", "linear_probe")
+FAMILIES = ("plain", "dinov2", "clip", "average")
+FIRST = {"lora": "v", "bitfit": "k", "full": "k"}  # the position of a placement with one cell
+SCALINGS = {"all": ("fixed", "learned", "meta"), "last": ("fixed", "learned"), "cell": ("meta",)}
+
+
+def is_case(method, scaling, where, family):
+    """Every method x scaling on one family, every method x family, every method x placement."""
+    if method in IN_PLACE:
+        placed = where == "all" or (family == "plain" and method != "linear_probe")
+        return scaling == "fixed" and placed
+    if family != "plain":
+        return where == "all" and scaling == "meta"
+    return scaling in SCALINGS[where]
+
+
+CASES = [case for case in product(METHODS, SCALINGS["all"], SCALINGS, FAMILIES) if is_case(*case)]
+
+
+def config_of(recipe, method, scaling, where):
+    keys = {"scaling.granularity": "channel"} if scaling == "learned" and where == "last" else {}
+    if where == "last":
+        keys["placement.depth"] = "-1"
+    cells = {f"0.{FIRST.get(method, 'ffn')}": {}} if where == "cell" else None
+    return recipe(method, scaling, cells, **keys)
+
+
+def images_of(backbone):
+    size = backbone.input_spec.size
+    return torch.randn(6, 3, size, size, generator=torch.Generator().manual_seed(1))
+
+
+def is_clean(model):
+    return not any(
+        "forward" in vars(module) or module._forward_hooks or module._forward_pre_hooks
+        for module in model.modules()
+    )
+
+
+def with_gradient(model):
+    return {name for name, value in model.named_parameters() if value.grad is not None and value.grad.any()}
+
+
+@pytest.mark.parametrize(("method", "scaling", "where", "family_name"), CASES)
+def test_life_of_a_model(recipe, family, adapt, method, scaling, where, family_name):
+    backbone = family(family_name)
+    images, labels = images_of(backbone), torch.arange(6) % 3
+    before = {name: value.clone() for name, value in backbone.model.state_dict().items()}
+    frozen = backbone.model(images)
+    model, scaled = adapt(config_of(recipe, method, scaling, where), backbone)
+
+    for mode in (True, False):
+        assert torch.equal(model.train(mode).features(images), frozen), "not the identity at the start"
+    check_owners(model, scaling)
+
+    model.train()
+    theta = model.theta()
+    optimizers = [adamw(list(theta.values()), lr=0.01, beta1=0.9, beta2=0.999, weight_decay=0.1)]
+    optimizers += [scaled.optimizer] if scaled.optimizer is not None else []
+    learns = set(theta) | ({"gamma.raw"} if scaling == "learned" else set())
+    for step in range(3):
+        F.cross_entropy(model(images), labels).backward()
+        learns -= with_gradient(model)
+        assert step == 0 or not learns, f"no gradient within 2 steps: {learns}"
+        assert all(value.grad is None for value in model.backbone.parameters())
+        assert scaling != "meta" or model.gamma.raw.grad is None
+        for optimizer in optimizers:
+            optimizer.step()
+            optimizer.zero_grad()
+    assert torch.equal(model.features(images), frozen) == (method == "linear_probe")
+    after = backbone.model.state_dict()
+    assert list(after) == list(before)
+    assert all(torch.equal(after[name], value) for name, value in before.items()), "the backbone has moved"
+
+    if method not in IN_PLACE:
+        check_gamma_acts(model, images)
+    model.attachment.detach()
+    assert torch.equal(backbone.model(images), frozen)
+    assert is_clean(backbone.model)
+
+
+def check_owners(model, scaling):
+    """theta and gamma share nothing, the backbone is in neither, and together they are what trains."""
+    theta = {id(value) for value in model.theta().values()}
+    gamma = {id(value) for value in model.gamma.parameters()}
+    assert not theta & gamma
+    assert not theta & {id(value) for value in model.backbone.parameters()}
+    trains = {id(value) for value in model.parameters() if value.requires_grad}
+    assert trains == theta | (gamma if scaling == "learned" else set())
+    assert bool(gamma) == (scaling != "fixed")
+    numbers = model.num_parameters()
+    owned = sum(numbers[name] for name in ("delta", "selected", "head"))
+    assert owned == sum(value.numel() for value in model.theta().values())
+
+
+@torch.no_grad()
+def check_gamma_acts(model, images):
+    for mode in (True, False):
+        model.train(mode)
+        torch.manual_seed(0)  # of dropout
+        logits = model(images)
+        value = model.gamma.multiplier if model.gamma.raw is None else model.gamma.raw
+        value.mul_(1.5)
+        torch.manual_seed(0)
+        assert not torch.equal(model(images), logits), f"gamma does not act, training={mode}"
+        value.div_(1.5)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_head_of_zeros_needs_one_more_step(recipe, family, adapt, method):
+    backbone = family("plain")
+    head = {"_target_": "peftlab.head.linear.Linear", "_partial_": True, "init": "zeros"}
+    model, _ = adapt(recipe(method, head=head), backbone)
+    images, labels = images_of(backbone), torch.arange(6) % 3
+    theta, learned = model.theta(), []
+    for _ in range(3):
+        model.zero_grad()
+        F.cross_entropy(model(images), labels).backward()
+        learned.append(with_gradient(model))
+        with torch.no_grad():
+            for value in theta.values():
+                if value.grad is not None:
+                    value.sub_(value.grad)
+    assert learned[0] == {"head.weight", "head.bias"}
+    assert learned[2] == set(theta)
+
+
+@pytest.mark.parametrize(("position", "third"), [("q", 0), ("k", 1), ("v", 2)])
+@pytest.mark.parametrize("method", ["lora", "bitfit", "full"])
+@pytest.mark.parametrize("measured", [False, True])
+def test_a_part_of_the_fused_qkv_touches_its_own_rows_only(
+    recipe, family, adapt, method, position, third, measured
+):
+    backbone = family("plain")
+    qkv, tokens = backbone.model.blocks[0].attn.qkv, torch.randn(2, 5, 16)
+    frozen = qkv(tokens)
+    model, _ = adapt(recipe(method, cells={f"0.{position}": {}}), backbone)
+    selected = {name: value for name, value in model.theta().items() if "blocks_" in name}
+    with torch.no_grad():
+        for value in [*selected.values(), *model.deltas.parameters()]:
+            value.add_(1.0)
+    seen = {}
+    handle = qkv.register_forward_hook(lambda module, args, output: seen.update(read=args[0], write=output))
+    with model.measure() if measured else torch.enable_grad():
+        model.features(images_of(backbone))
+    handle.remove()
+    model.attachment.detach()
+    frozen = qkv(seen["read"])
+    thirds = zip(seen["write"].chunk(3, -1), frozen.chunk(3, -1), strict=True)
+    assert [torch.equal(ours, theirs) for ours, theirs in thirds] == [index != third for index in range(3)]
+
+
+@pytest.mark.parametrize("method", [name for name in METHODS if name not in IN_PLACE])
+def test_paired_runs_share_the_start_of_every_site(recipe, family, adapt, method):
+    """The placement changes neither a site's initial delta nor the head's."""
+    backbone = family("plain")
+    position = FIRST.get(method, "ffn")
+    starts = []
+    for cells in (None, {f"0-1.{position}": {}}, {f"1.{position}": {}}):
+        model, _ = adapt(recipe(method, cells=cells), backbone)
+        starts.append((dict(model.deltas[f"1_{position}"].named_parameters()), model.head.weight))
+        model.attachment.detach()
+    for delta, head in starts[1:]:
+        assert torch.equal(head, starts[0][1])
+        assert all(torch.equal(delta[name], value) for name, value in starts[0][0].items())
+    other, _ = adapt(recipe(method, cells={f"1.{position}": {}}, seed=1), backbone)
+    name, value = next((name, value) for name, value in starts[0][0].items() if value.std() > 0)
+    assert not torch.equal(dict(other.deltas[f"1_{position}"].named_parameters())[name], value)
+
+
+def test_two_sites_of_one_run_start_differently(recipe, family, adapt):
+    model, _ = adapt(recipe("lora"), family("plain"))
+    values = {tuple(delta.A.flatten()[:4].tolist()) for delta in model.deltas.values()}
+    assert len(values) == 12
+
+
+def test_blocks_below_the_first_site_keep_no_graph(recipe, family, adapt):
+    backbone = family("plain")
+    model, _ = adapt(recipe("lora", cells={"1.mlp1": {}}), backbone)
+    outputs = []
+    for block in backbone.model.blocks:
+        block.register_forward_hook(lambda module, args, output: outputs.append(output.requires_grad))
+    model(images_of(backbone))
+    for block in backbone.model.blocks:
+        block._forward_hooks.clear()
+    assert outputs == [False, True]
+
+
+def test_every_family_is_a_different_network(family):
+    """The battery would prove less if a family's options were silently dropped."""
+    blocks = {name: family(name).model.blocks[0] for name in FAMILIES}
+    assert type(blocks["dinov2"].ls1).__name__ == "LayerScale"
+    assert type(blocks["dinov2"].attn.q_norm).__name__ == "LayerNorm"
+    assert type(blocks["clip"].mlp.act).__name__ == "QuickGELU"
+    assert type(family("clip").model.norm_pre).__name__ == "LayerNorm"
+    assert family("average").model.global_pool == "avg"
+    assert [family(name).depth for name in FAMILIES] == [2, 2, 2, 2]
