@@ -5,6 +5,7 @@ import re
 import sys
 import traceback
 from pathlib import Path
+from typing import Any
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
@@ -53,13 +54,13 @@ def main() -> None:
 
 def _report_interrupted(stop: SystemExit) -> None:
     """Hydra writes no report of a sweep that was interrupted; what is finished is worth a table all the same."""
-    root = HydraConfig.instance().cfg
+    root: Any = HydraConfig.instance().cfg
     if stop.code == INTERRUPTED and root is not None and root.hydra.mode == RunMode.MULTIRUN:
         SweepReport().on_multirun_end(root)
 
 
 def rewrite(words: list[str]) -> list[str]:
-    """Two spellings that Hydra does not know: any timm name as a backbone, and quoted keys as in YAML.
+    """Spellings that Hydra does not know: any timm name as a backbone, quoted keys as in YAML, `=` in a value.
 
     `backbone=vit_small_patch16_224` without a YAML of its own means `backbone=timm backbone.name=vit_small_patch16_224`.
     """
@@ -71,6 +72,8 @@ def rewrite(words: list[str]) -> list[str]:
             result.append(re.sub(r"""["']([^"'{}:,]+)["']\s*:""", r"\1:", word))
         elif key == "backbone" and equals and value not in known and re.fullmatch(r"[\w.]+", value):
             result += ["backbone=timm", f"backbone.name={value}"]
+        elif "=" in value and value[0] not in "\"'[{" and (key == "baseline" or "," not in value):
+            result.append(f'{key}="{value}"')
         else:
             result.append(word)
     return result
@@ -78,8 +81,7 @@ def rewrite(words: list[str]) -> list[str]:
 
 def job(cfg: DictConfig) -> None:
     """One run of a command line or of a sweep. In a sweep a failure is recorded and the next job starts."""
-    root = HydraConfig.instance().cfg
-    assert root is not None
+    root: Any = HydraConfig.instance().cfg
     sweep = root.hydra.mode == RunMode.MULTIRUN
     config = task_config(cfg)
     record = Record(Path(root.hydra.runtime.output_dir), choices(root), config, root.hydra.job.get("num"))

@@ -8,6 +8,8 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import MissingConfigException, OverrideParseException
 from omegaconf.errors import OmegaConfBaseException
 
+from peftlab.config.directory import config_dir
+
 
 def sentence(error: Exception, words: Sequence[str] = ()) -> str:
     """One line for the user; the original message where it is not one of the common mistakes.
@@ -41,13 +43,13 @@ def sentence(error: Exception, words: Sequence[str] = ()) -> str:
 
 def _not_a_name(words: Sequence[str]) -> str:
     """`peft=null`, `peft=3`: Hydra's error has neither the group nor what was given."""
-    parser = OverridesParser.create()
     for word in words:
-        if not word.startswith("-"):
-            value = parser.parse_override(word).value()
-            key = word.partition("=")[0]
-            if not isinstance(value, str | list) and "." not in key and key != "seed":
-                return f"{word} does not name a choice of a group; legal: GROUP=NAME, as peftlab --help lists them"
+        key, equals, _ = word.partition("=")
+        if equals and (config_dir() / key.lstrip("+")).is_dir():
+            value = OverridesParser.create().parse_override(word).value()
+            if not isinstance(value, str | list):
+                names = sorted(file.stem for file in (config_dir() / key.lstrip("+")).glob("*.yaml"))
+                return f"{word} is not a choice of the group {key}; legal: {', '.join(names)}"
     return "a choice of a group is not a name; legal: GROUP=NAME, as peftlab --help lists them"
 
 

@@ -41,8 +41,9 @@ def signature(target: str) -> Signature:
             return Signature(module, _keywords(node))
         if isinstance(node, ast.ClassDef) and node.name == name:
             inits = [item for item in node.body if isinstance(item, ast.FunctionDef) and item.name == "__init__"]
-            fields = [item for item in node.body if isinstance(item, ast.AnnAssign) and isinstance(item.target, ast.Name)]
-            return Signature(module, _keywords(inits[0]) if inits else {item.target.id: item.annotation for item in fields})
+            fields = [item for item in node.body if isinstance(item, ast.AnnAssign)]
+            keys = {ast.unparse(item.target): item.annotation for item in fields}
+            return Signature(module, _keywords(inits[0]) if inits else keys)
     raise LookupError(f"{target} does not exist")
 
 

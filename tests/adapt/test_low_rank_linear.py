@@ -64,7 +64,7 @@ def test_first_and_second_derivatives(needs, channel):
     assert torch.autograd.gradgradcheck(merged, inputs)
 
 
-def test_without_bias_and_without_a_batch_axis():
+def test_without_bias():
     x, weight, _, flat = tensors()
     expected = plain(x, weight, torch.zeros(9, dtype=torch.float64), *flat)
     torch.testing.assert_close(merged(x, weight, None, *flat), expected)

@@ -1,0 +1,134 @@
+"""LoRA against Hugging Face PEFT on the same weights, against its definition, and its counts."""
+
+import copy
+import math
+import warnings
+
+import pytest
+import torch
+
+from peftlab.peft.lora import Lora
+
+RANK, SCALE = 3, 1.7
+LINEAR = {"out": "attn.proj", "mlp1": "mlp.fc1", "mlp2": "mlp.fc2"}
+
+
+@pytest.fixture(scope="module")
+def hugging_face():
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import peft
+    return peft
+
+
+def wrap(hugging_face, model, fused):
+    """HF's LoRA on a copy of a timm model: a fused qkv takes one pair of factors, of rank `fused`."""
+    config = hugging_face.LoraConfig(
+        r=RANK,
+        lora_alpha=SCALE * RANK,
+        target_modules=["attn.qkv", *LINEAR.values()],
+        rank_pattern={"attn.qkv": fused},
+        alpha_pattern={"attn.qkv": SCALE * fused},
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return hugging_face.get_peft_model(copy.deepcopy(model), config)
+
+
+def layer(wrapped, block, path):
+    return wrapped.base_model.model.get_submodule(f"blocks.{block}.{path}")
+
+
+def factors(module):
+    return module.lora_A["default"].weight, module.lora_B["default"].weight
+
+
+@pytest.mark.parametrize("fused", [("q", "v"), ("q", "k", "v")])
+@pytest.mark.parametrize("family_name", ["plain", "dinov2", "clip", "average"])
+def test_forward_and_gradients_equal_hugging_face_s(hugging_face, recipe, family, adapt, fused, family_name):
+    backbone = family(family_name)
+    wrapped = wrap(hugging_face, backbone.model, RANK * len(fused))
+    keys = {"peft.rank": RANK, "scaling.value": SCALE, "placement.position": [*fused, *LINEAR]}
+    model, _ = adapt(recipe("lora", **keys), backbone)
+    rng = torch.Generator().manual_seed(3)
+    with torch.no_grad():
+        for delta in model.deltas.values():
+            delta.B.copy_(0.2 * torch.randn(delta.B.shape, generator=rng))
+        for block in range(2):
+            for position, path in LINEAR.items():
+                A, B = factors(layer(wrapped, block, path))
+                A.copy_(model.deltas[f"{block}_{position}"].A)
+                B.copy_(model.deltas[f"{block}_{position}"].B)
+            A, B = factors(layer(wrapped, block, "attn.qkv"))
+            B.zero_()  # of the fused layer: B is block-structured, A the factors on top of each other
+            for i, position in enumerate(fused):
+                delta, third = model.deltas[f"{block}_{position}"], "qkv".index(position)
+                A[i * RANK : (i + 1) * RANK] = delta.A
+                B[third * 16 : (third + 1) * 16, i * RANK : (i + 1) * RANK] = delta.B
+
+    size = backbone.input_spec.size
+    images = torch.randn(5, 3, size, size, generator=rng)
+    ours, theirs = model.features(images), wrapped(images)
+    torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-5)
+    slope = torch.randn(ours.shape, generator=rng)
+    ours.backward(slope)
+    theirs.backward(slope)
+
+    def close(grad, other):
+        assert (grad - other).norm() <= 1e-5 * other.norm()
+
+    for block in range(2):
+        for position, path in LINEAR.items():
+            A, B = factors(layer(wrapped, block, path))
+            close(model.deltas[f"{block}_{position}"].A.grad, A.grad)
+            close(model.deltas[f"{block}_{position}"].B.grad, B.grad)
+        A, B = factors(layer(wrapped, block, "attn.qkv"))
+        for i, position in enumerate(fused):
+            delta, third = model.deltas[f"{block}_{position}"], "qkv".index(position)
+            close(delta.A.grad, A.grad[i * RANK : (i + 1) * RANK])
+            close(delta.B.grad, B.grad[third * 16 : (third + 1) * 16, i * RANK : (i + 1) * RANK])
+
+
+def test_definition_and_initialisation():
+    lora = Lora(64, 32, torch.Generator().manual_seed(0), rank=8, dropout=0.0)
+    assert lora.A.shape == (8, 64)
+    assert not lora.B.any()
+    bound = 1 / math.sqrt(64)  # kaiming-uniform with a = sqrt 5: U(-1/sqrt d_in, 1/sqrt d_in)
+    assert lora.A.abs().max() <= bound
+    assert abs(lora.A.std().item() / (bound / math.sqrt(3)) - 1) < 0.1
+    torch.nn.init.normal_(lora.B)
+    x = torch.randn(2, 5, 64)
+    torch.testing.assert_close(lora(x), torch.einsum("or,ri,bni->bno", lora.B, lora.A, x))
+    assert lora.width == 8
+
+
+def test_dropout_is_on_the_input_and_stops_merging():
+    lora = Lora(4, 4, torch.Generator(), rank=2, dropout=0.5)
+    torch.nn.init.normal_(lora.B)
+    assert lora.factors() is None
+    torch.manual_seed(0)
+    got = lora(torch.ones(3, 4))
+    torch.manual_seed(0)
+    expected = torch.nn.functional.dropout(torch.ones(3, 4), 0.5) @ (lora.B @ lora.A).T
+    torch.testing.assert_close(got, expected)
+    B, A = lora.eval().factors()
+    assert B is lora.B
+    assert A is lora.A
+
+
+@pytest.mark.parametrize(
+    ("rank", "position", "count"),
+    [
+        (4, ["q", "v"], 147_456),
+        (8, ["q", "v"], 294_912),
+        (16, "attn_qv", 589_824),
+        (4, "all", 663_552),
+        (8, "all", 1_327_104),
+    ],
+)
+def test_counts_on_vit_base(recipe, vit_base, adapt, rank, position, count):
+    """methods.md 2.1."""
+    keys = {"peft.rank": rank, "placement.position": position}
+    model, _ = adapt(recipe("lora", **keys), vit_base)
+    assert model.num_parameters()["delta"] == count
+    assert model.num_parameters()["selected"] == model.num_parameters()["gamma"] == 0
