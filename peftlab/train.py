@@ -32,13 +32,14 @@ def main() -> None:
     """
     os.environ["HYDRA_FULL_ERROR"] = "1"  # hand errors over to us instead of printing half a traceback
     sys.argv[1:] = rewrite(sys.argv[1:])
-    SweepReport.last = SweepReport.error = None
+    SweepReport.started = SweepReport.last = SweepReport.error = None
     register_resolvers()
     run = hydra.main(version_base="1.3", config_path=str(config_dir()), config_name="config")(job)
     try:
         run()
-    except SystemExit as stop:
-        _report_interrupted(stop)
+    except SystemExit:
+        if SweepReport.started is not None:  # interrupted: Hydra then ends without a report
+            SweepReport().on_multirun_end(SweepReport.started)
         raise
     except (UserError, HydraException, OmegaConfBaseException, ValueError) as error:
         sys.exit(f"peftlab: {sentence(error, sys.argv[1:])}")  # ValueError: Hydra's, for peft=null; `job` lets none out
@@ -50,13 +51,6 @@ def main() -> None:
         traceback.print_exception(SweepReport.error)
         sys.exit(FAILED)
     sys.exit(SweepReport.last.exit_code if SweepReport.last is not None else 0)
-
-
-def _report_interrupted(stop: SystemExit) -> None:
-    """Hydra writes no report of a sweep that was interrupted; what is finished is worth a table all the same."""
-    root: Any = HydraConfig.instance().cfg
-    if stop.code == INTERRUPTED and root is not None and root.hydra.mode == RunMode.MULTIRUN:
-        SweepReport().on_multirun_end(root)
 
 
 def rewrite(words: list[str]) -> list[str]:

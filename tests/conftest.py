@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator
+from copy import deepcopy
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -47,20 +48,24 @@ def recipe() -> Callable[..., dict[str, Any]]:
     """
     register_resolvers()
     with initialize_config_dir(str(config_dir()), version_base="1.3"):
-        base: Any = compose("config", ["backbone=tiny", "scaling=meta", "head.init=random"])
+        config = compose("config", ["backbone=tiny", "scaling=meta", "head.init=random"])
+    base: Any = OmegaConf.to_container(config, resolve=True)
+
+    @cache
+    def choice(group: str, name: str) -> Any:
+        return OmegaConf.to_container(OmegaConf.load(config_dir() / group / f"{name}.yaml"))
 
     def make(peft: str, scaling: str = "fixed", cells: Any = None, **keys: Any) -> dict[str, Any]:
-        config = base.copy()
-        OmegaConf.set_struct(config, False)
-        config.peft = OmegaConf.load(config_dir() / "peft" / f"{peft}.yaml")
+        result = base | {"peft": choice("peft", peft)}
         if scaling != "meta":
-            config.scaling = OmegaConf.load(config_dir() / "scaling" / f"{scaling}.yaml")
+            result["scaling"] = choice("scaling", scaling)
         if cells is not None:
             target = "peftlab.placement.cells.cells"
-            config.placement = {"_target_": target, "_partial_": True, "cells": cells}
+            result["placement"] = {"_target_": target, "_partial_": True, "cells": cells}
+        result = deepcopy(result)
         for key, value in keys.items():
-            OmegaConf.update(config, key, value, merge=False)
-        result: Any = OmegaConf.to_container(config, resolve=True)
+            group, _, option = key.rpartition(".")
+            (result[group] if group else result)[option] = value
         return result
 
     return make

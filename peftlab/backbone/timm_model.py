@@ -48,7 +48,8 @@ def timm_model(
     if depth is not None and depth != num_blocks:
         raise UserError(f"backbone.depth={depth}, but {name} has {num_blocks} blocks; set backbone.depth={num_blocks} or null")
     spec = _input_spec(model)
-    return Backbone(model, name, num_blocks, places, outside, spec, int(model.num_features), _hash(model))
+    num_features: Any = model.num_features
+    return Backbone(model, name, num_blocks, places, outside, spec, int(num_features), _hash(model))
 
 
 def _create(name: str, pretrained: bool, model_args: dict[str, Any]) -> nn.Module:

@@ -54,7 +54,7 @@ def _node(node: Any, path: str) -> None:
     values = {key: value for key, value in node.items() if key not in MARKS}
     if path == "peft":
         _keys(PART, {key: values.pop(key, None) for key in extra}, path)
-    _keys(node["_target_"], values, path, extra=tuple(extra))
+    _keys(str(node["_target_"]), values, path, extra=tuple(extra))
     for key, value in node.items():
         if isinstance(value, dict) and "_target_" in value:
             _node(value, f"{path}.{key}")
@@ -81,7 +81,7 @@ def _keys(target: str, values: dict[str, Any], path: str, extra: tuple[str, ...]
 
 def _signature(target: str, path: str) -> tuple[str, dict[str, Any]]:
     try:
-        return signature(str(target))
+        return signature(target)
     except LookupError as error:
         raise UserError(f"{path}._target_={target} cannot be used: {error}; legal: a function or class of peftlab") from error
 

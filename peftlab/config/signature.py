@@ -36,7 +36,7 @@ def signature(target: str) -> Signature:
         LookupError: if the target is not in this package.
     """
     module, _, name = target.rpartition(".")
-    for node in _tree(module).body:
+    for node in _tree(module or target).body:
         if isinstance(node, ast.FunctionDef) and node.name == name:
             return Signature(module, _keywords(node))
         if isinstance(node, ast.ClassDef) and node.name == name:

@@ -4,6 +4,7 @@ The methods differ in what they read and write, which is their YAML's `insertion
 """
 
 import math
+from collections.abc import Callable
 from typing import Literal
 
 import torch
@@ -14,7 +15,7 @@ from torch.nn import functional as F
 from peftlab.kinds import Fraction, PositiveInt
 from peftlab.peft.delta import Delta
 
-ACTIVATIONS = {"relu": F.relu, "gelu": F.gelu, "silu": F.silu}
+ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {"relu": F.relu, "gelu": F.gelu, "silu": F.silu}
 
 
 class Adapter(Delta):

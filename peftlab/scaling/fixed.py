@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 
-from peftlab.kinds import PositiveFloat
+from peftlab.kinds import NonNegativeFloat
 from peftlab.scaling.gamma import Gamma, Place, Rule, Scaling
 
 
-def fixed(places: Sequence[Place], *, value: PositiveFloat | None, rule: Rule) -> Scaling:
+def fixed(places: Sequence[Place], *, value: NonNegativeFloat | None, rule: Rule) -> Scaling:
     """write <- write + value * rule(r) * delta(read); `value` null takes the method's published scale."""
     return Scaling(Gamma(places, value=value, rule=rule))

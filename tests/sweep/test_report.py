@@ -15,9 +15,10 @@ from hydra.core.utils import JobReturn
 from omegaconf import OmegaConf
 from scipy import stats
 
-from peftlab import figure, sweep
+from peftlab import figure
 from peftlab.errors import UserError
 from peftlab.figure import Panel
+from peftlab.sweep import callback
 from peftlab.sweep import METRICS, SweepReport, group_cells, heat_grid, main, print_table, read, write_report
 
 DEPTHS = ("9-11", "0-2", "6-8", "3-5")  # in no order, as a folder is listed
@@ -542,7 +543,7 @@ def test_callback_keeps_what_went_wrong(
     def fall(*_: Any, **__: Any) -> None:
         raise RuntimeError("no disk")
 
-    monkeypatch.setattr(sweep, "write_report", fall)
+    monkeypatch.setattr(callback, "write_report", fall)
     SweepReport().on_multirun_end(config(broken))
     assert isinstance(SweepReport.error, RuntimeError)
     monkeypatch.undo()

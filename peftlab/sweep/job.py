@@ -1,0 +1,104 @@
+"""What the folders of a sweep's jobs say."""
+
+import json
+import re
+from dataclasses import dataclass
+from math import inf, nan
+from pathlib import Path
+from typing import Any
+
+from peftlab.errors import UserError
+
+STATES = ("ok", "diverged", "failed", "interrupted", "running", "missing")
+
+
+@dataclass(frozen=True)
+class Job:
+    """What one sub-folder of a sweep says; its state is `missing` when it does not say enough."""
+
+    folder: Path
+    state: str
+    number: float  # the job's place in the sweep; infinite where it is not recorded
+    choices: dict[str, str]  # without the seed
+    seed: int | None
+    error: str  # its first line
+    result: dict[str, Any]
+    metrics: dict[str, float]
+    wall_s: float
+
+
+def read(folder: str | Path) -> list[Job]:
+    """The jobs of a sweep folder in job order; absent or half-written records give the state `missing`.
+
+    Raises: UserError when there is no such folder or no job in it.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise UserError(f"folder={folder} does not exist; legal is the folder of a sweep.")
+    jobs = [_job(path) for path in folder.iterdir() if _is_job(path)]
+    if not jobs:
+        raise UserError(f"folder={folder} holds no job; legal is a folder with one sub-folder per job.")
+    return sorted(jobs, key=lambda job: (job.number, _natural(job.folder.name)))
+
+
+def _is_job(path: Path) -> bool:
+    if not path.is_dir() or path.name.startswith("."):
+        return False
+    content = {entry.name for entry in path.iterdir()}
+    # An empty folder is a job that was killed at its start.
+    return not content or bool(content & {"status.json", "result.json", "config.yaml", ".hydra"})
+
+
+def _job(folder: Path) -> Job:
+    status, result = _read_json(folder / "status.json"), _read_json(folder / "result.json")
+    state, error = str(status.get("state", "missing")), str(status.get("error") or "").strip()
+    metrics, choices = result.get("metrics"), status.get("choices")
+    if state not in STATES or (state == "ok" and not isinstance(metrics, dict)):
+        state, error = "missing", f"status.json says {state}, but there is no readable result"
+    # Without a status the folder's name, `key=value,key=value`, says which job was meant to be here.
+    text = (
+        {k: _text(v) for k, v in choices.items()} if isinstance(choices, dict) else split_choices(folder.name)
+    )
+    seed = str(status.get("seed", text.get("seed")))
+    return Job(
+        folder=folder,
+        state=state,
+        number=number(status.get("number"), inf),
+        choices={key: value for key, value in text.items() if key != "seed"},
+        seed=int(seed) if seed.isdecimal() else None,
+        error=error.partition("\n")[0],
+        result=result,
+        metrics={k: number(v) for k, v in metrics.items()} if isinstance(metrics, dict) else {},
+        wall_s=number(result.get("wall_s", status.get("wall_s"))),
+    )
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):  # absent, or cut off in the middle
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def number(value: Any, default: float = nan) -> float:
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else default
+
+
+def _text(value: Any) -> str:
+    """A choice as it is typed: `[q,v]`, `0.1`, `null`, `0-2`."""
+    if isinstance(value, list):
+        return "[" + ",".join(map(_text, value)) + "]"
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def split_choices(text: str) -> dict[str, str]:
+    """`a=1,b=[q,v]` as a dict: a comma ends a value only where another `key=` follows."""
+    parts = re.split(r",(?=\s*[\w./@+~-]+=)", text)
+    pairs = [part.strip().partition("=") for part in parts]
+    return {key: value for key, _, value in pairs} if all(equal for _, equal, _ in pairs) else {}
+
+
+def _natural(text: str) -> list[tuple[int, str]]:
+    """A sort key that puts `9-11` before `10-12`."""
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.findall(r"\d+|\D+", text)]

@@ -1,0 +1,96 @@
+"""Hydra's own errors, made from real command lines, as one sentence."""
+
+import pytest
+from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from hydra.errors import HydraException
+from hydra.types import RunMode
+from omegaconf.errors import OmegaConfBaseException
+
+from peftlab.config.directory import config_dir
+from peftlab.config.name import register_resolvers
+from peftlab.config.sentence import sentence
+
+PEFT = "adapter_houlsby, adapter_parallel, adapter_pfeiffer, adaptformer, bitfit, full, linear_probe, lora"
+
+
+def told(*words: str) -> str:
+    """What is said of a command line, composed as Hydra's main does it (`compose` allows a,b without -m)."""
+    register_resolvers()
+    with initialize_config_dir(str(config_dir()), version_base="1.3"):
+        loader = GlobalHydra.instance().config_loader()
+        with pytest.raises((HydraException, OmegaConfBaseException, ValueError)) as error:
+            loader.load_configuration("config", list(words), run_mode=RunMode.RUN)
+    text = sentence(error.value, words)
+    assert "\n" not in text
+    assert "  " not in text
+    assert "hydra.cc" not in text
+    return text
+
+
+@pytest.mark.parametrize(
+    ("word", "words"),
+    [
+        # choices
+        ("peft=lorra", f"peft=lorra is not a choice of the group peft; legal: {PEFT} (did you mean lora?)"),
+        ("peft=zzz", f"peft=zzz is not a choice of the group peft; legal: {PEFT}"),
+        ("peft=null", f"peft=null is not a choice of the group peft; legal: {PEFT}"),
+        ("peft=3", f"peft=3 is not a choice of the group peft; legal: {PEFT}"),
+        (
+            "fit=defualt",
+            "fit=defualt is not a choice of the group fit; legal: default (did you mean default?)",
+        ),
+        # keys
+        (
+            "peft.rnk=3",
+            "peft.rnk=3 is not a key of peft; "
+            "legal: dropout, insertion, positions, rank, scale (did you mean rank?)",
+        ),
+        ("fit.epochz=3", "fit.epochz=3 is not a key of fit; legal: accumulate, "),
+        ("scaling.outer.every=3", "scaling.outer.every=3 is not a key of scaling; legal: rule, value"),
+        ("sede=3", "sede=3 is not a key of the config; legal: backbone, baseline, "),
+        (
+            "scaling/estimator=direct",
+            "scaling/estimator is neither a group nor a key of this config; peftlab --help ",
+        ),
+        (
+            "hydra.nosuch=1",
+            "hydra.nosuch is neither a group nor a key of this config; peftlab --help lists them",
+        ),
+        ("~foo", "foo is neither a group nor a key of this config; peftlab --help lists them"),
+        ("+peft.rank=3", "+peft.rank is a key of the config already; write it without the +"),
+        # spelling
+        ("foo", "foo cannot be read; legal: KEY=VALUE, in quotes where it holds spaces or brackets"),
+        ("placement.depth=[0,1", "placement.depth=[0,1 cannot be read; legal: KEY=VALUE, in quotes "),
+        # more than one value without -m
+        (
+            "peft.rank=1,2",
+            "peft.rank=1,2 is more than one value; "
+            "legal: one, a list as peft.rank=[1,2], or a sweep with peftlab -m",
+        ),
+        (
+            "placement.depth=0-2,3-5",
+            "placement.depth=0-2,3-5 is more than one value; "
+            "legal: one, a list as placement.depth=[0-2,3-5], or a sweep",
+        ),
+        ("peft=lora,bitfit", "peft=lora,bitfit is more than one value; legal: "),
+    ],
+)
+def test_one_clear_sentence(word: str, words: str) -> None:
+    assert told("backbone=tiny", word, "seed=0").startswith(words)
+
+
+def test_the_key_of_a_wrong_name_is_found_among_other_words() -> None:
+    assert told("resume=false", "peft.rank=null", "head=null").startswith(
+        "head=null is not a choice of the group head;"
+    )
+
+
+def test_what_is_not_known_keeps_its_own_words() -> None:
+    assert sentence(ValueError("something\n  else")) == "something else"
+
+
+def test_a_legal_line_raises_nothing() -> None:
+    register_resolvers()
+    with initialize_config_dir(str(config_dir()), version_base="1.3"):
+        assert compose("config", ["seed=0"]).seed == 0

@@ -1,0 +1,177 @@
+"""The schema read from the source is the one that Python itself reads."""
+
+import ast
+import dataclasses
+import inspect
+from importlib import import_module
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from peftlab.config.signature import misfit, signature
+
+MODULE = "peftlab.config.signature"
+TARGETS = (
+    "peftlab.peft.lora.Lora",
+    "peftlab.peft.adapter.Adapter",
+    "peftlab.peft.bitfit.bitfit",
+    "peftlab.peft.linear_probe.linear_probe",
+    "peftlab.peft.part.Part",
+    "peftlab.scaling.fixed.fixed",
+    "peftlab.scaling.learned.learned",
+    "peftlab.scaling.meta.meta",
+    "peftlab.bilevel.outer.Outer",
+    "peftlab.bilevel.direct.direct",
+    "peftlab.bilevel.unrolled.unrolled",
+    "peftlab.placement.grid.grid",
+    "peftlab.placement.from_gamma.from_gamma",
+    "peftlab.head.cosine.Cosine",
+    "peftlab.fit.Plan",
+    "peftlab.config.root.Root",
+    "peftlab.dataset.dataset.dataset",
+    "peftlab.tracker.none.NoTracker",
+)
+
+
+def told(value: Any, kind: str, module: str = MODULE) -> str | None:
+    return misfit(value, ast.parse(kind, mode="eval").body, module)
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_the_keys_are_those_that_inspect_finds(target: str) -> None:
+    module, _, name = target.rpartition(".")
+    found = getattr(import_module(module), name)
+    if dataclasses.is_dataclass(found):
+        expected = [field.name for field in dataclasses.fields(found)]
+    else:
+        parameters = inspect.signature(
+            found.__init__ if inspect.isclass(found) else found
+        ).parameters.values()
+        expected = [parameter.name for parameter in parameters if parameter.kind is parameter.KEYWORD_ONLY]
+        assert all(
+            p.default is p.empty for p in parameters if p.name in expected
+        )  # a default stands in the YAML
+    assert signature(target).module == module
+    assert list(signature(target).keys) == expected
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "peftlab.peft.lora.Lorra",
+        "peftlab.nosuch.thing",
+        "os.system",
+        "torch.nn.Linear",
+        "Lora",
+        "",
+        "peftlab",
+        "peftlab.peft.Lora",
+    ],
+)
+def test_a_target_that_is_not_in_the_package(target: str) -> None:
+    with pytest.raises(LookupError):
+        signature(target)
+
+
+GOOD = [
+    (3, "int"),
+    (0, "int"),
+    (-3, "int"),
+    (3, "float"),
+    (0.5, "float"),
+    ("a", "str"),
+    ("", "str"),
+    (True, "bool"),
+    ({}, "dict"),
+    ({"a": 1}, "dict[str, Any]"),
+    (None, "int | None"),
+    (None, "None"),
+    (3, "int | str"),
+    ([1, "0-2"], "int | str | list[int | str]"),
+    ([], "list[int]"),
+    ("a", "Literal['a', 'b']"),
+    (1, "PositiveInt"),
+    (0, "NonNegativeInt"),
+    (1, "PositiveFloat"),
+    (1e-9, "PositiveFloat"),
+    (0, "NonNegativeFloat"),
+    (0, "Fraction"),
+    (1, "Fraction"),
+    (object(), "Any"),
+    ({"_target_": "x"}, "Callable[..., Estimate]"),
+    ({"_target_": "x"}, "partial[Any]"),
+]
+BAD = [
+    (True, "int", "a whole number"),
+    (1.0, "int", "a whole number"),
+    ("1", "int", "a whole number"),
+    (None, "int", "a whole number"),
+    ([1], "int", "a whole number"),
+    (True, "float", "a number"),
+    (float("nan"), "float", "a number"),
+    (float("inf"), "float", "a number"),
+    ("1e-3", "float", "a number"),
+    (1, "str", "a word"),
+    (None, "str", "a word"),
+    (1, "bool", "true or false"),
+    ("true", "bool", "true or false"),
+    ([], "dict", "a mapping"),
+    ("a", "dict[str, Any]", "a mapping"),
+    ("x", "int | None", "a whole number or null"),
+    (1.5, "int | str", "a whole number or a word"),
+    ("a", "list[str]", "a list"),
+    ([1, "a"], "list[int]", "a list of a whole number"),
+    ([None], "list[int | str]", "a list of a whole number or a word"),
+    ("c", "Literal['a', 'b']", "a, b"),
+    (None, "Literal['a', 'b']", "a, b"),
+    ("c", "Literal['a', 'b'] | None", "a, b or null"),
+    (["a"], "Literal['a', 'b']", "a, b"),
+    (0, "PositiveInt", "a whole number above 0"),
+    (1.0, "PositiveInt", "a whole number above 0"),
+    (True, "PositiveInt", "a whole number above 0"),
+    (-1, "NonNegativeInt", "a whole number, 0 or above"),
+    (0, "PositiveFloat", "a number above 0"),
+    (float("nan"), "PositiveFloat", "a number above 0"),
+    (-1e-9, "NonNegativeFloat", "a number, 0 or above"),
+    (1.001, "Fraction", "a number from 0 to 1"),
+    (-0.1, "Fraction", "a number from 0 to 1"),
+    ("x", "PositiveFloat | None", "a number above 0 or null"),
+    ("direct", "Callable[..., Estimate]", "a node with _target_"),
+    ({"lr": 1}, "partial[Any]", "a node with _target_"),
+    (None, "partial[Any]", "a node with _target_"),
+]
+
+
+@pytest.mark.parametrize(("value", "kind"), GOOD)
+def test_a_value_that_fits(value: Any, kind: str) -> None:
+    assert told(value, kind) is None
+
+
+@pytest.mark.parametrize(("value", "kind", "legal"), BAD)
+def test_a_value_that_does_not_fit_is_told_what_is_legal(value: Any, kind: str, legal: str) -> None:
+    assert told(value, kind) == legal
+
+
+@given(st.integers() | st.floats() | st.booleans() | st.none() | st.text(max_size=3))
+def test_the_numeric_kinds_agree_with_python(value: Any) -> None:
+    number = type(value) in (int, float) and float("-inf") < value < float("inf")
+    whole = type(value) is int
+    assert (told(value, "float") is None) == number
+    assert (told(value, "int") is None) == whole
+    assert (told(value, "PositiveInt") is None) == (whole and value > 0)
+    assert (told(value, "Fraction | None") is None) == (value is None or (number and 0 <= value <= 1))
+
+
+def test_an_alias_is_followed_here_and_into_the_module_it_comes_from() -> None:
+    for module in ("peftlab.scaling.gamma", "peftlab.scaling.meta"):
+        assert told("softplus", "Activation", module) is None
+        assert told("relu", "Activation", module) == "softplus, identity"
+        assert told(None, "Granularity | None", module) is None
+
+
+@pytest.mark.parametrize("kind", ["Nosuch", "set[int]", "tuple[int, int]"])
+def test_an_annotation_that_no_key_can_have_is_the_author_s_mistake(kind: str) -> None:
+    with pytest.raises(LookupError, match="is not one that a config key can have"):
+        told(1, kind)

@@ -1,0 +1,63 @@
+"""The jobs of a sweep are composed anew by Hydra; they still share the folder that the sweep was given."""
+
+import copy
+from collections.abc import Iterator
+
+import pytest
+from hydra import initialize_config_dir
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from hydra.core.global_hydra import GlobalHydra
+from hydra.types import RunMode
+from omegaconf import DictConfig
+
+from peftlab.config.directory import config_dir
+from peftlab.config.name import register_resolvers, sweep_name
+from peftlab.config.sweep_folder import SweepFolder
+from peftlab.config.swept import Swept
+
+
+@pytest.fixture(scope="module")
+def loader() -> Iterator[ConfigLoaderImpl]:
+    register_resolvers()
+    with initialize_config_dir(str(config_dir()), version_base="1.3"):
+        yield GlobalHydra.instance().config_loader()  # type: ignore[misc]
+
+
+def master(loader: ConfigLoaderImpl, *words: str) -> DictConfig:
+    """The sweep's own config, as `peftlab -m` makes it."""
+    config = loader.load_configuration("config", list(words), run_mode=RunMode.MULTIRUN)
+    Swept().on_multirun_start(config=config, config_name="config")
+    SweepFolder().on_multirun_start(config=config, config_name="config")
+    return config
+
+
+def test_every_job_lies_in_the_folder_of_the_sweep(loader: ConfigLoaderImpl) -> None:
+    sweep = master(loader, "peft.rank=1,2", "seed=0,1")
+    expected = f"outputs/sweep/{sweep_name(sweep)}"
+    jobs = [[f"peft.rank={rank}", f"seed={seed}"] for rank in (1, 2) for seed in (0, 1)]
+    composed = [loader.load_sweep_config(copy.deepcopy(sweep), job) for job in jobs]
+    assert {job.hydra.sweep.dir for job in composed} == {sweep.hydra.sweep.dir} == {expected}
+    assert len({job.hydra.sweep.subdir for job in composed}) == 4
+
+
+@pytest.mark.parametrize("given", ["here", "a b/c", "${peftlab.sweep:}", "/abs/o-l_d.1/x=y,z", "it's"])
+def test_a_folder_that_was_asked_for_is_kept(loader: ConfigLoaderImpl, given: str) -> None:
+    word = f'hydra.sweep.dir="{given}"'
+    sweep = master(loader, "peft.rank=1,2", word)
+    job = loader.load_sweep_config(sweep, ["peft.rank=1"])
+    assert job.hydra.sweep.dir == sweep.hydra.sweep.dir
+    assert "${" in given or job.hydra.sweep.dir == given
+
+
+def test_jobs_are_named_by_what_is_swept(loader: ConfigLoaderImpl) -> None:
+    """What is the same in all jobs is in the name of no job, whatever sign or value it was typed with."""
+    words = [
+        "scaling=meta",
+        "scaling/estimator=unrolled",
+        "++optim.lr=0.1",
+        "~peft.dropout",
+        "placement.depth=[0,1]",
+    ]
+    sweep = master(loader, *words, "peft.rank=1,2", "seed=0,1")
+    job = loader.load_sweep_config(sweep, [*words, "peft.rank=2", "seed=1"])
+    assert job.hydra.sweep.subdir.startswith("rank-2_seed-1-")

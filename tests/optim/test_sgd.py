@@ -1,0 +1,19 @@
+"""The published recipe's optimizer against its update rule."""
+
+import torch
+from torch import nn
+
+from peftlab.optim.sgd import sgd
+
+
+def test_two_steps_by_hand():
+    """g' = g + wd w;  m <- mu m + g';  w <- w - lr m."""
+    theta = nn.Parameter(torch.tensor([1.0, -2.0]))
+    optimizer = sgd([theta], lr=0.1, momentum=0.9, weight_decay=0.5)
+    w, m = theta.detach().clone(), torch.zeros(2)
+    for grad in (torch.tensor([1.0, 0.0]), torch.tensor([-3.0, 2.0])):
+        theta.grad = grad.clone()
+        optimizer.step()
+        m = 0.9 * m + grad + 0.5 * w
+        w = w - 0.1 * m
+    torch.testing.assert_close(theta.detach(), w)

@@ -1,0 +1,88 @@
+"""placement=cells: any set of sites with options of their own."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from peftlab.errors import UserError
+from peftlab.placement.cells import cells
+from peftlab.site import LINEAR, Site
+
+OPTIONS = st.dictionaries(st.sampled_from(["rank", "scale", "dropout"]), st.integers(1, 64))
+
+
+@given(st.data(), st.integers(1, 48))
+def test_any_legal_set_of_cells_resolves_to_exactly_that_set(data: st.DataObject, num_blocks: int) -> None:
+    """Every site written alone, in any order, counted from the front or the back, keeps its own options."""
+    sites = st.builds(Site, st.integers(0, num_blocks - 1), st.sampled_from(LINEAR))
+    wanted = data.draw(st.dictionaries(sites, OPTIONS | st.none(), min_size=1))
+    written: dict[str, Any] = {}
+    for site, options in wanted.items():
+        block = site.block - num_blocks if data.draw(st.booleans()) else site.block
+        written[f"{block}.{site.position}"] = options
+    found = cells(num_blocks, LINEAR, cells=written)
+    assert found == {site: options or {} for site, options in wanted.items()}
+    assert list(found) == sorted(wanted, key=lambda site: (site.block, LINEAR.index(site.position)))
+
+
+@given(st.data(), st.integers(1, 48), st.integers(1, 48))
+def test_a_range_of_blocks_and_a_shortcut_give_each_site_the_options(
+    data: st.DataObject, num_blocks: int, rank: int
+) -> None:
+    low = data.draw(st.integers(0, num_blocks - 1))
+    high = data.draw(st.integers(low, num_blocks - 1))
+    found = cells(num_blocks, LINEAR, cells={f"{low}-{high}.attn_qv": {"rank": rank}})
+    assert found == {
+        Site(block, name): {"rank": rank} for block in range(low, high + 1) for name in ("q", "v")
+    }
+    assert len({id(options) for options in found.values()}) == len(found)  # no site shares another's dict
+
+
+def test_the_example_of_the_documentation() -> None:
+    found = cells(
+        12, LINEAR, cells={"0-5.q": {"rank": 8}, "7.mlp1": {"rank": 4, "scale": 0.5}, "-1.all": None}
+    )
+    assert found[Site(7, "mlp1")] == {"rank": 4, "scale": 0.5}
+    assert [site.block for site in found if site.position == "q"] == [0, 1, 2, 3, 4, 5, 11]
+    assert {site.position for site in found if site.block == 11} == set(LINEAR)
+    assert len(found) == 6 + 1 + 6
+
+
+def test_a_fraction_has_a_dot_of_its_own() -> None:
+    assert list(cells(12, LINEAR, cells={"12.5%-25%.v": {}})) == [Site(2, "v")]
+
+
+@pytest.mark.parametrize(
+    "twice", [{"0-5.q": {}, "3.q": {}}, {"11.v": {}, "-1.v": {}}, {"0.all": {}, "0.mlp2": {}}]
+)
+def test_a_site_named_twice_is_refused(twice: dict[str, Any]) -> None:
+    with pytest.raises(UserError, match="names the site") as error:
+        cells(12, LINEAR, cells=twice)
+    assert f"twice, the second time in {list(twice)[1]}" in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        (None, "names no site"),
+        ({}, "names no site"),
+        ({"3": {}}, "has the key 3; legal: depth.position"),
+        ({"q": {}}, "has the key q; legal: depth.position"),
+        ({".q": {}}, "is not a depth"),
+        ({"3.": {}}, "is not a position"),
+        ({"3.4.q": {}}, "3.4 is not a depth"),
+        ({"12.q": {}}, "blocks 0-11"),
+        ({"0-12.q": {}}, "blocks 0-11"),
+        ({"3.qk": {}}, "did you mean q?"),
+        ({"3.q": 8}, "3.q=8 is not a mapping"),
+        ({"3.q": [8]}, "is not a mapping"),
+    ],
+)
+def test_wrong_cells_are_one_sentence(wrong: dict[str, Any] | None, words: str) -> None:
+    with pytest.raises(UserError) as error:
+        cells(12, LINEAR, cells=wrong)
+    assert str(error.value).startswith("placement.cells")
+    assert words in str(error.value)
+    assert "\n" not in str(error.value)

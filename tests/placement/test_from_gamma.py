@@ -1,0 +1,133 @@
+"""placement=from_gamma: what a gamma.csv says, and what it cannot say."""
+
+import csv
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from peftlab.errors import UserError
+from peftlab.placement.from_gamma import from_gamma
+from peftlab.site import LINEAR, Site
+
+COLUMNS = ("site", "block", "position", "gamma", "multiplier", "effective", "ratio")
+GAMMAS = {Site(0, "q"): 0.5, Site(0, "mlp1"): 2.0, Site(3, "v"): 1.5, Site(11, "out"): 0.01}
+
+
+def write(folder: Path, gamma: dict[Site, float], ratio: dict[Site, float] | None = None) -> str:
+    """The columns of peftlab.gamma_file, written by hand."""
+    with (folder / "gamma.csv").open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(COLUMNS)
+        for site, value in gamma.items():
+            other = value if ratio is None else ratio[site]
+            writer.writerow([str(site), site.block, site.position, value, 1.0, value, other])
+    return str(folder)
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> str:
+    return write(tmp_path, GAMMAS, {site: 1 / value for site, value in GAMMAS.items()})
+
+
+def place(run: str, **options: Any) -> list[str]:
+    full = {"by": "gamma", "threshold": None, "keep": None, **options}
+    cells = from_gamma(12, LINEAR, run=run, **full)
+    assert all(value == {} for value in cells.values())
+    return [str(site) for site in cells]
+
+
+def test_the_columns_are_those_that_a_run_writes() -> None:
+    """Read from the source: the module itself imports torch."""
+    spec = find_spec("peftlab.gamma_file")
+    assert spec is not None
+    assert f"COLUMNS = {COLUMNS}".replace("'", '"') in Path(str(spec.origin)).read_text()
+
+
+def test_threshold_keeps_what_is_at_or_above_it(run: str) -> None:
+    assert place(run, threshold=0.5) == ["0.q", "0.mlp1", "3.v"]
+    assert place(run, threshold=0.500001) == ["0.mlp1", "3.v"]
+    assert place(run, threshold=0.0) == [str(site) for site in GAMMAS]
+
+
+def test_keep_takes_the_largest(run: str) -> None:
+    assert place(run, keep=1) == ["0.mlp1"]
+    assert place(run, keep=2) == ["0.mlp1", "3.v"]
+    assert place(run, keep=4) == [str(site) for site in GAMMAS]
+
+
+def test_by_ratio_ranks_by_the_other_column(run: str) -> None:
+    assert place(run, keep=1, by="ratio") == ["11.out"]
+    assert place(run, threshold=2, by="ratio") == ["0.q", "11.out"]
+
+
+SITES = st.builds(Site, st.integers(0, 11), st.sampled_from(LINEAR))
+
+
+@given(st.dictionaries(SITES, st.floats(0, 10), min_size=1), st.data())
+def test_keep_and_threshold_agree_and_are_monotone(
+    tmp_path_factory: pytest.TempPathFactory, gamma: dict[Site, float], data: st.DataObject
+) -> None:
+    run = write(tmp_path_factory.mktemp("run"), gamma)
+    keep = data.draw(st.integers(1, len(gamma)))
+    kept = place(run, keep=keep)
+    assert len(kept) == keep
+    least = sorted(gamma.values())[-keep]
+    assert {str(site) for site, value in gamma.items() if value > least} <= set(kept)
+    assert set(kept) <= set(place(run, threshold=least))
+
+
+def wrong(run: str, words: str, **options: Any) -> None:
+    with pytest.raises(UserError) as error:
+        place(run, **options)
+    assert str(error.value).startswith("placement.")
+    assert words in str(error.value)
+    assert "\n" not in str(error.value)
+    assert "None" not in str(error.value)
+
+
+def test_exactly_one_of_threshold_and_keep(run: str) -> None:
+    wrong(run, "placement.threshold=null and placement.keep=null")
+    wrong(run, "placement.threshold=0.5 and placement.keep=2", threshold=0.5, keep=2)
+
+
+def test_a_threshold_of_zero_and_a_keep_are_two(run: str) -> None:
+    wrong(run, "exactly one", threshold=0, keep=2)
+
+
+def test_nothing_left_names_the_largest(run: str) -> None:
+    wrong(run, "keeps no site: the largest gamma in", threshold=2.1)
+    wrong(run, "is 2", threshold=2.1)
+
+
+def test_more_than_there_are(run: str) -> None:
+    wrong(run, "placement.keep=5 is more than the 4 sites", keep=5)
+
+
+def test_a_run_without_gamma(tmp_path: Path) -> None:
+    wrong(str(tmp_path), "has no gamma.csv", keep=1)
+    wrong(str(tmp_path / "nosuch"), "has no gamma.csv", keep=1)
+
+
+def test_a_gamma_of_another_backbone_or_method(run: str) -> None:
+    for num_blocks, legal in ((11, LINEAR), (12, ("q", "v"))):
+        with pytest.raises(UserError, match=rf"placement\.run={run} has a gamma at .* lacks"):
+            from_gamma(num_blocks, legal, run=run, by="gamma", threshold=None, keep=1)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "site,gamma\n", "site,gamma\n0.q,abc\n", "site,gamma\n0q,1\n", "site,gamma\n0.q,\n", "a,b\n1,2\n"],
+)
+def test_a_file_that_is_no_gamma_table(tmp_path: Path, text: str) -> None:
+    (tmp_path / "gamma.csv").write_text(text)
+    wrong(str(tmp_path), str(tmp_path), keep=1)
+
+
+def test_a_gamma_that_is_not_a_number_ranks_nowhere(tmp_path: Path) -> None:
+    run = write(tmp_path, {Site(0, "q"): float("nan"), Site(1, "q"): 1.0})
+    wrong(run, "the gamma of 0.q is not a finite number", keep=1)
+    wrong(run, "the gamma of 0.q is not a finite number", threshold=0.5)
