@@ -4,15 +4,16 @@ from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 
 import torch
+from torch import nn
 
-from peftlab.adapt.adapted import Adapted
+
 from peftlab.dataset.loader import Batch
 from peftlab.metrics import Counts
 
 
 @torch.no_grad()
 def evaluate(
-    model: Adapted,
+    model: nn.Module,
     batches: Iterable[Batch],
     num_classes: int,
     device: torch.device,

@@ -161,7 +161,7 @@ def _validation(
     """The source's own split, or round(fraction * n_c) of each class, whose last image stays in training."""
     if own is not None and fraction:
         raise UserError(
-            f"dataset.val_fraction={fraction} but the data set has its own validation split; legal: 0, or null"
+            f"dataset.val_fraction={fraction} but the data set has its own validation split; legal: 0 or null"
         )
     if own is not None or not fraction:
         return cut, own

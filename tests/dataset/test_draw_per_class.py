@@ -35,6 +35,12 @@ def test_streams_differ() -> None:
     assert draws[0] != draws[1] != draws[2] != draws[0]
 
 
+def test_classes_of_one_size_draw_independently() -> None:
+    labels, tens = np.repeat([0, 1], 30).astype(np.int64), np.array([10, 10], dtype=np.int64)
+    drawn = draw_per_class(labels, tens, 0, "test")
+    assert drawn[:10].tolist() != (drawn[10:] - 30).tolist()
+
+
 def test_share_rounds_half_up() -> None:
     counts = np.array([0, 1, 2, 3, 5, 10], dtype=np.int64)
     assert share_per_class(counts, 0.5).tolist() == [0, 1, 1, 2, 3, 5]

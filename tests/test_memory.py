@@ -1,0 +1,22 @@
+"""Peak memory belongs to a run, not to the process."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from peftlab.memory import peak_mib, reset_peak
+
+CPU = torch.device("cpu")
+
+
+@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="the mark can be reset on Linux only")
+def test_the_mark_starts_anew() -> None:
+    reset_peak(CPU)
+    before = peak_mib(CPU)
+    block = torch.ones(64 * 2**18)  # 64 MiB
+    held = peak_mib(CPU)
+    assert 60 < held - before < 80
+    del block
+    reset_peak(CPU)
+    assert peak_mib(CPU) < held - 40
