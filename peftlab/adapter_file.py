@@ -9,6 +9,7 @@ from safetensors.torch import load_file, save_file
 
 from peftlab.adapt.adapted import Adapted
 from peftlab.errors import UserError
+from peftlab.site import parse_site
 
 WEIGHTS, CARD = "adapter.safetensors", "adapter.yaml"
 
@@ -52,7 +53,8 @@ def load(folder: str | Path, class_names: list[str] | None = None) -> Adapted:
     except Exception as error:
         raise UserError(f"{folder / WEIGHTS} cannot be read ({error}); the file is damaged") from error
     gamma = tensors.pop("gamma.raw", None)
-    model, _ = build_model(config, backbone, len(card["class_names"]), None)
+    cells = {parse_site(site): options for site, options in card["cells"].items()}
+    model, _ = build_model(config, backbone, len(card["class_names"]), None, cells)
     load_theta(model, tensors, gamma)
     return model.eval()
 

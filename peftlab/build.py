@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from hydra.utils import instantiate
-from jaxtyping import Float
+from jaxtyping import Float, Int64
 from torch import Tensor
 
 from peftlab.adapt.adapted import Adapted
@@ -29,6 +29,7 @@ from peftlab.stream import generator
 from peftlab.tracker.tracker import Tracker
 
 PART_KEYS = ("positions", "insertion", "scale")
+Positions = Int64[np.ndarray, " n"]
 VAL_FRACTION = 0.1  # cut from train for fit.select=best where the dataset has no validation split
 
 
@@ -48,6 +49,7 @@ class Experiment:
     backbone: Backbone
     dataset: Dataset
     probe: Probe
+    cells: Cells
     model: Adapted
     scaling: Scaling
     batches: TrainBatches
@@ -72,16 +74,14 @@ def build(config: dict[str, Any]) -> Experiment:
     backbone.model.to(device)
     means = _class_means(backbone, dataset, plan, device) if config["head"]["init"] == "class_mean" else None
     probe = _probe(backbone, dataset, device)
-    model, scaling = build_model(config, backbone, len(dataset.class_names), means)
+    cells = resolve_placement(config, backbone.depth)
+    model, scaling = build_model(config, backbone, len(dataset.class_names), means, cells)
     model.to(device)
     train, part = dataset.train, None
     if scaling.outer is not None:
-        part = partial(outer_split, train.labels, fraction=scaling.outer.keywords["fraction"],
-                       stratified=scaling.outer.keywords["stratified"], seed=seed)
+        part = _outer_part(dataset, seed, **{key: scaling.outer.keywords[key] for key in ("fraction", "stratified", "hold_out")})
         if scaling.outer.keywords["hold_out"]:
-            kept = torch.ones(len(train), dtype=torch.bool)
-            kept[torch.from_numpy(part(draw=0))] = False
-            train = train.subset(kept.nonzero().flatten().numpy())
+            train = train.subset(np.setdiff1d(np.arange(len(train)), part(draw=0)))
     batches = TrainBatches(train, dataset.train_transform, batch_size=plan.batch_size, seed=seed, num_workers=dataset.num_workers)
     loss = _make(config["loss"])(_counts(train.labels, dataset, device))
     optimizers = [_make(config["optim"])(list(model.theta().values()))]
@@ -92,7 +92,7 @@ def build(config: dict[str, Any]) -> Experiment:
         draw = partial(_draw, config, dataset, part, scaling.outer.keywords["batch_size"], device)
         outer = scaling.outer(model, draw, loss, autocast(plan, device), scaling.estimator)
         covered = coverage(dataset.train.labels, part(draw=0), len(dataset.class_names))
-    return Experiment(plan, backbone, dataset, probe, model, scaling, batches, len(train), loss, optimizers, outer, covered, device)
+    return Experiment(plan, backbone, dataset, probe, cells, model, scaling, batches, len(train), loss, optimizers, outer, covered, device)
 
 
 def build_backbone(config: dict[str, Any]) -> Backbone:
@@ -102,10 +102,14 @@ def build_backbone(config: dict[str, Any]) -> Backbone:
 
 
 def build_model(
-    config: dict[str, Any], backbone: Backbone, num_classes: int, means: Float[Tensor, "c d"] | None
+    config: dict[str, Any],
+    backbone: Backbone,
+    num_classes: int,
+    means: Float[Tensor, "c d"] | None,
+    cells: Cells | None = None,
 ) -> tuple[Adapted, Scaling]:
-    """The adapted model and its scaling: backbone + sites + gamma + head."""
-    cells = resolve_placement(config, backbone.depth)
+    """The adapted model and its scaling: backbone + sites + gamma + head; `cells` None is what the config places."""
+    cells = resolve_placement(config, backbone.depth) if cells is None else cells
     check_cells(cells, config)
     seed, peft = config["seed"], config["peft"]
     anchors: list[Anchor] = []
@@ -181,6 +185,17 @@ def _probe(backbone: Backbone, dataset: Dataset, device: torch.device) -> Probe:
     images = batch.images.to(device)
     with torch.no_grad():
         return Probe(images, batch.labels.to(device), backbone.model(images))
+
+
+def _outer_part(dataset: Dataset, seed: int, *, fraction: float, stratified: bool, hold_out: bool) -> Callable[..., Positions]:
+    """Which training images the k-th outer split holds. Held out for good, it leaves a class its only image."""
+    labels = dataset.train.labels
+
+    def part(draw: int) -> Positions:
+        positions = outer_split(labels, fraction=fraction, stratified=stratified, seed=seed, draw=draw)
+        return positions[dataset.counts[labels[positions]] > 1] if hold_out else positions
+
+    return part
 
 
 def _draw(

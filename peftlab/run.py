@@ -198,7 +198,7 @@ def finish(state: Run, diverged: Diverged | None, started: float) -> dict[str, A
     counts = state.count(test)
     metrics = state.metrics("test", counts)
     card = {"backbone": experiment.backbone.name, "backbone_hash": experiment.backbone.hash, "class_names": dataset.class_names,
-            "run_id": state.run_id, "sites": site_rows(model)}
+            "run_id": state.run_id, "cells": {str(site): options for site, options in experiment.cells.items()}}
     save_adapter(record.folder, model, card)
     table = class_table(counts, dataset)
     record.write_text("per_class.csv", table_text(table))

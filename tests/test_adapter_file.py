@@ -8,6 +8,7 @@ from safetensors.torch import load_file, save_file
 import peftlab
 from peftlab.adapter_file import CARD, WEIGHTS, load, save_adapter
 from peftlab.build import build_backbone, build_model
+from peftlab.config.check import resolve_placement
 from peftlab.errors import UserError
 
 NAMES = ["zero", "one", "two"]
@@ -22,7 +23,8 @@ def write(folder, config):
     with torch.no_grad():
         for value in trained:
             value.copy_(torch.randn(value.shape))
-    card = {"backbone": backbone.name, "backbone_hash": backbone.hash, "class_names": NAMES}
+    cells = {str(site): options for site, options in resolve_placement(config, backbone.depth).items()}
+    card = {"backbone": backbone.name, "backbone_hash": backbone.hash, "class_names": NAMES, "cells": cells}
     folder.mkdir(exist_ok=True)
     save_adapter(folder, model, card)
     (folder / "config.yaml").write_text(yaml.safe_dump(config))

@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import shutil
 import signal
 from collections.abc import Callable
 from dataclasses import replace
@@ -205,6 +206,8 @@ def test_a_gamma_becomes_a_placement(composed: Config, tmp_path: Path) -> None:
     with (tmp_path / "meta" / "gamma.csv").open() as file:
         table = sorted(csv.DictReader(file), key=lambda row: -float(row["gamma"]))
     assert {f"{site['block']}.{site['position']}" for site in result["sites"]} == {row["site"] for row in table[:5]}
+    shutil.rmtree(tmp_path / "meta")
+    assert len(peftlab.load(tmp_path / "static").sites) == 5, "the adapter knows its own sites"
 
 
 def test_held_out_images_are_never_trained_on(composed: Config, tmp_path: Path) -> None:

@@ -1,0 +1,294 @@
+"""Every YAML composes, passes every check, fits its code, and every group has its folder."""
+
+import copy
+import inspect
+from collections.abc import Callable
+from functools import partial
+from importlib import import_module
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.types import RunMode
+from hydra.utils import instantiate
+from omegaconf import OmegaConf
+
+import peftlab
+from peftlab.config.check import GROUPS, PART, check, resolve_placement
+from peftlab.config.directory import config_dir
+from peftlab.config.name import register_resolvers
+from peftlab.config.signature import signature
+from peftlab.errors import UserError
+
+CONFIGS = config_dir()
+PACKAGE = Path(str(peftlab.__file__)).parent
+YAMLS = sorted(path.relative_to(CONFIGS).with_suffix("").as_posix() for path in CONFIGS.glob("**/*.yaml"))
+CHOICES = {group: sorted(path.stem for path in (CONFIGS / group).glob("*.yaml")) for group in GROUPS}
+EXPERIMENTS = sorted(path.stem for path in (CONFIGS / "experiment").glob("*.yaml"))
+PLACEMENT = {"cells": ["placement.cells={0.q:{rank:4}}"], "from_gamma": ["placement.keep=1"], "grid": []}
+NEEDS = {"backbone=timm": ["backbone.name=vit_tiny_patch16_224"]}
+# every word of the command line that is a file of the package, and not another way to set one up
+ONE_FILE_EACH = ("placement", "scaling", "head", "loss", "optim", "tracker", "scaling/estimator")
+
+Node = dict[str, Any]
+
+
+def plain(config: Any) -> Any:
+    return OmegaConf.to_container(config, resolve=True)
+
+
+@pytest.fixture(scope="module")
+def gamma_run(tmp_path_factory: pytest.TempPathFactory) -> str:
+    folder = tmp_path_factory.mktemp("run")
+    (folder / "gamma.csv").write_text("site,gamma,ratio\n0.q,1.5,0.1\n")
+    return str(folder)
+
+
+@pytest.fixture(scope="module")
+def composed(gamma_run: str) -> dict[str, Node]:
+    """`group=name` of every YAML -> its node, from as few compositions as the largest group has files."""
+    register_resolvers()
+    found: dict[str, Node] = {}
+    with initialize_config_dir(str(CONFIGS), version_base="1.3"):
+        for number in range(max(map(len, CHOICES.values()))):
+            words = [f"{group}={names[number % len(names)]}" for group, names in CHOICES.items()]
+            extra = [word for choice in words for word in NEEDS.get(choice, [])]
+            for name, values in PLACEMENT.items():
+                if f"placement={name}" in words:
+                    extra += values + ([f"placement.run={gamma_run}"] if name == "from_gamma" else [])
+            config = plain(compose("config", words + extra))
+            for word in words:
+                found[word] = config[word.partition("=")[0]]
+    return found
+
+
+@pytest.fixture(scope="module")
+def default() -> Node:
+    register_resolvers()
+    with initialize_config_dir(str(CONFIGS), version_base="1.3"):
+        return dict(plain(compose("config")))
+
+
+def nodes(node: Any) -> list[Node]:
+    """A node and all nodes with a _target_ in it."""
+    if not isinstance(node, dict):
+        return []
+    inner = [found for value in node.values() for found in nodes(value)]
+    return [node, *inner] if "_target_" in node else inner
+
+
+def found_by_python(target: str) -> Any:
+    module, _, name = target.rpartition(".")
+    return getattr(import_module(module), name)
+
+
+@pytest.mark.parametrize("choice", [f"{group}={name}" for group, names in CHOICES.items() for name in names])
+def test_every_choice_of_every_group_passes_every_check(
+    choice: str, composed: dict[str, Node], default: Node
+) -> None:
+    group = choice.partition("=")[0]
+    config = {**copy.deepcopy(default), group: composed[choice]}
+    if choice == "peft=lora":
+        assert composed[choice] == default["peft"]
+    if choice == "placement=cells":
+        assert len(resolve_placement(config, 12)) == 1
+    check(config)
+
+
+@pytest.mark.parametrize("choice", [f"{group}={name}" for group, names in CHOICES.items() for name in names])
+def test_the_keys_of_every_yaml_are_the_arguments_of_its_code(choice: str, composed: dict[str, Node]) -> None:
+    """Asked of Python itself, and not of the reader of sources that `check` uses."""
+    found = nodes(composed[choice])
+    assert found[0] is composed[choice]
+    for node in found:
+        target = found_by_python(node["_target_"])
+        keys = {key for key in node if key not in ("_target_", "_partial_")}
+        if node is found[0] and choice.startswith("peft="):
+            assert {"positions", "insertion"} <= keys
+            keys -= set(signature(PART).keys)
+        parameters = inspect.signature(target).parameters.values()
+        given = [parameter for parameter in parameters if parameter.name in keys]
+        assert {parameter.name for parameter in given} == keys
+        for parameter in parameters:
+            kind, has_default = parameter.kind, parameter.default is not parameter.empty
+            if parameter.name in keys:
+                assert kind is parameter.KEYWORD_ONLY or inspect.isclass(target)
+                assert not has_default, (
+                    f"{node['_target_']}: {parameter.name} has a default beside the YAML's"
+                )
+            else:
+                assert node.get("_partial_") is True, (
+                    f"{choice}: nobody gives {parameter.name} of {node['_target_']}"
+                )
+                assert kind is not parameter.KEYWORD_ONLY
+
+
+@pytest.mark.parametrize("choice", [f"{group}={name}" for group, names in CHOICES.items() for name in names])
+def test_every_target_is_in_the_package(choice: str, composed: dict[str, Node]) -> None:
+    group = choice.partition("=")[0]
+    for node in nodes(composed[choice]):
+        assert node["_target_"].startswith("peftlab.")
+        assert callable(found_by_python(node["_target_"]))
+    home = {"fit": "peftlab.fit."}.get(group, f"peftlab.{group}.")
+    assert composed[choice]["_target_"].startswith(home)
+
+
+def test_partial_nodes_become_partials_and_others_become_what_they_are(composed: dict[str, Node]) -> None:
+    for choice in ("scaling=meta", "head=cosine", "optim=sgd", "loss=logit_adjusted"):
+        made = instantiate(composed[choice], _convert_="all")
+        assert isinstance(made, partial), choice
+        assert all(not OmegaConf.is_config(value) for value in made.keywords.values())
+    assert instantiate(composed["fit=default"], _convert_="all").epochs == composed["fit=default"]["epochs"]
+
+
+def test_every_estimator_fits_and_is_checked(default: Node) -> None:
+    register_resolvers()
+    with initialize_config_dir(str(CONFIGS), version_base="1.3"):
+        for path in sorted((CONFIGS / "scaling" / "estimator").glob("*.yaml")):
+            config = plain(compose("config", ["scaling=meta", f"scaling/estimator={path.stem}"]))
+            check(config)
+            node = config["scaling"]["estimator"]
+            assert node["_target_"] == f"peftlab.bilevel.{path.stem}.{path.stem}"
+            keys = {key for key in node if not key.startswith("_")}
+            parameters = inspect.signature(found_by_python(node["_target_"])).parameters.values()
+            assert keys == {
+                parameter.name for parameter in parameters if parameter.kind is parameter.KEYWORD_ONLY
+            }
+
+
+@pytest.mark.parametrize(("peft", "scaling"), list(product(CHOICES["peft"], CHOICES["scaling"])))
+def test_every_method_with_every_scaling_passes_or_is_refused_with_a_sentence(
+    peft: str, scaling: str, composed: dict[str, Node], default: Node
+) -> None:
+    config = {
+        **copy.deepcopy(default),
+        "peft": composed[f"peft={peft}"],
+        "scaling": composed[f"scaling={scaling}"],
+    }
+    if composed[f"peft={peft}"]["insertion"] != "in_place" or scaling == "fixed":
+        check(config)
+    else:
+        with pytest.raises(
+            UserError, match=f"^scaling={scaling} needs a delta to multiply, and {peft} has none; legal: "
+        ):
+            check(config)
+
+
+@pytest.mark.parametrize("peft", CHOICES["peft"])
+def test_every_method_can_be_placed_at_each_of_its_positions_and_nowhere_else(
+    peft: str, composed: dict[str, Node], default: Node
+) -> None:
+    from peftlab.site import POSITIONS
+
+    node = composed[f"peft={peft}"]
+    for position in POSITIONS if node["positions"] else ():
+        config = {**copy.deepcopy(default), "peft": node}
+        config["placement"]["position"] = position
+        if position in node["positions"]:
+            check(config)
+            assert len(resolve_placement(config, 12)) == 12
+        else:
+            with pytest.raises(UserError, match=rf"^placement\.position={position} is not a position"):
+                check(config)
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_every_job_of_every_experiment_passes_every_check(name: str) -> None:
+    """Composed as the sweep itself composes its jobs: the file's own params, one by one."""
+    register_resolvers()
+    with initialize_config_dir(str(CONFIGS), version_base="1.3"):
+        loader = GlobalHydra.instance().config_loader()
+        root = loader.load_configuration("config", [f"experiment={name}"], run_mode=RunMode.MULTIRUN)
+        params = root.hydra.sweeper.get("params") or {}
+        swept = OverridesParser.create().parse_overrides([f"{key}={value}" for key, value in params.items()])
+        every = [[f"{o.key_or_group}={word}" for word in o.sweep_string_iterator()] if o.is_sweep_override()
+                 else [str(o.input_line)] for o in swept]  # fmt: skip
+        assert (root.hydra.mode == RunMode.MULTIRUN) == bool(params)
+        # all values of each key, the others at their first: the sum of the axes and not their product
+        firsts = [axis[0] for axis in every]
+        jobs = {(*firsts[:i], word, *firsts[i + 1 :]) for i, axis in enumerate(every) for word in axis}
+        for job in sorted(jobs) or [()]:
+            check(plain(compose("config", [f"experiment={name}", *job])))
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_an_experiment_says_its_command_its_cost_and_what_to_expect(name: str) -> None:
+    text = (CONFIGS / "experiment" / f"{name}.yaml").read_text()
+    assert text.startswith("# @package _global_\n")
+    header = text[: text.index("\n\n")] if "\n\n" in text else text
+    for word in (f"Command:  peftlab experiment={name}", "Cost:", "Expected:"):
+        assert word in header
+
+
+def test_there_are_experiments() -> None:
+    assert "placement_grid" in EXPERIMENTS
+
+
+def test_every_group_has_its_folder_and_every_folder_its_group() -> None:
+    folders = {path.name for path in PACKAGE.iterdir() if (path / "__init__.py").exists()}
+    groups = {path.name for path in CONFIGS.iterdir() if path.is_dir()}
+    assert groups - folders == {"fit", "experiment", "wandb"}  # fit.py; whole command lines; W&B's own file
+    assert (PACKAGE / "fit.py").exists()
+    assert folders - groups == {"adapt", "bilevel", "config", "sweep"}  # what runs the groups
+
+
+def test_a_word_of_the_command_line_is_a_file_of_the_package() -> None:
+    for group in ONE_FILE_EACH:
+        folder = PACKAGE / {"scaling/estimator": "bilevel"}.get(group, group)
+        words = {path.stem for path in (CONFIGS / group).glob("*.yaml")}
+        assert words
+        assert words <= {path.stem for path in folder.glob("*.py")}, group
+
+
+def test_every_test_folder_mirrors_one_of_the_package() -> None:
+    tests = Path(__file__).parent
+    for path in tests.iterdir():
+        if path.is_dir() and path.name != "__pycache__":
+            assert (PACKAGE / path.name / "__init__.py").exists(), path
+
+
+@pytest.mark.parametrize("name", [name for name in YAMLS if not name.startswith("experiment/")])
+def test_a_yaml_repeats_no_key(name: str) -> None:
+    """YAML keeps the last of two equal keys and says nothing."""
+
+    class Strict(yaml.SafeLoader):
+        def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+            keys = [key.value for key, _ in node.value]
+            assert len(keys) == len(set(keys)), f"{name}: {keys}"
+            return super().construct_mapping(node, deep)
+
+    assert yaml.load((CONFIGS / f"{name}.yaml").read_text(), Strict)
+
+
+def test_self_comes_first_in_the_defaults_list() -> None:
+    """Last, it would discard what an experiment sets."""
+    defaults = yaml.safe_load((CONFIGS / "config.yaml").read_text())["defaults"]
+    assert defaults[0] == "_self_"
+    assert {next(iter(item)) for item in defaults[1:] if not next(iter(item)).startswith("override")} == {
+        *GROUPS,
+        "experiment",
+    }
+
+
+def test_no_yaml_writes_none_for_null() -> None:
+    for name in YAMLS:
+        loaded = yaml.safe_load((CONFIGS / f"{name}.yaml").read_text())
+        stack: list[Any] = [loaded]
+        while stack:
+            value = stack.pop()
+            assert value not in ("None", "Null"), name
+            stack += (
+                list(value.values()) if isinstance(value, dict) else value if isinstance(value, list) else []
+            )
+
+
+def test_no_choice_has_a_name_that_the_command_line_cannot_say() -> None:
+    parse: Callable[[str], Any] = OverridesParser.create().parse_override
+    for group, names in CHOICES.items():
+        for name in names:
+            assert parse(f"{group}={name}").value() == name
