@@ -47,7 +47,9 @@ def load(folder: str | Path, class_names: list[str] | None = None) -> Adapted:
     _check_classes(folder, card["class_names"], class_names)
     backbone = build_backbone(config)
     if backbone.hash != card["backbone_hash"]:
-        raise UserError(f"{folder} was trained on {card['backbone']} with hash {card['backbone_hash'][:12]}, not {backbone.hash[:12]}")
+        raise UserError(
+            f"{folder} was trained on {card['backbone']} with hash {card['backbone_hash'][:12]}, not {backbone.hash[:12]}"
+        )
     try:
         tensors = load_file(folder / WEIGHTS)
     except Exception as error:
@@ -65,4 +67,6 @@ def _check_classes(folder: Path, trained: list[str], given: list[str] | None) ->
     if len(given) != len(trained):
         raise UserError(f"{folder} was trained on {len(trained)} classes, not {len(given)}")
     index = next(index for index, pair in enumerate(zip(trained, given, strict=True)) if pair[0] != pair[1])
-    raise UserError(f"{folder} was trained with {trained[index]} as class {index}, not {given[index]}; names and order must be the run's")
+    raise UserError(
+        f"{folder} was trained with {trained[index]} as class {index}, not {given[index]}; names and order must be the run's"
+    )

@@ -79,10 +79,16 @@ def build(config: dict[str, Any]) -> Experiment:
     model.to(device)
     train, part = dataset.train, None
     if scaling.outer is not None:
-        part = _outer_part(dataset, seed, **{key: scaling.outer.keywords[key] for key in ("fraction", "stratified", "hold_out")})
+        part = _outer_part(
+            dataset,
+            seed,
+            **{key: scaling.outer.keywords[key] for key in ("fraction", "stratified", "hold_out")},
+        )
         if scaling.outer.keywords["hold_out"]:
             train = train.subset(np.setdiff1d(np.arange(len(train)), part(draw=0)))
-    batches = TrainBatches(train, dataset.train_transform, batch_size=plan.batch_size, seed=seed, num_workers=dataset.num_workers)
+    batches = TrainBatches(
+        train, dataset.train_transform, batch_size=plan.batch_size, seed=seed, num_workers=dataset.num_workers
+    )
     loss = _make(config["loss"])(_counts(train.labels, dataset, device))
     optimizers = [_make(config["optim"])(list(model.theta().values()))]
     if scaling.optimizer is not None:
@@ -92,7 +98,22 @@ def build(config: dict[str, Any]) -> Experiment:
         draw = partial(_draw, config, dataset, part, scaling.outer.keywords["batch_size"], device)
         outer = scaling.outer(model, draw, loss, autocast(plan, device), scaling.estimator)
         covered = coverage(dataset.train.labels, part(draw=0), len(dataset.class_names))
-    return Experiment(plan, backbone, dataset, probe, cells, model, scaling, batches, len(train), loss, optimizers, outer, covered, device)
+    return Experiment(
+        plan,
+        backbone,
+        dataset,
+        probe,
+        cells,
+        model,
+        scaling,
+        batches,
+        len(train),
+        loss,
+        optimizers,
+        outer,
+        covered,
+        device,
+    )
 
 
 def build_backbone(config: dict[str, Any]) -> Backbone:
@@ -120,9 +141,18 @@ def build_model(
     else:
         form = _make({key: value for key, value in peft.items() if key not in PART_KEYS})
         for site, options in cells.items():
-            anchor = _anchor(form, site_place=backbone.place(site), site=site, options=options, insertion=peft["insertion"], seed=seed)
+            anchor = _anchor(
+                form,
+                site_place=backbone.place(site),
+                site=site,
+                options=options,
+                insertion=peft["insertion"],
+                seed=seed,
+            )
             anchors.append(anchor)
-            scale = float(options.get("scale", 1.0)) * (peft["scale"] if config["scaling"]["value"] is None else 1.0)
+            scale = float(options.get("scale", 1.0)) * (
+                peft["scale"] if config["scaling"]["value"] is None else 1.0
+            )
             places.append(ScaledPlace(site, anchor.delta.width, backbone.place(site).num_out, scale))
     scaling = _make(config["scaling"])(places)
     head = _make(config["head"])(backbone.num_features, num_classes, means, generator(seed, "head"))
@@ -134,11 +164,15 @@ def _anchor(
     form: Callable[..., Any], site_place: Place, site: Any, options: dict[str, Any], insertion: str, seed: int
 ) -> Anchor:
     ports: dict[str, Port | None] = {
-        "parallel": site_place.input, "sequential": site_place.output, "residual": site_place.residual
+        "parallel": site_place.input,
+        "sequential": site_place.output,
+        "residual": site_place.residual,
     }
     reads = ports[insertion]
     if reads is None:
-        raise UserError(f"peft.insertion={insertion} does not exist at {site}, a linear layer; legal: parallel, sequential")
+        raise UserError(
+            f"peft.insertion={insertion} does not exist at {site}, a linear layer; legal: parallel, sequential"
+        )
     own = {key: value for key, value in options.items() if key != "scale"}
     num_in = site_place.num_out if insertion == "sequential" else site_place.num_in
     delta = form(num_in, site_place.num_out, generator(seed, "delta", str(site)), **own)
@@ -162,32 +196,50 @@ def _dataset(config: dict[str, Any], backbone: Backbone, plan: Plan) -> Dataset:
     if plan.select == "best" and dataset.val is None and node["val_fraction"] is None:
         dataset = _make({**node, "val_fraction": VAL_FRACTION})(backbone.input_spec, seed)
     if plan.select == "best" and dataset.val is None:
-        raise UserError("fit.select=best needs images to select on; legal: dataset.val_fraction above 0 or null, or fit.select=last")
+        raise UserError(
+            "fit.select=best needs images to select on; legal: dataset.val_fraction above 0 or null, or fit.select=last"
+        )
     return dataset
 
 
-def _class_means(backbone: Backbone, dataset: Dataset, plan: Plan, device: torch.device) -> Float[Tensor, "c d"]:
+def _class_means(
+    backbone: Backbone, dataset: Dataset, plan: Plan, device: torch.device
+) -> Float[Tensor, "c d"]:
     """The mean frozen feature of each class's training images, without augmentation."""
     total = torch.zeros(len(dataset.class_names), backbone.num_features, dtype=torch.float64)
-    for batch in EvalBatches(dataset.train, dataset.eval_transform, batch_size=plan.eval_batch_size, num_workers=dataset.num_workers):
+    for batch in EvalBatches(
+        dataset.train,
+        dataset.eval_transform,
+        batch_size=plan.eval_batch_size,
+        num_workers=dataset.num_workers,
+    ):
         with torch.no_grad():
             features = backbone.model(batch.images.to(device)).double().cpu()
         total.index_add_(0, batch.labels, features)
     counts = torch.from_numpy(dataset.counts).double()
     empty = [dataset.class_names[index] for index in (counts == 0).nonzero().flatten().tolist()]
     if empty:
-        raise UserError(f"head.init=class_mean needs an image of every class, and {empty[0]} has none; legal: random")
+        raise UserError(
+            f"head.init=class_mean needs an image of every class, and {empty[0]} has none; legal: random"
+        )
     return (total / counts.unsqueeze(-1)).float()
 
 
 def _probe(backbone: Backbone, dataset: Dataset, device: torch.device) -> Probe:
-    batch = EvalBatches(dataset.train.subset(np.arange(min(8, len(dataset.train)))), dataset.eval_transform, batch_size=8, num_workers=0).batch(0)
+    batch = EvalBatches(
+        dataset.train.subset(np.arange(min(8, len(dataset.train)))),
+        dataset.eval_transform,
+        batch_size=8,
+        num_workers=0,
+    ).batch(0)
     images = batch.images.to(device)
     with torch.no_grad():
         return Probe(images, batch.labels.to(device), backbone.model(images))
 
 
-def _outer_part(dataset: Dataset, seed: int, *, fraction: float, stratified: bool, hold_out: bool) -> Callable[..., Positions]:
+def _outer_part(
+    dataset: Dataset, seed: int, *, fraction: float, stratified: bool, hold_out: bool
+) -> Callable[..., Positions]:
     """Which training images the k-th outer split holds. Held out for good, it leaves a class its only image."""
     labels = dataset.train.labels
 
@@ -199,11 +251,18 @@ def _outer_part(dataset: Dataset, seed: int, *, fraction: float, stratified: boo
 
 
 def _draw(
-    config: dict[str, Any], dataset: Dataset, part: Callable[..., Any], batch_size: int, device: torch.device, draw: int
+    config: dict[str, Any],
+    dataset: Dataset,
+    part: Callable[..., Any],
+    batch_size: int,
+    device: torch.device,
+    draw: int,
 ) -> tuple[Callable[[int], Batch], Loss]:
     """The batches of the `draw`-th outer split, and the loss with that split's class prior."""
     split = dataset.train.subset(part(draw=draw))
-    batches = TrainBatches(split, dataset.train_transform, batch_size=batch_size, seed=config["seed"], stream=f"outer/{draw}")
+    batches = TrainBatches(
+        split, dataset.train_transform, batch_size=batch_size, seed=config["seed"], stream=f"outer/{draw}"
+    )
 
     def take(number: int) -> Batch:
         batch = batches.batch(number)

@@ -10,7 +10,9 @@ from peftlab.build import Experiment
 from peftlab.errors import UserError
 
 
-def save_last(folder: Path, experiment: Experiment, identity: dict[str, str], step: int, best: dict[str, Any] | None) -> None:
+def save_last(
+    folder: Path, experiment: Experiment, identity: dict[str, str], step: int, best: dict[str, Any] | None
+) -> None:
     """theta, gamma, every optimizer, the outer loop, the best weights so far and the step, in one atomic file.
 
     Random streams and the sampler's position are functions of (seed, step), so the step is all they need.
@@ -32,7 +34,9 @@ def save_last(folder: Path, experiment: Experiment, identity: dict[str, str], st
     os.replace(part, path)
 
 
-def load_last(folder: Path, experiment: Experiment, identity: dict[str, str]) -> tuple[int, dict[str, Any] | None]:
+def load_last(
+    folder: Path, experiment: Experiment, identity: dict[str, str]
+) -> tuple[int, dict[str, Any] | None]:
     """The inverse; (0, None) if there is nothing to load.
 
     Raises:
@@ -44,7 +48,9 @@ def load_last(folder: Path, experiment: Experiment, identity: dict[str, str]) ->
     state = torch.load(path, map_location="cpu", weights_only=True)
     changed = [key for key in identity if state["identity"].get(key) != identity[key]]
     if changed:
-        raise UserError(f"{folder}: the {changed[0]} is no longer the one that this run started with; resume=false starts over")
+        raise UserError(
+            f"{folder}: the {changed[0]} is no longer the one that this run started with; resume=false starts over"
+        )
     model = experiment.model
     load_theta(model, state["theta"], state["gamma"])
     for optimizer, saved in zip(experiment.optimizers, state["optimizers"], strict=True):
@@ -66,9 +72,13 @@ def load_theta(model: Any, theta: dict[str, torch.Tensor], gamma: torch.Tensor |
     saved = {**theta, **({} if gamma is None else {"gamma.raw": gamma})}
     missing, extra = sorted(own.keys() - saved.keys()), sorted(saved.keys() - own.keys())
     if missing or extra:
-        raise UserError(f"the saved adapter does not fit the model: missing {missing[:3]}, not in the model {extra[:3]}")
+        raise UserError(
+            f"the saved adapter does not fit the model: missing {missing[:3]}, not in the model {extra[:3]}"
+        )
     for name, value in own.items():
         if value.shape != saved[name].shape:
-            raise UserError(f"the saved {name} has shape {tuple(saved[name].shape)}, the model's has {tuple(value.shape)}")
+            raise UserError(
+                f"the saved {name} has shape {tuple(saved[name].shape)}, the model's has {tuple(value.shape)}"
+            )
         with torch.no_grad():
             value.copy_(saved[name])

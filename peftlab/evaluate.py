@@ -6,7 +6,6 @@ from contextlib import AbstractContextManager
 import torch
 from torch import nn
 
-
 from peftlab.dataset.loader import Batch
 from peftlab.metrics import Counts
 

@@ -35,9 +35,9 @@ class Plan:
 
 
 class Step(NamedTuple):
-    """What happened in optimizer step number `index` (1 is the first)."""
+    """What happened in optimizer step `number` (1 is the first)."""
 
-    index: int
+    number: int
     epoch: float
     loss: float
     lr: float
@@ -93,8 +93,13 @@ def fit(
     per_epoch = steps_per_epoch(plan, batches)
     num_steps, num_warmup = plan.epochs * per_epoch, round(plan.warmup_epochs * per_epoch)
     context = autocast(plan, device)
-    base = [[float(group.get("initial_lr", group["lr"])) for group in optimizer.param_groups] for optimizer in optimizers]
-    owned = [value for optimizer in optimizers for group in optimizer.param_groups for value in group["params"]]
+    base = [
+        [float(group.get("initial_lr", group["lr"])) for group in optimizer.param_groups]
+        for optimizer in optimizers
+    ]
+    owned = [
+        value for optimizer in optimizers for group in optimizer.param_groups for value in group["params"]
+    ]
     if outer is not None:
         refill(outer, batches, plan, start, device)
     stream = batches.iterate(_first_batch(start, per_epoch, batches.num_batches, plan.accumulate))
@@ -132,7 +137,9 @@ def refill(outer: Outer, batches: TrainBatches, plan: Plan, start: int, device: 
         outer.recent.append(_to(next(batches.iterate(first + count - 1)), device))
 
 
-def _accumulate(model: Adapted, group: list[Batch], loss: Loss, context: Callable[[], AbstractContextManager]) -> float:
+def _accumulate(
+    model: Adapted, group: list[Batch], loss: Loss, context: Callable[[], AbstractContextManager]
+) -> float:
     """Backward through every batch; the gradient is that of the mean over all images of the group."""
     total = sum(len(batch.labels) for batch in group)
     value = 0.0

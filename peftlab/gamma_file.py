@@ -26,8 +26,17 @@ def gamma_rows(model: Adapted, images: torch.Tensor) -> list[dict[str, Any]]:
     for site, scale in model.gamma.scales().items():
         effective, factor = scale.detach().float().mean().item(), multiplier[site]
         gamma = effective / factor if factor else float("nan")
-        rows.append({"site": str(site), "block": site.block, "position": site.position, "gamma": gamma,
-                     "multiplier": factor, "effective": effective, "ratio": norms[site].item()})
+        rows.append(
+            {
+                "site": str(site),
+                "block": site.block,
+                "position": site.position,
+                "gamma": gamma,
+                "multiplier": factor,
+                "effective": effective,
+                "ratio": norms[site].item(),
+            }
+        )
     return rows
 
 
@@ -48,8 +57,15 @@ def write_gamma(record: Record, rows: list[dict[str, Any]], depth: int) -> None:
             grid[positions.index(row["position"]), row["block"]] = row[key]
         panels.append(Panel(title, grid, form=".3g"))
     columns = [str(block) for block in range(depth)]
-    heat_map(panels, positions, columns, record.folder / "gamma.png",
-             title=f"gamma of {record.folder.name}", row_label="position", column_label="block")
+    heat_map(
+        panels,
+        positions,
+        columns,
+        record.folder / "gamma.png",
+        title=f"gamma of {record.folder.name}",
+        row_label="position",
+        column_label="block",
+    )
 
 
 def site_rows(model: Adapted) -> list[dict[str, Any]]:
@@ -57,5 +73,6 @@ def site_rows(model: Adapted) -> list[dict[str, Any]]:
     factors: dict[Site, float] = dict(zip(model.gamma.sites, model.gamma.multiplier.tolist(), strict=True))
     widths = dict(zip(model.sites, (delta.width for delta in model.deltas.values()), strict=True))
     return [
-        {"block": site.block, "position": site.position, "width": widths[site], "multiplier": factors[site]} for site in model.sites
+        {"block": site.block, "position": site.position, "width": widths[site], "multiplier": factors[site]}
+        for site in model.sites
     ]

@@ -28,7 +28,9 @@ def preflight(model: Adapted, images: Tensor, labels: Tensor, frozen: Tensor, lo
     with torch.no_grad():
         difference = (model.features(images) - frozen).abs().max().item()
     if difference != 0:  # NaN too
-        raise UserError(f"peft: the adapted model differs from the frozen one by {difference:.3g} at the start; it must not")
+        raise UserError(
+            f"peft: the adapted model differs from the frozen one by {difference:.3g} at the start; it must not"
+        )
     _gradients(model, images, labels, loss)
     return difference
 
@@ -52,10 +54,13 @@ def _gradients(model: Adapted, images: Tensor, labels: Tensor, loss: Loss) -> No
             break
         with torch.no_grad():
             values = {
-                name: value - _step(value, grad) for (name, value), grad in zip(values.items(), grads, strict=True)
+                name: value - _step(value, grad)
+                for (name, value), grad in zip(values.items(), grads, strict=True)
             }
     if waiting:
-        raise DeadTensor(f"peft: {sorted(waiting)[0]} receives no gradient within {NUM_STEPS} steps, so it would never be trained")
+        raise DeadTensor(
+            f"peft: {sorted(waiting)[0]} receives no gradient within {NUM_STEPS} steps, so it would never be trained"
+        )
     trained = [name for name, value in model.backbone.named_parameters() if value.requires_grad]
     if trained:
         raise DeadTensor(f"peft: the backbone's {trained[0]} is not frozen")

@@ -16,15 +16,27 @@ from peftlab.errors import UserError
 DONE = ("ok", "diverged")
 # what a run leaves in its folder, all of it
 WRITTEN = (
-    "status.json", "config.yaml", "split.json", "metrics.jsonl", "result.json", "per_class.csv", "gamma.csv", "gamma.png",
-    "adapter.safetensors", "adapter.yaml", "last", "wandb",
+    "status.json",
+    "config.yaml",
+    "split.json",
+    "metrics.jsonl",
+    "result.json",
+    "per_class.csv",
+    "gamma.csv",
+    "gamma.png",
+    "adapter.safetensors",
+    "adapter.yaml",
+    "last",
+    "wandb",
 )
 
 
 class Record:
     """status.json, config.yaml, metrics.jsonl, result.json of a run folder."""
 
-    def __init__(self, folder: Path, choices: dict[str, str], config: dict[str, Any], number: int | None = None) -> None:
+    def __init__(
+        self, folder: Path, choices: dict[str, str], config: dict[str, Any], number: int | None = None
+    ) -> None:
         self.folder, self.choices, self.config, self.number = folder, choices, config, number
         self.started = time.time()
         folder.mkdir(parents=True, exist_ok=True)
@@ -37,11 +49,16 @@ class Record:
         """
         status = self.read("status.json")
         if self._busy():
-            raise UserError(f"{self.folder} is being written by process {status['pid']}; wait for it or stop it")
+            raise UserError(
+                f"{self.folder} is being written by process {status['pid']}; wait for it or stop it"
+            )
         if not resume:
             self._clear()
         elif status.get("state") in DONE and self.read("result.json"):
-            print(f"{self.folder}: finished before ({status['state']}); resume=false runs it again", file=sys.stderr)
+            print(
+                f"{self.folder}: finished before ({status['state']}); resume=false runs it again",
+                file=sys.stderr,
+            )
             return True
         self.status("running")
         return False
@@ -49,8 +66,19 @@ class Record:
     def status(self, state: str, **more: Any) -> None:
         """running, ok, failed, interrupted or diverged."""
         seconds = time.time() - self.started
-        fixed = {"state": state, "name": self.folder.name, "number": self.number, "choices": self.choices, "seed": self.config.get("seed")}
-        where = {"pid": os.getpid(), "host": socket.gethostname(), "started": self.started, "wall_s": round(seconds, 3)}
+        fixed = {
+            "state": state,
+            "name": self.folder.name,
+            "number": self.number,
+            "choices": self.choices,
+            "seed": self.config.get("seed"),
+        }
+        where = {
+            "pid": os.getpid(),
+            "host": socket.gethostname(),
+            "started": self.started,
+            "wall_s": round(seconds, 3),
+        }
         self.write("status.json", {**fixed, "error": None, "traceback": None, **where, **more})
 
     def fail(self, error: str, trace: str | None = None) -> None:

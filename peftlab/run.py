@@ -16,7 +16,7 @@ import yaml
 
 from peftlab.adapter_file import save_adapter
 from peftlab.bilevel.math_attention import attention_kernel
-from peftlab.build import Experiment, build, make_tracker
+from peftlab.build import build, make_tracker
 from peftlab.checkpoint import load_last, load_theta, save_last
 from peftlab.dataset.loader import EvalBatches
 from peftlab.evaluate import evaluate
@@ -39,7 +39,9 @@ class Run:
         self.experiment = build(config)
         self.context = autocast(self.experiment.plan, self.experiment.device)
         self.identity = {
-            "config": record.config_digest(), "data split": self.experiment.dataset.index_hash, "backbone": self.experiment.backbone.hash
+            "config": record.config_digest(),
+            "data split": self.experiment.dataset.index_hash,
+            "backbone": self.experiment.backbone.hash,
         }
         self.run_id = run_id(self.identity)
         self.tracker = make_tracker(config)
@@ -56,10 +58,17 @@ class Run:
         record.rewind(start)
         self.tracker.start(
             run_id=self.run_id,
-            name=f"{record.folder.name.rpartition('-')[0]}-s{self.config['seed']}" if self.group else record.folder.name,
+            name=f"{record.folder.name.rpartition('-')[0]}-s{self.config['seed']}"
+            if self.group
+            else record.folder.name,
             group=self.group,
             tags=[str(self.config["dataset"]["name"]), self.config["scaling"]["_target_"].rpartition(".")[2]],
-            config={**self.config, "run_id": self.run_id, "identity": self.identity, "choices": record.choices},
+            config={
+                **self.config,
+                "run_id": self.run_id,
+                "identity": self.identity,
+                "choices": record.choices,
+            },
             folder=record.folder,
         )
         return start
@@ -90,7 +99,12 @@ class Run:
     def count(self, split: Any) -> Counts:
         """Right and wrong answers on a split."""
         experiment, dataset = self.experiment, self.experiment.dataset
-        batches = EvalBatches(split, dataset.eval_transform, batch_size=experiment.plan.eval_batch_size, num_workers=dataset.num_workers)
+        batches = EvalBatches(
+            split,
+            dataset.eval_transform,
+            batch_size=experiment.plan.eval_batch_size,
+            num_workers=dataset.num_workers,
+        )
         return evaluate(experiment.model, batches, len(dataset.class_names), experiment.device, self.context)
 
     def metrics(self, split: str, counts: Counts) -> dict[str, float]:
@@ -134,18 +148,26 @@ def run(config: dict[str, Any], record: Record, group: str | None) -> None:
 def introduce(state: Run) -> None:
     """Print what is about to be run."""
     experiment, dataset = state.experiment, state.experiment.dataset
-    show_line("backbone", f"{experiment.backbone.name}, {experiment.backbone.depth} blocks, on {experiment.device}")
+    show_line(
+        "backbone", f"{experiment.backbone.name}, {experiment.backbone.depth} blocks, on {experiment.device}"
+    )
     groups = ", ".join(f"{len(classes)} {name}" for name, classes in dataset.groups.items())
     val = f", {len(dataset.val)} to validate" if dataset.val is not None else ""
     counts = dataset.counts
-    show_line("data", f"{dataset.name}, {experiment.num_train} images to train on{val}, {len(dataset.class_names)} classes"
-              f" ({groups}), {int(counts.max())} to {int(counts.min())} images a class; split {dataset.index_hash[:12]}")
+    show_line(
+        "data",
+        f"{dataset.name}, {experiment.num_train} images to train on{val}, {len(dataset.class_names)} classes"
+        f" ({groups}), {int(counts.max())} to {int(counts.min())} images a class; split {dataset.index_hash[:12]}",
+    )
     show_line("transform", dataset.transform_text)
     show_placement(site_rows(experiment.model), experiment.backbone.depth)
     if experiment.outer is not None and experiment.outer_coverage is not None:
         cover = ", ".join(f"{key} {value}" for key, value in experiment.outer_coverage.items())
         estimator = experiment.outer.estimator
-        show_line("outer split", f"{cover}; hypergradient {estimator.func.__name__}, {attention_kernel(estimator)} attention kernel in its inner losses")
+        show_line(
+            "outer split",
+            f"{cover}; hypergradient {getattr(estimator, 'func', estimator).__name__}, {attention_kernel(estimator)} attention kernel in its inner losses",
+        )
     show_counts(experiment.model.num_parameters())
 
 
@@ -154,22 +176,31 @@ def train(state: Run, start: int) -> Diverged | None:
     experiment, plan = state.experiment, state.experiment.plan
     per_epoch = steps_per_epoch(plan, experiment.batches)
     eval_every = plan.eval_every or 1
-    steps = fit(plan, experiment.model, experiment.batches, experiment.loss, experiment.optimizers, experiment.outer,
-                start=start, seed=state.config["seed"], device=experiment.device)
+    steps = fit(
+        plan,
+        experiment.model,
+        experiment.batches,
+        experiment.loss,
+        experiment.optimizers,
+        experiment.outer,
+        start=start,
+        seed=state.config["seed"],
+        device=experiment.device,
+    )
     total = plan.epochs * per_epoch
     with progress() as bar:
         task = bar.add_task("train", total=total, completed=start, loss="-")
         try:
             for step in steps:
-                state.log(step.index, row_of(step))
-                bar.update(task, completed=step.index, loss=f"{step.loss:.4f}")
-                epoch, rest = divmod(step.index, per_epoch)
-                if rest == 0 and (epoch % eval_every == 0 or step.index == total):
-                    state.validate(step.index)
-                if state.stop or (rest == 0 and epoch % plan.save_every == 0) or step.index == total:
-                    state.save(step.index)
+                state.log(step.number, row_of(step))
+                bar.update(task, completed=step.number, loss=f"{step.loss:.4f}")
+                epoch, rest = divmod(step.number, per_epoch)
+                if rest == 0 and (epoch % eval_every == 0 or step.number == total):
+                    state.validate(step.number)
+                if state.stop or (rest == 0 and epoch % plan.save_every == 0) or step.number == total:
+                    state.save(step.number)
                 if state.stop:
-                    state.stop = step.index < total
+                    state.stop = step.number < total
                     break
         except Diverged as diverged:
             return diverged
@@ -197,8 +228,13 @@ def finish(state: Run, diverged: Diverged | None, started: float) -> dict[str, A
     test = dataset.open_test()
     counts = state.count(test)
     metrics = state.metrics("test", counts)
-    card = {"backbone": experiment.backbone.name, "backbone_hash": experiment.backbone.hash, "class_names": dataset.class_names,
-            "run_id": state.run_id, "cells": {str(site): options for site, options in experiment.cells.items()}}
+    card = {
+        "backbone": experiment.backbone.name,
+        "backbone_hash": experiment.backbone.hash,
+        "class_names": dataset.class_names,
+        "run_id": state.run_id,
+        "cells": {str(site): options for site, options in experiment.cells.items()},
+    }
     save_adapter(record.folder, model, card)
     table = class_table(counts, dataset)
     record.write_text("per_class.csv", table_text(table))
@@ -208,22 +244,35 @@ def finish(state: Run, diverged: Diverged | None, started: float) -> dict[str, A
         write_gamma(record, rows, experiment.backbone.depth)
         state.tracker.table("gamma", list(rows[0]), [list(row.values()) for row in rows])
         state.tracker.image("gamma", record.folder / "gamma.png")
+    wall_s, memory_mib = time.time() - started, peak_mib(experiment.device)
     status = "ok" if diverged is None else "diverged"
     result = {
-        "run_id": state.run_id, "state": status, "metrics": metrics, "wall_s": time.time() - started,
-        "memory_mib": peak_mib(experiment.device), "num_parameters": model.num_parameters(), "sites": site_rows(model),
-        "selected": {"by": experiment.plan.select, "step": state.best["step"] if state.best else None,
-                     "val/mean_acc": state.best["score"] if state.best else None},
-        "test_reads": 1, "identity": state.identity, "transform": dataset.transform_text, "outer_coverage": experiment.outer_coverage,
+        "run_id": state.run_id,
+        "state": status,
+        "metrics": metrics,
+        "wall_s": wall_s,
+        "memory_mib": memory_mib,
+        "num_parameters": model.num_parameters(),
+        "sites": site_rows(model),
+        "selected": {
+            "by": experiment.plan.select,
+            "step": state.best["step"] if state.best else None,
+            "val/mean_acc": state.best["score"] if state.best else None,
+        },
+        "test_reads": 1,
+        "identity": state.identity,
+        "transform": dataset.transform_text,
+        "outer_coverage": experiment.outer_coverage,
         "diverged_at": None if diverged is None else diverged.step,
         "last_finite": None if diverged is None or diverged.last is None else row_of(diverged.last),
-        "threads": torch.get_num_threads(), "torch": torch.__version__,
+        "threads": torch.get_num_threads(),
+        "torch": torch.__version__,
     }
     record.write("result.json", result)
     record.status(status, error=None if diverged is None else str(diverged))
     if diverged is not None:
         console.print(f"[bold]diverged[/bold]: {diverged}; the numbers below are of the last finite weights")
-    show_result(record.folder.name, metrics, result["wall_s"], result["memory_mib"])
+    show_result(record.folder.name, metrics, wall_s, memory_mib)
     show_line("written", str(record.folder))
     return result
 
@@ -234,7 +283,15 @@ def class_table(counts: Counts, dataset: Any) -> list[list[Any]]:
     rows: list[list[Any]] = [["class", "group", "train_num", "test_num", "acc"]]
     for index, accuracy in enumerate(per_class(counts).tolist()):
         value = None if math.isnan(accuracy) else accuracy
-        rows.append([dataset.class_names[index], group.get(index, ""), int(dataset.counts[index]), int(counts.total[index]), value])
+        rows.append(
+            [
+                dataset.class_names[index],
+                group.get(index, ""),
+                int(dataset.counts[index]),
+                int(counts.total[index]),
+                value,
+            ]
+        )
     return rows
 
 
@@ -267,5 +324,3 @@ def interruptible(state: Run) -> Iterator[None]:
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
-
-

@@ -4,7 +4,14 @@ import math
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Table
 
 from peftlab.site import POSITIONS
@@ -27,7 +34,9 @@ def show_placement(sites: list[dict[str, Any]], depth: int) -> None:
         row = {site["block"]: site for site in sites if site["position"] == position}
         factors = sorted({site["multiplier"] for site in row.values()})
         text = f"{factors[0]:.4g}" + (f" to {factors[-1]:.4g}" if len(factors) > 1 else "")
-        table.add_row(position, *(str(row[block]["width"]) if block in row else "." for block in range(depth)), text)
+        table.add_row(
+            position, *(str(row[block]["width"]) if block in row else "." for block in range(depth)), text
+        )
     console.print(table)
 
 
@@ -36,7 +45,9 @@ def show_counts(counts: dict[str, int]) -> None:
     trained = sum(number for name, number in counts.items() if name != "backbone")
     parts = ", ".join(f"{name} {number:,}" for name, number in counts.items() if name != "backbone")
     share = 100 * trained / max(1, counts["backbone"])
-    console.print(f"trainable parameters: {parts}; frozen backbone {counts['backbone']:,} ({share:.2f} % of it is trained)")
+    console.print(
+        f"trainable parameters: {parts}; frozen backbone {counts['backbone']:,} ({share:.2f} % of it is trained)"
+    )
 
 
 def show_line(name: str, text: str) -> None:
@@ -69,7 +80,12 @@ def show_result(name: str, metrics: dict[str, float], wall_s: float, memory_mib:
         if math.isnan(value):
             table.add_row(group, "no class", "", "0")
         else:
-            table.add_row(group, f"{100 * value:.1f}", f"{100 * low:.1f} - {100 * high:.1f}", f"{metrics[f'test/{group}_num']:.0f}")
+            table.add_row(
+                group,
+                f"{100 * value:.1f}",
+                f"{100 * low:.1f} - {100 * high:.1f}",
+                f"{metrics[f'test/{group}_num']:.0f}",
+            )
     console.print(table)
     others = ("micro_acc", "macro_f1", "worst_acc", "harmonic_acc", "geometric_acc")
     console.print("  ".join(f"{key} {100 * metrics[f'test/{key}']:.1f}" for key in others))

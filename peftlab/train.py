@@ -42,7 +42,9 @@ def main() -> None:
             SweepReport().on_multirun_end(SweepReport.started)
         raise
     except (UserError, HydraException, OmegaConfBaseException, ValueError) as error:
-        sys.exit(f"peftlab: {sentence(error, sys.argv[1:])}")  # ValueError: Hydra's, for peft=null; `job` lets none out
+        sys.exit(
+            f"peftlab: {sentence(error, sys.argv[1:])}"
+        )  # ValueError: Hydra's, for peft=null; `job` lets none out
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
     if isinstance(SweepReport.error, UserError):
@@ -90,7 +92,9 @@ def job(cfg: DictConfig) -> None:
         record.status("interrupted")
         sys.exit(INTERRUPTED)
     except Exception as error:
-        wrong = error.__cause__ if isinstance(error, InstantiationException) else error  # Hydra wraps what we raise
+        wrong = (
+            error.__cause__ if isinstance(error, InstantiationException) else error
+        )  # Hydra wraps what we raise
         if isinstance(wrong, UserError):
             if not sweep:
                 record.discard()

@@ -12,6 +12,7 @@ import argparse
 import statistics
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -22,6 +23,8 @@ from rich.table import Table
 from torch import Tensor
 from torch.nn import functional as F
 
+from peftlab.bilevel.direct import direct
+from peftlab.bilevel.outer import Outer
 from peftlab.build import build_backbone, build_model
 from peftlab.config.directory import config_dir
 from peftlab.config.name import register_resolvers
@@ -38,7 +41,9 @@ def compose_config(*overrides: str) -> dict[str, Any]:
     return config
 
 
-def step_of(model: torch.nn.Module, theta: list[Tensor], images: Tensor, labels: Tensor) -> Callable[[], None]:
+def step_of(
+    model: torch.nn.Module, theta: list[Tensor], images: Tensor, labels: Tensor
+) -> Callable[[], None]:
     """Forward, backward and an SGD step over `theta`."""
     optimizer = torch.optim.SGD(theta, lr=1e-4, momentum=0.9, weight_decay=5e-4)
 
@@ -52,7 +57,8 @@ def step_of(model: torch.nn.Module, theta: list[Tensor], images: Tensor, labels:
 
 def floor(overrides: list[str], images: Tensor, labels: Tensor) -> Callable[[], None]:
     """The frozen model with a gradient to its input only."""
-    model = torch.nn.Sequential(build_backbone(compose_config(*overrides)).model, torch.nn.Linear(images.new_empty(0).numel() or width(overrides), CLASSES))
+    backbone = build_backbone(compose_config(*overrides))
+    model = torch.nn.Sequential(backbone.model, torch.nn.Linear(backbone.num_features, CLASSES))
     model.requires_grad_(False)
     leaf = images.clone().requires_grad_()
 
@@ -61,11 +67,6 @@ def floor(overrides: list[str], images: Tensor, labels: Tensor) -> Callable[[], 
         leaf.grad = None
 
     return step
-
-
-def width(overrides: list[str]) -> int:
-    """Features of the backbone."""
-    return build_backbone(compose_config(*overrides)).num_features
 
 
 def ours(overrides: list[str], images: Tensor, labels: Tensor) -> Callable[[], None]:
@@ -80,7 +81,11 @@ def huggingface(overrides: list[str], images: Tensor, labels: Tensor) -> Callabl
     from peft import LoraConfig, inject_adapter_in_model
 
     backbone = build_backbone(compose_config(*overrides))
-    targets = [f"blocks.{i}.{name}" for i in range(backbone.depth) for name in ("attn.qkv", "attn.proj", "mlp.fc1", "mlp.fc2")]
+    targets = [
+        f"blocks.{i}.{name}"
+        for i in range(backbone.depth)
+        for name in ("attn.qkv", "attn.proj", "mlp.fc1", "mlp.fc2")
+    ]
     model = inject_adapter_in_model(LoraConfig(r=8, lora_alpha=8, target_modules=targets), backbone.model)
     whole = torch.nn.Sequential(model, torch.nn.Linear(backbone.num_features, CLASSES))
     theta = [value for name, value in whole.named_parameters() if "lora_" in name or name.startswith("1.")]
@@ -89,20 +94,14 @@ def huggingface(overrides: list[str], images: Tensor, labels: Tensor) -> Callabl
 
 def meta(overrides: list[str], images: Tensor, labels: Tensor) -> Callable[[], None]:
     """A peftlab step with scaling=meta, every outer step counted."""
-    from contextlib import nullcontext
-
-    config = compose_config("head=linear", "head.init=random", "scaling=meta", "scaling.outer.warmup=0", *overrides)
-    model, scaling = build_model(config, build_backbone(config), CLASSES, None)
+    config = compose_config(
+        "head=linear", "head.init=random", "scaling=meta", "scaling.outer.warmup=0", *overrides
+    )
+    model, _ = build_model(config, build_backbone(config), CLASSES, None)
     batch = Batch(images, labels, torch.arange(len(labels)))
-    from functools import partial
-
-    from hydra.utils import instantiate
-
-    made: partial[Any] = instantiate(config["scaling"], _convert_="all")
-    outer_node = {key: value for key, value in config["scaling"]["outer"].items() if not key.startswith("_")}
-    from peftlab.bilevel.outer import Outer
-
-    outer = Outer(model, lambda draw: (lambda number: batch, F.cross_entropy), F.cross_entropy, nullcontext, made.keywords["estimator"], **outer_node)
+    options = {key: value for key, value in config["scaling"]["outer"].items() if not key.startswith("_")}
+    draw = lambda number: (lambda index: batch, F.cross_entropy)  # noqa: E731
+    outer = Outer(model, draw, F.cross_entropy, nullcontext, direct, **options)
     inner = step_of(model, list(model.theta().values()), images, labels)
 
     def steps() -> None:
@@ -118,11 +117,12 @@ def meta(overrides: list[str], images: Tensor, labels: Tensor) -> Callable[[], N
 
 def main() -> None:
     """Measure the variants in turn, round by round, and print medians, spread and ratios."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--rounds", type=int, default=30)
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--device", default="cpu")
     arguments, overrides = parser.parse_known_args()
     torch.set_num_threads(arguments.threads)
     torch.manual_seed(0)
@@ -143,14 +143,18 @@ def main() -> None:
 
 def print_table(times: dict[str, list[float]], arguments: argparse.Namespace) -> None:
     """Ratios are medians of round-by-round ratios: neighbours in time share the machine's mood."""
-    table = Table(title=f"batch {arguments.batch}, {arguments.threads} threads, {arguments.rounds} rounds, torch {torch.__version__}")
+    table = Table(
+        title=f"batch {arguments.batch}, {arguments.threads} threads, {arguments.rounds} rounds, torch {torch.__version__}"
+    )
     for column in ("step", "median ms", "quartiles ms", "x floor", "quartiles"):
         table.add_column(column, justify="left" if column == "step" else "right")
     for name, values in times.items():
         ratios = [value / base for value, base in zip(values, times["floor"], strict=True)]
         low, middle, high = (1e3 * value for value in statistics.quantiles(values, n=4))
         r_low, r_middle, r_high = statistics.quantiles(ratios, n=4)
-        table.add_row(name, f"{middle:.1f}", f"{low:.1f} - {high:.1f}", f"{r_middle:.2f}", f"{r_low:.2f} - {r_high:.2f}")
+        table.add_row(
+            name, f"{middle:.1f}", f"{low:.1f} - {high:.1f}", f"{r_middle:.2f}", f"{r_low:.2f} - {r_high:.2f}"
+        )
     Console().print(table)
     pair = [meta / fixed for meta, fixed in zip(times["meta"], times["peftlab"], strict=True)]
     print(f"meta / fixed (peftlab): {statistics.median(pair):.2f}")

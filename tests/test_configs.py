@@ -212,8 +212,16 @@ def test_every_job_of_every_experiment_passes_every_check(name: str) -> None:
         # all values of each key, the others at their first: the sum of the axes and not their product
         firsts = [axis[0] for axis in every]
         jobs = {(*firsts[:i], word, *firsts[i + 1 :]) for i, axis in enumerate(every) for word in axis}
+        bases: dict[tuple[str, ...], Any] = {}
         for job in sorted(jobs) or [()]:
-            check(plain(compose("config", [f"experiment={name}", *job])))
+            words = tuple(word for word in job if "." not in word.partition("=")[0])
+            if words not in bases:
+                bases[words] = compose("config", [f"experiment={name}", *words])
+            config = copy.deepcopy(bases[words])
+            for word in set(job) - set(words):  # as a dotted key of the command line is set
+                override = OverridesParser.create().parse_override(word)
+                OmegaConf.update(config, str(override.key_or_group), override.value(), merge=True)
+            check(plain(config))
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)

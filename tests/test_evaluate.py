@@ -21,7 +21,10 @@ def test_counts_every_image_once_and_restores_the_mode() -> None:
     labels = torch.tensor([0, 1, 1, 2, 2])
     images = torch.zeros(5, 3, 2, 2)
     images[:, 0, 0, 0] = torch.tensor([0.0, 1, 2, 2, 0])
-    batches = [Batch(images[:3], labels[:3], torch.arange(3)), Batch(images[3:], labels[3:], torch.arange(3, 5))]
+    batches = [
+        Batch(images[:3], labels[:3], torch.arange(3)),
+        Batch(images[3:], labels[3:], torch.arange(3, 5)),
+    ]
     model = Table().train()
     counts = evaluate(model, batches, 3, torch.device("cpu"), nullcontext)
     assert counts.correct.tolist() == [1, 1, 1]

@@ -28,11 +28,22 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_wheel_carries_configs_and_weights_and_composes(wheel: Path, tmp_path: Path) -> None:
-    inside = {str(path.relative_to(wheel / "peftlab" / "configs")) for path in (wheel / "peftlab" / "configs").rglob("*.yaml")}
+    inside = {
+        str(path.relative_to(wheel / "peftlab" / "configs"))
+        for path in (wheel / "peftlab" / "configs").rglob("*.yaml")
+    }
     assert inside == {str(path.relative_to(ROOT / "configs")) for path in (ROOT / "configs").rglob("*.yaml")}
-    assert (wheel / "peftlab" / "backbone" / "weights" / "vit_tiny_patch8_32.safetensors").stat().st_size > 10_000_000
-    code = f"import sys; sys.path.insert(0, {str(wheel)!r}); sys.argv[1:] = ['--cfg', 'job']; import peftlab.train as t; print(t.__file__); t.main()"
-    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (
+        wheel / "peftlab" / "backbone" / "weights" / "vit_tiny_patch8_32.safetensors"
+    ).stat().st_size > 10_000_000
+    lines = (
+        f"import sys; sys.path.insert(0, {str(wheel)!r}); sys.argv[1:] = ['--cfg', 'job']",
+        "import peftlab.train as train; print(train.__file__); train.main()",
+    )
+    code = "; ".join(lines)
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr
     assert str(wheel) in done.stdout
     assert "peftlab.peft.lora.Lora" in done.stdout

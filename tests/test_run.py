@@ -21,7 +21,13 @@ from peftlab.record import Record
 from peftlab.run import Run, run
 
 SMALL = ("backbone=tiny", "fit.epochs=3", "fit.batch_size=64", "optim.lr=0.1")
-META = ("scaling=meta", "scaling.outer.every=2", "scaling.outer.warmup=2", "scaling.outer.lr=0.1", "scaling.outer.resample=4")
+META = (
+    "scaling=meta",
+    "scaling.outer.every=2",
+    "scaling.outer.warmup=2",
+    "scaling.outer.lr=0.1",
+    "scaling.outer.resample=4",
+)
 Config = Callable[..., dict[str, Any]]
 
 
@@ -62,7 +68,15 @@ def stop_at(monkeypatch: pytest.MonkeyPatch, step: int, number: int) -> None:
 def test_a_run_writes_its_record(composed: Config, tmp_path: Path) -> None:
     result = go(tmp_path, composed(*SMALL))
     assert {path.name for path in tmp_path.iterdir()} == {
-        "adapter.safetensors", "adapter.yaml", "config.yaml", "last", "metrics.jsonl", "per_class.csv", "result.json", "split.json", "status.json",
+        "adapter.safetensors",
+        "adapter.yaml",
+        "config.yaml",
+        "last",
+        "metrics.jsonl",
+        "per_class.csv",
+        "result.json",
+        "split.json",
+        "status.json",
     }
     status = json.loads((tmp_path / "status.json").read_text())
     assert (status["state"], status["error"]) == ("ok", None)
@@ -72,11 +86,15 @@ def test_a_run_writes_its_record(composed: Config, tmp_path: Path) -> None:
     assert [row["step"] for row in rows(tmp_path)] == list(range(1, 16))
     with (tmp_path / "per_class.csv").open() as file:
         table = list(csv.DictReader(file))
-    assert sum(float(row["acc"]) for row in table) / len(table) == pytest.approx(result["metrics"]["test/mean_acc"])
+    assert sum(float(row["acc"]) for row in table) / len(table) == pytest.approx(
+        result["metrics"]["test/mean_acc"]
+    )
     assert sum(int(row["train_num"]) for row in table) == 277
 
 
-def test_a_finished_run_is_skipped_and_resume_false_repeats_it(composed: Config, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_finished_run_is_skipped_and_resume_false_repeats_it(
+    composed: Config, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     config = composed(*SMALL)
     first = go(tmp_path, config)
     written = (tmp_path / "result.json").stat().st_mtime_ns
@@ -116,7 +134,9 @@ def test_interrupted_and_resumed_is_bit_for_bit_uninterrupted(
     same(tmp_path / "whole", tmp_path / "parts")
 
 
-def test_a_run_killed_without_warning_goes_on_from_its_last_save(composed: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_killed_without_warning_goes_on_from_its_last_save(
+    composed: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     config = composed(*SMALL, *META)
     go(tmp_path / "whole", config)
     log = Run.log
@@ -143,7 +163,9 @@ def test_sigterm_saves_too(composed: Config, tmp_path: Path, monkeypatch: pytest
     assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
 
 
-def test_the_test_split_is_opened_once_and_last(composed: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_test_split_is_opened_once_and_last(
+    composed: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     opened: list[int] = []
     import peftlab.build as builder
 
@@ -162,7 +184,9 @@ def test_best_is_selected_on_validation_and_never_on_test(composed: Config, tmp_
     result = go(tmp_path, composed(*SMALL, "fit.select=best"))
     scores = {row["step"]: row["val/mean_acc"] for row in rows(tmp_path) if "val/mean_acc" in row}
     assert result["selected"]["val/mean_acc"] == max(scores.values())
-    assert result["selected"]["step"] == min(step for step, score in scores.items() if score == max(scores.values()))
+    assert result["selected"]["step"] == min(
+        step for step, score in scores.items() if score == max(scores.values())
+    )
     assert not any(key.startswith("test/") for row in rows(tmp_path) for key in row)
 
 
@@ -175,10 +199,14 @@ def test_an_alpha_far_too_large_is_a_number_or_diverged(composed: Config, tmp_pa
     assert result["metrics"]["test/mean_acc"] <= 0.2
 
 
-def test_load_gives_the_logits_of_the_end_of_the_run_and_gamma_counts(composed: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_load_gives_the_logits_of_the_end_of_the_run_and_gamma_counts(
+    composed: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     kept: list[Run] = []
     init = Run.__init__
-    monkeypatch.setattr(Run, "__init__", lambda self, *arguments: (init(self, *arguments), kept.append(self))[0])
+    monkeypatch.setattr(
+        Run, "__init__", lambda self, *arguments: (init(self, *arguments), kept.append(self))[0]
+    )
     result = go(tmp_path, composed(*SMALL, *META))
     dataset = kept[0].experiment.dataset
     batch = EvalBatches(dataset.open_test(), dataset.eval_transform, batch_size=100, num_workers=0).batch(0)
@@ -202,10 +230,15 @@ def test_load_gives_the_logits_of_the_end_of_the_run_and_gamma_counts(composed: 
 
 def test_a_gamma_becomes_a_placement(composed: Config, tmp_path: Path) -> None:
     go(tmp_path / "meta", composed(*SMALL, *META))
-    result = go(tmp_path / "static", composed(*SMALL, "placement=from_gamma", f"placement.run={tmp_path / 'meta'}", "placement.keep=5"))
+    result = go(
+        tmp_path / "static",
+        composed(*SMALL, "placement=from_gamma", f"placement.run={tmp_path / 'meta'}", "placement.keep=5"),
+    )
     with (tmp_path / "meta" / "gamma.csv").open() as file:
         table = sorted(csv.DictReader(file), key=lambda row: -float(row["gamma"]))
-    assert {f"{site['block']}.{site['position']}" for site in result["sites"]} == {row["site"] for row in table[:5]}
+    assert {f"{site['block']}.{site['position']}" for site in result["sites"]} == {
+        row["site"] for row in table[:5]
+    }
     shutil.rmtree(tmp_path / "meta")
     assert len(peftlab.load(tmp_path / "static").sites) == 5, "the adapter knows its own sites"
 
@@ -215,7 +248,11 @@ def test_held_out_images_are_never_trained_on(composed: Config, tmp_path: Path) 
 
     experiment = build(composed(*SMALL, *META, "scaling.outer.hold_out=true"))
     assert experiment.outer is not None
-    trained = {int(row) for number in range(experiment.batches.num_batches) for row in experiment.batches.batch(number).rows}
+    trained = {
+        int(row)
+        for number in range(experiment.batches.num_batches)
+        for row in experiment.batches.batch(number).rows
+    }
     take, _ = experiment.outer._draw(0)
     outer = {int(row) for number in range(3) for row in take(number).rows}  # type: ignore[attr-defined]
     assert outer
@@ -223,7 +260,9 @@ def test_held_out_images_are_never_trained_on(composed: Config, tmp_path: Path) 
     assert len(trained) == experiment.num_train < len(experiment.dataset.train)
 
 
-def test_a_changed_split_is_not_resumed_silently(composed: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_changed_split_is_not_resumed_silently(
+    composed: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     config = composed(*SMALL)
     stop_at(monkeypatch, 2, signal.SIGINT)
     with pytest.raises(SystemExit):
@@ -232,6 +271,8 @@ def test_a_changed_split_is_not_resumed_silently(composed: Config, tmp_path: Pat
     import peftlab.build as builder
 
     make = builder._dataset
-    monkeypatch.setattr(builder, "_dataset", lambda *arguments: replace(make(*arguments), index_hash="another"))
+    monkeypatch.setattr(
+        builder, "_dataset", lambda *arguments: replace(make(*arguments), index_hash="another")
+    )
     with pytest.raises(peftlab.UserError, match="the data split is no longer"):
         go(tmp_path, config)

@@ -23,7 +23,12 @@ class Adapted(nn.Module):
     """
 
     def __init__(
-        self, backbone: Backbone, anchors: list[Anchor], gamma: Gamma, selected: list[tuple[str, tuple[int, int]]], head: nn.Module
+        self,
+        backbone: Backbone,
+        anchors: list[Anchor],
+        gamma: Gamma,
+        selected: list[tuple[str, tuple[int, int]]],
+        head: nn.Module,
     ) -> None:
         super().__init__()
         self.backbone = backbone.model

@@ -39,7 +39,9 @@ class Attachment:
         self._modules: list[nn.Module] = []
         modules = dict(model.named_modules())
         if any("forward" in vars(module) for module in modules.values()):
-            raise RuntimeError("this backbone is adapted already; detach the other model first, or build another backbone")
+            raise RuntimeError(
+                "this backbone is adapted already; detach the other model first, or build another backbone"
+            )
         groups: dict[str, list[Anchor]] = {}
         for anchor in anchors:
             groups.setdefault(anchor.writes.module, []).append(anchor)
@@ -101,7 +103,9 @@ class Attachment:
         """write <- write + gamma delta(read) on the part of the last axis that the site writes."""
         if anchor.reads.module != anchor.writes.module:
             if anchor.site not in self._seen:
-                raise UserError(f"peft.insertion: {anchor.site} reads {anchor.reads.module}, which runs after the module it writes")
+                raise UserError(
+                    f"peft.insertion: {anchor.site} reads {anchor.reads.module}, which runs after the module it writes"
+                )
             read = self._seen.pop(anchor.site)
         else:
             read = read_in if anchor.reads.side == "in" else _part(write, anchor.reads.part)

@@ -51,11 +51,15 @@ def _per_row(scale: Tensor) -> Tensor:
 
 class _LowRankLinear(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, rows: list[slice], *flat: Tensor) -> Tensor:
+    def forward(
+        ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, rows: list[slice], *flat: Tensor
+    ) -> Tensor:
         ctx.rows = rows
         ctx.save_for_backward(x, weight, *flat)
         with torch.autocast(x.device.type, enabled=False):
-            return F.linear(x, _merge(weight, rows, flat, x.dtype), None if bias is None else bias.to(x.dtype))
+            return F.linear(
+                x, _merge(weight, rows, flat, x.dtype), None if bias is None else bias.to(x.dtype)
+            )
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
@@ -68,7 +72,10 @@ class _LowRankLinear(torch.autograd.Function):
             # the thin side comes first in every product: [r, n] @ [n, d] is up to 7 times as fast as its transpose
             hidden = (torch.cat(As).to(x.dtype) @ flat_x.T).split(ranks)  # A x: [r, n] per part
             pieces = [flat_grad[:, part] for part in ctx.rows]
-            back = [(B * _per_row(scale)).T.to(x.dtype) @ piece.T for scale, B, piece in zip(scales, Bs, pieces, strict=True)]
+            back = [
+                (B * _per_row(scale)).T.to(x.dtype) @ piece.T
+                for scale, B, piece in zip(scales, Bs, pieces, strict=True)
+            ]
             slopes = (torch.cat(back) @ flat_x).to(weight.dtype).split(ranks)  # of every A
             for i, (scale, B, piece) in enumerate(zip(scales, Bs, pieces, strict=True)):
                 product = (hidden[i] @ piece).T.to(B.dtype)  # d loss / d (scale B)

@@ -37,5 +37,7 @@ class Selection(nn.Module):
         return torch.cat(pieces)
 
     def _piece(self, key: str) -> Tensor:
-        piece: Tensor = getattr(self, key)  # under functional_call no nn.Parameter, so get_parameter would refuse it
+        piece: Tensor = getattr(
+            self, key
+        )  # under functional_call no nn.Parameter, so get_parameter would refuse it
         return piece

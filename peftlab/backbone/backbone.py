@@ -56,5 +56,7 @@ class Backbone:
         """
         if site not in self.places:
             legal = sorted({place.position for place in self.places if place.block == site.block})
-            raise UserError(f"placement: {self.name} has no place {site}; legal in block {site.block}: {', '.join(legal)}")
+            raise UserError(
+                f"placement: {self.name} has no place {site}; legal in block {site.block}: {', '.join(legal)}"
+            )
         return self.places[site]

@@ -37,16 +37,22 @@ def timm_model(
         UserError: unknown name, weights that cannot be had, a file that does not match the model or its sha256.
     """
     if pretrained and checkpoint is not None:
-        raise UserError(f"backbone.pretrained=true and backbone.checkpoint={checkpoint} exclude each other; set one")
+        raise UserError(
+            f"backbone.pretrained=true and backbone.checkpoint={checkpoint} exclude each other; set one"
+        )
     if sha256 is not None and checkpoint is None:
-        raise UserError(f"backbone.sha256={sha256} has no file to check; set backbone.checkpoint, or backbone.sha256=null")
+        raise UserError(
+            f"backbone.sha256={sha256} has no file to check; set backbone.checkpoint, or backbone.sha256=null"
+        )
     model = _create(name, pretrained, model_args)
     if checkpoint is not None:
         _load(model, name, checkpoint, sha256)
     model.eval().requires_grad_(False)
     num_blocks, places, outside = vit_table(model, name)
     if depth is not None and depth != num_blocks:
-        raise UserError(f"backbone.depth={depth}, but {name} has {num_blocks} blocks; set backbone.depth={num_blocks} or null")
+        raise UserError(
+            f"backbone.depth={depth}, but {name} has {num_blocks} blocks; set backbone.depth={num_blocks} or null"
+        )
     spec = _input_spec(model)
     num_features: Any = model.num_features
     return Backbone(model, name, num_blocks, places, outside, spec, int(num_features), _hash(model))
@@ -57,13 +63,17 @@ def _create(name: str, pretrained: bool, model_args: dict[str, Any]) -> nn.Modul
 
     if not timm.is_model(name):
         near = timm.list_models(f"*{name.split('.')[0][:12]}*")[:5]
-        raise UserError(f"backbone.name={name} is not a timm model; legal: timm.list_models(), near ones: {', '.join(near)}")
+        raise UserError(
+            f"backbone.name={name} is not a timm model; legal: timm.list_models(), near ones: {', '.join(near)}"
+        )
     try:
         with torch.random.fork_rng(devices=[]), hub_or_cache(name) if pretrained else nullcontext():
             torch.manual_seed(stream_seed(0, "backbone"))
             return timm.create_model(name, pretrained=pretrained, num_classes=0, **model_args)
     except (TypeError, ValueError, AssertionError) as error:
-        raise UserError(f"backbone.model_args={model_args} does not fit {name}: {_first_sentence(error)}") from error
+        raise UserError(
+            f"backbone.model_args={model_args} does not fit {name}: {_first_sentence(error)}"
+        ) from error
     except (OSError, RuntimeError) as error:
         if not pretrained:
             raise UserError(f"backbone.name={name} cannot be built: {_first_sentence(error)}") from error
@@ -83,11 +93,15 @@ def _load(model: nn.Module, name: str, checkpoint: str, sha256: str | None) -> N
     if not path.is_file():
         raise UserError(f"backbone.checkpoint={checkpoint} is not a file; looked for {path}")
     if sha256 is not None and hashlib.sha256(path.read_bytes()).hexdigest() != sha256:
-        raise UserError(f"backbone.checkpoint={checkpoint} does not have sha256 {sha256}: the file is damaged or another one")
+        raise UserError(
+            f"backbone.checkpoint={checkpoint} does not have sha256 {sha256}: the file is damaged or another one"
+        )
     state = _read(path, checkpoint)
     classifier = tuple(f"{key}." for key in _classifiers(model))
     wanted = model.state_dict()
-    state = {key: value.float() for key, value in state.items() if key in wanted or not key.startswith(classifier)}
+    state = {
+        key: value.float() for key, value in state.items() if key in wanted or not key.startswith(classifier)
+    }
     missing, extra = sorted(wanted.keys() - state.keys()), sorted(state.keys() - wanted.keys())
     shapes = [key for key in wanted.keys() & state.keys() if wanted[key].shape != state[key].shape]
     if missing or extra or shapes:
@@ -101,14 +115,20 @@ def _load(model: nn.Module, name: str, checkpoint: str, sha256: str | None) -> N
 def _read(path: Path, checkpoint: str) -> dict[str, Tensor]:
     """Name -> tensor, whether they are the file's top level or under its key `model` or `state_dict`."""
     try:
-        state = load_file(path) if path.suffix == ".safetensors" else torch.load(path, map_location="cpu", weights_only=True)
+        state = (
+            load_file(path)
+            if path.suffix == ".safetensors"
+            else torch.load(path, map_location="cpu", weights_only=True)
+        )
     except Exception as error:  # damaged, of another kind, or a pickle of more than tensors
         raise UserError(
             f"backbone.checkpoint={checkpoint} cannot be read ({_first_sentence(error)}); legal: .safetensors, or a .pt of plain tensors"
         ) from error
     state = state.get("model", state.get("state_dict", state)) if isinstance(state, dict) else None
     if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
-        raise UserError(f"backbone.checkpoint={checkpoint} holds no tensors by name; legal: a state dict, alone or as `model` or `state_dict`")
+        raise UserError(
+            f"backbone.checkpoint={checkpoint} holds no tensors by name; legal: a state dict, alone or as `model` or `state_dict`"
+        )
     return state
 
 

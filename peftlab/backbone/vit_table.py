@@ -18,12 +18,16 @@ def vit_table(model: nn.Module, name: str) -> tuple[int, dict[Site, Place], tupl
     """
     blocks = getattr(model, "blocks", None)
     if not isinstance(blocks, nn.Sequential | nn.ModuleList) or not blocks:
-        raise UserError(f"backbone.name={name} has no `blocks`; legal: timm's plain ViTs (vit_*, deit_*, vit_*_clip_*, dinov2)")
+        raise UserError(
+            f"backbone.name={name} has no `blocks`; legal: timm's plain ViTs (vit_*, deit_*, vit_*_clip_*, dinov2)"
+        )
     places: dict[Site, Place] = {}
     for index, block in enumerate(blocks):
         places |= _block_places(index, block, name)
     if len({(place.num_in, place.num_out) for site, place in places.items() if site.position == "attn"}) > 1:
-        raise UserError(f"backbone.name={name} has blocks of several widths; legal: timm's plain ViTs (vit_*, deit_*, vit_*_clip_*, dinov2)")
+        raise UserError(
+            f"backbone.name={name} has blocks of several widths; legal: timm's plain ViTs (vit_*, deit_*, vit_*_clip_*, dinov2)"
+        )
     outside = tuple(key for key, _ in model.named_parameters() if not key.startswith("blocks."))
     return len(blocks), places, outside
 
@@ -67,7 +71,14 @@ def _linear(root: str, path: str, modules: dict[str, nn.Module], part: tuple[int
     assert isinstance(module, nn.Linear)
     owned = tuple((f"{root}.{path}.{key}", part) for key, _ in module.named_parameters())
     full = f"{root}.{path}"
-    return Place(Port(full, "in"), Port(full, "out", part), None, module.in_features, module.out_features // part[1], owned)
+    return Place(
+        Port(full, "in"),
+        Port(full, "out", part),
+        None,
+        module.in_features,
+        module.out_features // part[1],
+        owned,
+    )
 
 
 def _sublayer(root: str, norm: str, body: str, modules: dict[str, nn.Module]) -> Place:
@@ -76,5 +87,10 @@ def _sublayer(root: str, norm: str, body: str, modules: dict[str, nn.Module]) ->
     assert isinstance(num_in, int)
     assert isinstance(num_out, int)
     return Place(
-        Port(f"{root}.{body}", "in"), Port(f"{root}.{body}", "out"), Port(f"{root}.{norm}", "in"), num_in, num_out, ()
+        Port(f"{root}.{body}", "in"),
+        Port(f"{root}.{body}", "out"),
+        Port(f"{root}.{norm}", "in"),
+        num_in,
+        num_out,
+        (),
     )

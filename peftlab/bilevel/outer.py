@@ -76,7 +76,10 @@ class Outer:
         batch = self._batches(self.num_steps)
         with self.model.measure() as norms:
             estimate = self.estimator(
-                self._inner, lambda theta, gamma: self._value(self._loss, theta, gamma, batch), self._theta(), {"raw": self.raw}
+                self._inner,
+                lambda theta, gamma: self._value(self._loss, theta, gamma, batch),
+                self._theta(),
+                {"raw": self.raw},
             )
         ratio = {str(site): float(value) for site, value in norms.items()}
         self.raw.grad = estimate.grad["raw"].detach().to(self.raw)

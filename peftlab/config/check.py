@@ -68,7 +68,9 @@ def _keys(target: str, values: dict[str, Any], path: str, extra: tuple[str, ...]
             names = sorted([*legal, *extra])
             near = get_close_matches(key, names, n=1)
             hint = f" (did you mean {near[0]}?)" if near else ""
-            raise UserError(f"{dot}{key}={value} is not a key of {path or 'the config'}; legal: {', '.join(names)}{hint}")
+            raise UserError(
+                f"{dot}{key}={value} is not a key of {path or 'the config'}; legal: {', '.join(names)}{hint}"
+            )
         if not ("Literal" in ast.unparse(legal[key]) and misfit(value, legal[key], module) is None):
             _is_a_value(value, f"{dot}{key}")
         wrong = misfit(value, legal[key], module)
@@ -83,7 +85,9 @@ def _signature(target: str, path: str) -> tuple[str, dict[str, Any]]:
     try:
         return signature(target)
     except LookupError as error:
-        raise UserError(f"{path}._target_={target} cannot be used: {error}; legal: a function or class of peftlab") from error
+        raise UserError(
+            f"{path}._target_={target} cannot be used: {error}; legal: a function or class of peftlab"
+        ) from error
 
 
 def _part(cfg: dict[str, Any]) -> None:
@@ -94,7 +98,9 @@ def _part(cfg: dict[str, Any]) -> None:
         _no_delta(cfg, name)
     if not peft["positions"]:
         if cfg["placement"].get("depth") != "all" or cfg["placement"].get("position") != "all":
-            raise UserError(f"placement has no effect on {name}, which has no sites; legal: depth and position all")
+            raise UserError(
+                f"placement has no effect on {name}, which has no sites; legal: depth and position all"
+            )
         return
     depth = cfg["backbone"]["depth"]
     check_cells(resolve_placement(cfg, UNKNOWN_DEPTH if depth is None else depth), cfg)
@@ -110,7 +116,9 @@ def _insertion(peft: dict[str, Any], name: str) -> None:
     places = SUBLAYER if insertion == "residual" else (*LINEAR, *SUBLAYER) if has_delta else (*LINEAR, *NORM)
     if not set(peft["positions"]) <= set(places) or (has_delta and not peft["positions"]):
         given = ", ".join(peft["positions"])
-        raise UserError(f"peft.positions=[{given}] does not go with {insertion}; legal: some of {', '.join(places)}")
+        raise UserError(
+            f"peft.positions=[{given}] does not go with {insertion}; legal: some of {', '.join(places)}"
+        )
     if has_delta == (scale is None):
         legal = "a number above 0" if has_delta else "null"
         raise UserError(f"peft.scale={_yaml(scale)} does not go with {name}; legal: {legal}")
@@ -151,7 +159,9 @@ def check_cells(cells: Cells, cfg: dict[str, Any]) -> None:
     for site, options in cells.items():
         for key, value in options.items():
             if key not in names:
-                raise UserError(f"placement.cells: {site} has the option {key}={value}; legal: {', '.join(names) or 'none'}")
+                raise UserError(
+                    f"placement.cells: {site} has the option {key}={value}; legal: {', '.join(names) or 'none'}"
+                )
             kind, where = (legal[key], module) if key in legal else _scale_kind()
             wrong = "a number above 0" if key == "scale" and value is None else misfit(value, kind, where)
             if wrong is not None:
@@ -165,7 +175,9 @@ def _scale_kind() -> tuple[Any, str]:
 def _gamma(scaling: dict[str, Any]) -> None:
     """A gamma that is trained has a start that softplus can reach, and images on both sides of the outer split."""
     if scaling.get("activation") == "softplus" and not scaling["init_raw"] and scaling["init"] <= 0:
-        raise UserError(f"scaling.init={scaling['init']} cannot be reached by softplus; legal: a number above 0")
+        raise UserError(
+            f"scaling.init={scaling['init']} cannot be reached by softplus; legal: a number above 0"
+        )
     outer = scaling.get("outer")
     if outer is not None and not 0 < outer["fraction"] < 1:
         raise UserError(

@@ -11,13 +11,24 @@ from omegaconf import DictConfig, OmegaConf
 VOLATILE = ("device", "resume", "tracker", "baseline")
 VOLATILE_IN = {"dataset": ("num_workers",), "fit": ("save_every", "eval_batch_size")}
 # overrides that are no choice of a cell
-NO_CHOICE = ("experiment", "tracker", "device", "resume", "baseline", "hydra", "fit.save_every", "dataset.num_workers")
+NO_CHOICE = (
+    "experiment",
+    "tracker",
+    "device",
+    "resume",
+    "baseline",
+    "hydra",
+    "fit.save_every",
+    "dataset.num_workers",
+)
 
 
 def register_resolvers() -> None:
     """`${peftlab.run:}`, `${peftlab.sweep:}` and `${peftlab.job:}` name folders in configs/config.yaml."""
     for word, name in (("run", run_name), ("sweep", sweep_name), ("job", job_name)):
-        OmegaConf.register_new_resolver(f"peftlab.{word}", lambda *, _root_, name=name: name(_root_), replace=True)
+        OmegaConf.register_new_resolver(
+            f"peftlab.{word}", lambda *, _root_, name=name: name(_root_), replace=True
+        )
 
 
 def task_config(root: DictConfig) -> dict[str, Any]:
@@ -43,7 +54,9 @@ def choices(root: DictConfig) -> dict[str, str]:
     return {
         key: value
         for key, _, value in pairs
-        if key not in constant and key not in NO_CHOICE and not key.startswith(tuple(f"{word}." for word in NO_CHOICE))
+        if key not in constant
+        and key not in NO_CHOICE
+        and not key.startswith(tuple(f"{word}." for word in NO_CHOICE))
     }
 
 

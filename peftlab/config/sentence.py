@@ -17,7 +17,9 @@ def sentence(error: Exception, words: Sequence[str] = ()) -> str:
     `words` is the command line: Hydra does not say in all its errors which word of it is wrong.
     """
     if isinstance(error, OverrideParseException):
-        return f"{error.override} cannot be read; legal: KEY=VALUE, in quotes where it holds spaces or brackets"
+        return (
+            f"{error.override} cannot be read; legal: KEY=VALUE, in quotes where it holds spaces or brackets"
+        )
     if isinstance(error, MissingConfigException) and error.options is not None:
         group, _, name = str(error.missing_cfg_file).rpartition("/")
         near = get_close_matches(name, error.options, n=1)
@@ -25,9 +27,15 @@ def sentence(error: Exception, words: Sequence[str] = ()) -> str:
         return f"{group}={name} is not a choice of the group {group}; legal: {', '.join(error.options)}{hint}"
     cause = error.__cause__
     text = " ".join(str(error).split())
-    if isinstance(cause, OmegaConfBaseException) and cause.parent_node is not None and "not in struct" in str(cause):
+    if (
+        isinstance(cause, OmegaConfBaseException)
+        and cause.parent_node is not None
+        and "not in struct" in str(cause)
+    ):
         return _unknown_key(text, cause)
-    overridden = re.search(r"Could not (?:override|delete) '([^']+)'|Could not delete.*'([^']+)' does not exist", text)
+    overridden = re.search(
+        r"Could not (?:override|delete) '([^']+)'|Could not delete.*'([^']+)' does not exist", text
+    )
     if overridden:
         key = overridden.group(1) or overridden.group(2)
         return f"{key} is neither a group nor a key of this config; peftlab --help lists them"

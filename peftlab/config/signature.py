@@ -40,7 +40,9 @@ def signature(target: str) -> Signature:
         if isinstance(node, ast.FunctionDef) and node.name == name:
             return Signature(module, _keywords(node))
         if isinstance(node, ast.ClassDef) and node.name == name:
-            inits = [item for item in node.body if isinstance(item, ast.FunctionDef) and item.name == "__init__"]
+            inits = [
+                item for item in node.body if isinstance(item, ast.FunctionDef) and item.name == "__init__"
+            ]
             fields = [item for item in node.body if isinstance(item, ast.AnnAssign)]
             keys = {ast.unparse(item.target): item.annotation for item in fields}
             return Signature(module, _keywords(inits[0]) if inits else keys)
@@ -110,7 +112,9 @@ def _keywords(function: ast.FunctionDef) -> dict[str, ast.expr]:
 def _alias(name: str, module: str) -> tuple[ast.expr, str]:
     """What an alias such as `Rule = Literal[...]` stands for, here or in the module it is imported from."""
     for node in _tree(module).body:
-        if isinstance(node, ast.Assign) and any(isinstance(item, ast.Name) and item.id == name for item in node.targets):
+        if isinstance(node, ast.Assign) and any(
+            isinstance(item, ast.Name) and item.id == name for item in node.targets
+        ):
             return node.value, module
         if isinstance(node, ast.ImportFrom) and any(item.name == name for item in node.names):
             return _alias(name, str(node.module))

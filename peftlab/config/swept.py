@@ -14,7 +14,11 @@ class Swept(Callback):
         """Every job is composed with the extra Hydra override that this appends."""
         overrides = OverridesParser.create().parse_overrides(list(config.hydra.overrides.task))
         swept = {override.get_key_element() for override in overrides if override.is_sweep_override()}
-        constant = [override.get_key_element().lstrip("+~") for override in overrides if override.get_key_element() not in swept]
+        constant = [
+            override.get_key_element().lstrip("+~")
+            for override in overrides
+            if override.get_key_element() not in swept
+        ]
         with read_write(config), open_dict(config):
             excluded = [*config.hydra.job.config.override_dirname.exclude_keys, *constant]
             line = f"hydra.job.config.override_dirname.exclude_keys=[{','.join(excluded)}]"

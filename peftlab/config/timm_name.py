@@ -23,12 +23,18 @@ def check_timm_name(backbone: dict[str, Any]) -> None:
     models, text = _models()
     if model not in models:
         near = get_close_matches(model, models, n=3, cutoff=0.5)
-        raise UserError(f"backbone.name={name} is not a timm model; near: {', '.join(near) or 'none'} (timm.list_models() has all)")
+        raise UserError(
+            f"backbone.name={name} is not a timm model; near: {', '.join(near) or 'none'} (timm.list_models() has all)"
+        )
     if tag and f"{name}'" not in text and f'{name}"' not in text:
         tags = sorted(set(re.findall(rf"['\"]{re.escape(model)}\.([\w.]+)['\"]", text)))
-        if not tags:  # timm makes some of its names in a loop (*_clip_quickgelu_*); these it answers itself, later
+        if (
+            not tags
+        ):  # timm makes some of its names in a loop (*_clip_quickgelu_*); these it answers itself, later
             return
-        raise UserError(f"backbone.name={name}: {model} has no weights called {tag}; legal: {', '.join(tags)}")
+        raise UserError(
+            f"backbone.name={name}: {model} has no weights called {tag}; legal: {', '.join(tags)}"
+        )
 
 
 @cache

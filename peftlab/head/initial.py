@@ -10,7 +10,11 @@ Initial = Literal["class_mean", "zeros", "random"]
 
 
 def initial(
-    num_features: int, num_classes: int, means: Float[Tensor, "c d"] | None, rng: torch.Generator, init: Initial
+    num_features: int,
+    num_classes: int,
+    means: Float[Tensor, "c d"] | None,
+    rng: torch.Generator,
+    init: Initial,
 ) -> Float[Tensor, "c d"]:
     """Class means of the frozen features, zeros, or N(0, 1/d). `means` is None when a saved head will replace them."""
     if init == "class_mean" and means is not None:

@@ -26,7 +26,9 @@ class Linear(nn.Module):
     ) -> None:
         super().__init__()
         self.weight = nn.Parameter(initial(num_features, num_classes, means, rng, init))
-        bias = -self.weight.detach().square().sum(-1) / 2 if init == "class_mean" else torch.zeros(num_classes)
+        bias = (
+            -self.weight.detach().square().sum(-1) / 2 if init == "class_mean" else torch.zeros(num_classes)
+        )
         self.bias = nn.Parameter(bias)
 
     def forward(self, features: Float[Tensor, "b d"]) -> Float[Tensor, "b c"]:

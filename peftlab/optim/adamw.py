@@ -10,7 +10,12 @@ from peftlab.kinds import Fraction, NonNegativeFloat, PositiveFloat
 
 
 def adamw(
-    theta: Iterable[nn.Parameter], *, lr: PositiveFloat, beta1: Fraction, beta2: Fraction, weight_decay: NonNegativeFloat
+    theta: Iterable[nn.Parameter],
+    *,
+    lr: PositiveFloat,
+    beta1: Fraction,
+    beta2: Fraction,
+    weight_decay: NonNegativeFloat,
 ) -> torch.optim.Optimizer:
     """AdamW over theta.
 
@@ -20,5 +25,7 @@ def adamw(
         UserError: for a beta of 1, which would never forget its start at 0.
     """
     if 1 in (beta1, beta2):
-        raise UserError(f"optim.beta1={beta1} and optim.beta2={beta2}: a beta of 1 takes no step; legal: from 0 to below 1")
+        raise UserError(
+            f"optim.beta1={beta1} and optim.beta2={beta2}: a beta of 1 takes no step; legal: from 0 to below 1"
+        )
     return torch.optim.AdamW(theta, lr=lr, betas=(beta1, beta2), weight_decay=weight_decay)

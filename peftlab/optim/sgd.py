@@ -9,7 +9,11 @@ from peftlab.kinds import NonNegativeFloat, PositiveFloat
 
 
 def sgd(
-    theta: Iterable[nn.Parameter], *, lr: PositiveFloat, momentum: NonNegativeFloat, weight_decay: NonNegativeFloat
+    theta: Iterable[nn.Parameter],
+    *,
+    lr: PositiveFloat,
+    momentum: NonNegativeFloat,
+    weight_decay: NonNegativeFloat,
 ) -> torch.optim.Optimizer:
     """SGD with momentum over theta."""
     return torch.optim.SGD(theta, lr=lr, momentum=momentum, weight_decay=weight_decay)

@@ -1,6 +1,5 @@
 """peft=bitfit: only the bias vectors."""
 
-
 from peftlab.errors import UserError
 
 
@@ -15,5 +14,7 @@ def bitfit(inside: list[str], outside: list[str], *, outside_blocks: bool) -> li
     """
     biases = [name for name in [*inside, *(outside if outside_blocks else [])] if name.endswith("bias")]
     if not biases:
-        raise UserError("placement: no module of the chosen sites has a bias, so peft=bitfit would train nothing; choose other positions")
+        raise UserError(
+            "placement: no module of the chosen sites has a bias, so peft=bitfit would train nothing; choose other positions"
+        )
     return biases

@@ -17,7 +17,9 @@ def cells(num_blocks: int, legal: Sequence[str], *, cells: dict[str, Any] | None
         UserError: for a key that is not `depth.position`, a site named twice, or an empty mapping.
     """
     if not cells:
-        raise UserError(f'placement.cells={cells} names no site; legal: {{"0-5.q": {{rank: 8}}, "7.mlp1": {{}}}}')
+        raise UserError(
+            f'placement.cells={cells} names no site; legal: {{"0-5.q": {{rank: 8}}, "7.mlp1": {{}}}}'
+        )
     found: Cells = {}
     for key, options in cells.items():
         depth, dot, position = str(key).rpartition(".")

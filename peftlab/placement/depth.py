@@ -46,7 +46,9 @@ def _blocks(entry: int | str, num_blocks: int, key: str) -> list[int]:
 
 def _index(block: int, num_blocks: int, given: str) -> int:
     if not -num_blocks <= block < num_blocks:
-        raise UserError(f"{given} is outside the backbone, which has blocks 0-{num_blocks - 1} (or -{num_blocks} to -1)")
+        raise UserError(
+            f"{given} is outside the backbone, which has blocks 0-{num_blocks - 1} (or -{num_blocks} to -1)"
+        )
     return block % num_blocks
 
 

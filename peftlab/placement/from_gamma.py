@@ -30,17 +30,25 @@ def from_gamma(
         UserError: if the file is missing, both or neither of threshold and keep are given, or no site remains.
     """
     if (threshold is None) == (keep is None):
-        given = " and ".join(f"placement.{key}={'null' if value is None else value}" for key, value in
-                             (("threshold", threshold), ("keep", keep)))
+        given = " and ".join(
+            f"placement.{key}={'null' if value is None else value}"
+            for key, value in (("threshold", threshold), ("keep", keep))
+        )
         raise UserError(f"{given}: placement=from_gamma takes exactly one of the two")
     values = _read(run, by)
     wrong = [site for site in values if site.block >= num_blocks or site.position not in legal]
     if wrong:
-        raise UserError(f"placement.run={run} has a gamma at {wrong[0]}, a site that this backbone or method lacks")
+        raise UserError(
+            f"placement.run={run} has a gamma at {wrong[0]}, a site that this backbone or method lacks"
+        )
     if keep is not None and keep > len(values):
-        raise UserError(f"placement.keep={keep} is more than the {len(values)} sites of {run}; legal: 1 to {len(values)}")
+        raise UserError(
+            f"placement.keep={keep} is more than the {len(values)} sites of {run}; legal: 1 to {len(values)}"
+        )
     ranked = sorted(values, key=lambda site: -values[site])
-    kept = ranked[:keep] if keep is not None else [site for site in ranked if values[site] >= (threshold or 0.0)]
+    kept = (
+        ranked[:keep] if keep is not None else [site for site in ranked if values[site] >= (threshold or 0.0)]
+    )
     if not kept:
         raise UserError(
             f"placement.threshold={threshold} keeps no site: the largest {by} in {run} is {max(values.values()):.4g}"
@@ -51,7 +59,9 @@ def from_gamma(
 def _read(run: str, by: str) -> dict[Site, float]:
     path = Path(run).expanduser() / "gamma.csv"
     if not path.is_file():
-        raise UserError(f"placement.run={run} has no gamma.csv; legal: the folder of a finished scaling=meta or learned run")
+        raise UserError(
+            f"placement.run={run} has no gamma.csv; legal: the folder of a finished scaling=meta or learned run"
+        )
     with path.open(newline="") as file:
         rows = list(csv.DictReader(file))
     if not rows or by not in rows[0]:
@@ -62,5 +72,7 @@ def _read(run: str, by: str) -> dict[Site, float]:
         raise UserError(f"placement.run={run}: {path} is not the gamma.csv of a run ({error})") from error
     unknown = [site for site, value in values.items() if not math.isfinite(value)]
     if unknown:
-        raise UserError(f"placement.run={run}: the {by} of {unknown[0]} is not a finite number; legal: a run that did not diverge")
+        raise UserError(
+            f"placement.run={run}: the {by} of {unknown[0]} is not a finite number; legal: a run that did not diverge"
+        )
     return values

@@ -26,7 +26,9 @@ def parse_position(position: str | Sequence[str], legal: Sequence[str], *, key: 
     for entry in entries:
         names = tuple(legal) if entry == "all" else SHORTCUTS.get(str(entry), (str(entry),))
         if not set(names) <= set(legal):
-            raise UserError(f"{key}={entry} is not a position this method can take; legal: {_legal(legal, str(entry))}")
+            raise UserError(
+                f"{key}={entry} is not a position this method can take; legal: {_legal(legal, str(entry))}"
+            )
         chosen.update(names)
     return [name for name in legal if name in chosen]
 

@@ -9,7 +9,14 @@ class Tracker(Protocol):
     """A mirror of a run's record. Nothing that happens in it may end a run."""
 
     def start(
-        self, *, run_id: str, name: str, group: str | None, tags: list[str], config: dict[str, Any], folder: Path
+        self,
+        *,
+        run_id: str,
+        name: str,
+        group: str | None,
+        tags: list[str],
+        config: dict[str, Any],
+        folder: Path,
     ) -> None:
         """Open the run `run_id`, or go on with it."""
 

@@ -10,7 +10,14 @@ from torch.nn import functional as F
 
 from peftlab.build import Experiment, build
 
-SMALL = ("backbone=tiny", "fit.batch_size=64", "head=linear", "scaling=meta", "scaling.outer.warmup=2", "scaling.outer.every=3")
+SMALL = (
+    "backbone=tiny",
+    "fit.batch_size=64",
+    "head=linear",
+    "scaling=meta",
+    "scaling.outer.warmup=2",
+    "scaling.outer.every=3",
+)
 Config = Callable[..., dict[str, Any]]
 
 
@@ -56,12 +63,21 @@ def test_direct_step_is_adam_on_the_finite_difference_of_the_outer_loss(composed
             logits = model(batch.images) + 0.5 * (counts / counts.sum()).log().double()
             return F.cross_entropy(logits, batch.labels).item()
 
-    slopes = torch.stack([torch.tensor((value(raw + step) - value(raw - step)) / 2e-6) for step in 1e-6 * torch.eye(len(raw), dtype=raw.dtype)])
+    slopes = torch.stack(
+        [
+            torch.tensor((value(raw + step) - value(raw - step)) / 2e-6)
+            for step in 1e-6 * torch.eye(len(raw), dtype=raw.dtype)
+        ]
+    )
     value(raw)
     done = outer.step(3)
-    torch.testing.assert_close(torch.tensor(list(done.grad.values()), dtype=torch.float64), slopes.double(), rtol=1e-4, atol=1e-9)
+    torch.testing.assert_close(
+        torch.tensor(list(done.grad.values()), dtype=torch.float64), slopes.double(), rtol=1e-4, atol=1e-9
+    )
     moved = model.gamma.raw.detach() - raw
-    torch.testing.assert_close(moved, -0.05 * slopes.sign().double(), rtol=1e-3, atol=1e-6)  # Adam's first step
+    torch.testing.assert_close(
+        moved, -0.05 * slopes.sign().double(), rtol=1e-3, atol=1e-6
+    )  # Adam's first step
     assert all(torch.equal(value, theta[name]) for name, value in model.theta().items())
     assert all(value.grad is None for value in model.theta().values())
     assert done.loss == pytest.approx(value(raw), rel=1e-6)  # logits are cast to fp32 for the loss
@@ -108,7 +124,9 @@ def test_gamma_has_no_gradient_while_b_is_zero(composed: Config) -> None:
     assert set(experiment.outer.step(3).grad.values()) == {0.0}
 
 
-@pytest.mark.parametrize(("granularity", "count"), [("site", 12), ("block", 2), ("position", 6), ("global", 1), ("channel", 12)])
+@pytest.mark.parametrize(
+    ("granularity", "count"), [("site", 12), ("block", 2), ("position", 6), ("global", 1), ("channel", 12)]
+)
 def test_every_granularity_steps(composed: Config, granularity: str, count: int) -> None:
     experiment = trained(composed, f"scaling.granularity={granularity}")
     assert experiment.outer is not None

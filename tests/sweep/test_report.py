@@ -18,8 +18,17 @@ from scipy import stats
 from peftlab import figure
 from peftlab.errors import UserError
 from peftlab.figure import Panel
-from peftlab.sweep import callback
-from peftlab.sweep import METRICS, SweepReport, group_cells, heat_grid, main, print_table, read, write_report
+from peftlab.sweep import (
+    METRICS,
+    SweepReport,
+    callback,
+    group_cells,
+    heat_grid,
+    main,
+    print_table,
+    read,
+    write_report,
+)
 
 DEPTHS = ("9-11", "0-2", "6-8", "3-5")  # in no order, as a folder is listed
 POSITIONS = ("mlp2", "q", "out", "k", "mlp1", "v")
