@@ -369,7 +369,7 @@ def test_the_spy_sees_what_it_looks_for(tmp_path: Path) -> None:
 
 
 def test_a_wrong_input_is_answered_within_two_seconds(tmp_path: Path) -> None:
-    """Processor time of the whole process, the best of three: what it takes when nobody else is at the machine."""
+    """Processor time of the whole process, the best of three: wall time on a machine with nobody else."""
     cpu_s = []
     for _ in range(3):
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
