@@ -20,7 +20,7 @@ from peftlab.dataset.dataset import Dataset
 from peftlab.dataset.loader import Batch, EvalBatches, TrainBatches
 from peftlab.dataset.outer_split import coverage, outer_split
 from peftlab.errors import UserError
-from peftlab.fit import Plan, autocast
+from peftlab.fit import Plan, autocast, steps_per_epoch
 from peftlab.loss.cross_entropy import Loss
 from peftlab.placement.cell import Cells
 from peftlab.scaling.gamma import Place as ScaledPlace
@@ -97,6 +97,7 @@ def build(config: dict[str, Any]) -> Experiment:
     if scaling.outer is not None and part is not None:
         draw = partial(_draw, config, dataset, part, scaling.outer.keywords["batch_size"], device)
         outer = scaling.outer(model, draw, loss, autocast(plan, device), scaling.estimator)
+        _some_outer_step(outer, plan.epochs * steps_per_epoch(plan, batches))
         covered = coverage(dataset.train.labels, part(draw=0), len(dataset.class_names))
     return Experiment(
         plan,
@@ -248,6 +249,14 @@ def _outer_part(
         return positions[dataset.counts[labels[positions]] > 1] if hold_out else positions
 
     return part
+
+
+def _some_outer_step(outer: Outer, num_steps: int) -> None:
+    if not any(outer.due(step) for step in range(1, num_steps + 1)):
+        raise UserError(
+            f"scaling.outer.warmup={outer.warmup} and scaling.outer.every={outer.every} leave no outer step in the"
+            f" {num_steps} steps of this run, so gamma would never be learned; legal: smaller ones, or more fit.epochs"
+        )
 
 
 def _draw(

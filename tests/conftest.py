@@ -1,6 +1,8 @@
 """Fixtures that several test files share."""
 
 import os
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # tiny tensors; the cores are for the test processes
 from collections.abc import Callable, Iterator
 from copy import deepcopy
 from functools import cache

@@ -9,6 +9,7 @@ import torch
 from torch.nn import functional as F
 
 from peftlab.build import Experiment, build
+from peftlab.errors import UserError
 
 SMALL = (
     "backbone=tiny",
@@ -145,3 +146,11 @@ def test_state_goes_round(composed: Config) -> None:
     with torch.no_grad():
         two.model.gamma.raw.copy_(one.model.gamma.raw)  # type: ignore[union-attr,arg-type]
     assert one.outer.step(6) == two.outer.step(6)
+
+
+def test_a_run_too_short_for_an_outer_step_is_refused(composed: Config) -> None:
+    with pytest.raises(
+        UserError,
+        match=r"scaling\.outer\.warmup=2 and scaling\.outer\.every=100 leave no outer step in the 50",
+    ):
+        build(composed(*SMALL, "scaling.outer.every=100"))
