@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from jaxtyping import Float, Int64
 from torch import Tensor
@@ -297,4 +298,9 @@ def make_tracker(config: dict[str, Any]) -> Tracker:
 
 
 def _make(node: dict[str, Any]) -> Any:
-    return instantiate(node, _convert_="all")
+    try:
+        return instantiate(node, _convert_="all")
+    except InstantiationException as error:
+        if isinstance(error.__cause__, UserError):  # Hydra wraps what a target raises
+            raise error.__cause__ from None
+        raise

@@ -9,7 +9,7 @@ from typing import Any
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import HydraException, InstantiationException
+from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
@@ -91,17 +91,13 @@ def job(cfg: DictConfig) -> None:
     except KeyboardInterrupt:
         record.status("interrupted")
         sys.exit(INTERRUPTED)
+    except UserError as error:
+        if not sweep:
+            record.discard()
+            sys.exit(f"peftlab: {error}")
+        record.fail(str(error))
+        print(f"peftlab: {error}", file=sys.stderr)
     except Exception as error:
-        wrong = (
-            error.__cause__ if isinstance(error, InstantiationException) else error
-        )  # Hydra wraps what we raise
-        if isinstance(wrong, UserError):
-            if not sweep:
-                record.discard()
-                sys.exit(f"peftlab: {wrong}")
-            record.fail(str(wrong))
-            print(f"peftlab: {wrong}", file=sys.stderr)
-            return
         record.fail(f"{type(error).__name__}: {error}", traceback.format_exc())
         traceback.print_exc()
         if not sweep:

@@ -28,9 +28,8 @@ def check_timm_name(backbone: dict[str, Any]) -> None:
         )
     if tag and f"{name}'" not in text and f'{name}"' not in text:
         tags = sorted(set(re.findall(rf"['\"]{re.escape(model)}\.([\w.]+)['\"]", text)))
-        if (
-            not tags
-        ):  # timm makes some of its names in a loop (*_clip_quickgelu_*); these it answers itself, later
+        # timm makes some names in a loop (*_clip_quickgelu_*); it answers for these itself, later
+        if not tags:
             return
         raise UserError(
             f"backbone.name={name}: {model} has no weights called {tag}; legal: {', '.join(tags)}"

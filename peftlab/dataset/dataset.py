@@ -51,7 +51,7 @@ def dataset(
     /,
     *,
     name: str,
-    source: Any,
+    source: Callable[[str | None], Source],
     path: str | None,
     imbalance: PositiveFloat | None,
     max_per_class: PositiveInt | None,
@@ -75,7 +75,7 @@ def dataset(
     spec = _input_spec(spec, interpolation, mean, std, standardise)
     train_crop = train_transform(spec, augment=augment, crop_scale=_area(crop_scale), standardise=standardise)
     eval_crop = eval_transform(spec, standardise=standardise)
-    found: Source = source(path)
+    found = source(path)
     num_classes = len(found.class_names)
     tail = long_tail(
         found.train.labels,
