@@ -3,6 +3,7 @@
 import os
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # tiny tensors; the cores are for the test processes
+import sys
 from collections.abc import Callable, Iterator
 from copy import deepcopy
 from functools import cache
@@ -17,6 +18,13 @@ from peftlab.config.directory import config_dir
 from peftlab.config.name import register_resolvers
 
 TINY = ("backbone=tiny", "dataset=digits_lt", "fit.epochs=2", "fit.batch_size=64")
+
+
+@pytest.fixture(autouse=True)
+def _same_draws() -> None:
+    """Tests that draw from torch's global stream draw the same numbers in every order and process."""
+    if "torch" in sys.modules:
+        sys.modules["torch"].manual_seed(0)
 
 
 @pytest.fixture

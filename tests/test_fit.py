@@ -100,7 +100,8 @@ def test_bf16_keeps_trained_tensors_in_fp32_and_stays_close(composed: Config) ->
 
 @pytest.mark.parametrize("scaling", ["fixed", "learned", "meta"])
 def test_gamma_has_an_owner_of_its_own(composed: Config, scaling: str) -> None:
-    experiment = build(composed(*SMALL, f"scaling={scaling}"))
+    more = ("scaling.outer.warmup=2",) if scaling == "meta" else ()
+    experiment = build(composed(*SMALL, f"scaling={scaling}", *more))
     groups = [group for optimizer in experiment.optimizers for group in optimizer.param_groups]
     owned = [id(value) for group in groups for value in group["params"]]
     assert len(owned) == len(set(owned))
