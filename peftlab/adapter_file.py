@@ -2,29 +2,54 @@
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
 from safetensors.torch import load_file, save_file
 
 from peftlab.adapt.adapted import Adapted
+from peftlab.backbone.backbone import Backbone
+from peftlab.config.place import Placed
 from peftlab.errors import UserError
-from peftlab.site import parse_site
+from peftlab.site import Site, parse_site
 
 WEIGHTS, CARD = "adapter.safetensors", "adapter.yaml"
 
 
-def save_adapter(folder: Path, model: Adapted, card: dict[str, Any]) -> None:
-    """Deltas, selected weights, gamma and head; `card` says which backbone and classes they belong to. Atomic."""
-    tensors = {name: value.detach().cpu().contiguous() for name, value in model.theta().items()}
+class Trained(NamedTuple):
+    """A finished run, read from its folder."""
+
+    config: dict[str, Any]
+    card: dict[str, Any]
+    backbone: Backbone
+    model: Adapted
+
+
+def save_adapter(folder: Path, model: Adapted, placed: Placed, card: dict[str, Any]) -> None:
+    """Deltas as they are after training, gates, selected weights and their masks, gamma and head. Atomic.
+
+    `card` says which backbone and classes they belong to; the sites of every part are added to it.
+    """
+    tensors = {name: value.cpu().contiguous() for name, value in model.finished().items()}
+    tensors |= {f"index.{key}": value.cpu() for key, value in model.selected.indices().items()}
     if model.gamma.raw is not None:
         tensors["gamma.raw"] = model.gamma.raw.detach().cpu().contiguous()
     part = folder / f"{WEIGHTS}.part"
     save_file(tensors, part)
     os.replace(part, folder / WEIGHTS)
+    cells = {
+        name: {str(site): _options(model, site, own) for site, own in part.items()}
+        for name, part in placed.items()
+    }
+    card = {**card, "cells": cells}
     part = folder / f"{CARD}.part"
     part.write_text(yaml.safe_dump(card, sort_keys=False))
     os.replace(part, folder / CARD)
+
+
+def _options(model: Adapted, site: Site, own: dict[str, Any]) -> dict[str, Any]:
+    """The options that a trained site is built with: its own, and what training no longer needs."""
+    return {**own, **(model.delta_at(site).after_training if site in model.sites else {})}
 
 
 def load(folder: str | Path, class_names: list[str] | None = None) -> Adapted:
@@ -35,8 +60,13 @@ def load(folder: str | Path, class_names: list[str] | None = None) -> Adapted:
     Raises:
         UserError: if a file is missing, or keys, classes or the backbone differ in any way.
     """
-    from peftlab.build import build_backbone, build_model
+    return read_run(folder, class_names).model
+
+
+def read_run(folder: str | Path, class_names: list[str] | None = None) -> Trained:
+    """The model of `load`, with what it was built from."""
     from peftlab.checkpoint import load_theta
+    from peftlab.model import build_backbone, build_head, build_model
 
     folder = Path(folder)
     for name in (WEIGHTS, CARD, "config.yaml"):
@@ -55,10 +85,15 @@ def load(folder: str | Path, class_names: list[str] | None = None) -> Adapted:
     except Exception as error:
         raise UserError(f"{folder / WEIGHTS} cannot be read ({error}); the file is damaged") from error
     gamma = tensors.pop("gamma.raw", None)
-    cells = {parse_site(site): options for site, options in card["cells"].items()}
-    model, _ = build_model(config, backbone, len(card["class_names"]), None, cells)
+    indices = {key[6:]: tensors.pop(key) for key in list(tensors) if key.startswith("index.")}
+    placed = {
+        name: {parse_site(site): options for site, options in cells.items()}
+        for name, cells in card["cells"].items()
+    }
+    head = build_head(config, backbone, len(card["class_names"]), None)
+    model, _ = build_model(config, backbone, head, placed, indices=indices)
     load_theta(model, tensors, gamma)
-    return model.eval()
+    return Trained(config, card, backbone, model.eval())
 
 
 def _check_classes(folder: Path, trained: list[str], given: list[str] | None) -> None:

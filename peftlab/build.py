@@ -1,4 +1,4 @@
-"""From a config to objects: the only caller of `instantiate`."""
+"""From a config to everything that a run needs."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -7,29 +7,27 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from hydra.errors import InstantiationException
-from hydra.utils import instantiate
 from jaxtyping import Float, Int64
 from torch import Tensor
 
 from peftlab.adapt.adapted import Adapted
-from peftlab.adapt.attachment import Anchor
-from peftlab.backbone.backbone import Backbone, Place, Port
+from peftlab.backbone.backbone import Backbone
 from peftlab.bilevel.outer import Outer
-from peftlab.config.check import check_cells, resolve_placement
+from peftlab.config.place import Placed
 from peftlab.dataset.dataset import Dataset
 from peftlab.dataset.loader import Batch, EvalBatches, TrainBatches
 from peftlab.dataset.outer_split import coverage, outer_split
 from peftlab.errors import UserError
 from peftlab.fit import Plan, autocast, steps_per_epoch
 from peftlab.loss.cross_entropy import Loss
-from peftlab.placement.cell import Cells
-from peftlab.scaling.gamma import Place as ScaledPlace
+from peftlab.make import make
+from peftlab.measure import Measure
+from peftlab.model import build_backbone, build_head, build_model, place
 from peftlab.scaling.gamma import Scaling
+from peftlab.site import Site
 from peftlab.stream import generator
 from peftlab.tracker.tracker import Tracker
 
-PART_KEYS = ("positions", "insertion", "scale")
 Positions = Int64[np.ndarray, " n"]
 VAL_FRACTION = 0.1  # cut from train for fit.select=best where the dataset has no validation split
 
@@ -50,7 +48,8 @@ class Experiment:
     backbone: Backbone
     dataset: Dataset
     probe: Probe
-    cells: Cells
+    placed: Placed
+    scores: dict[Site, float]  # what the placement found, by candidate; empty if it scores none
     model: Adapted
     scaling: Scaling
     batches: TrainBatches
@@ -62,21 +61,24 @@ class Experiment:
     device: torch.device
 
 
-def build(config: dict[str, Any]) -> Experiment:
-    """All objects of a run, on its device.
+def build(config: dict[str, Any], masks: dict[str, Tensor] | None = None) -> Experiment:
+    """All objects of a run, on its device. `masks` are those that an interrupted run had chosen, by weight.
 
     Raises:
         UserError: for weights or data that cannot be had, or a config that does not fit them.
     """
     device = _device(config["device"])
-    seed, plan = config["seed"], _make(config["fit"])
+    seed, plan = config["seed"], make(config["fit"])
     backbone = build_backbone(config)
     dataset = _dataset(config, backbone, plan)
     backbone.model.to(device)
     means = _class_means(backbone, dataset, plan, device) if config["head"]["init"] == "class_mean" else None
     probe = _probe(backbone, dataset, device)
-    cells = resolve_placement(config, backbone.depth)
-    model, scaling = build_model(config, backbone, len(dataset.class_names), means, cells)
+    head = build_head(config, backbone, len(dataset.class_names), means).to(device)
+    loss = make(config["loss"])(_counts(dataset.train.labels, dataset, device))
+    measure = _measure(backbone, head, loss, dataset, seed, device)
+    placed = place(config, backbone, measure)
+    model, scaling = build_model(config, backbone, head, placed, measure, masks)
     model.to(device)
     train, part = dataset.train, None
     if scaling.outer is not None:
@@ -90,8 +92,8 @@ def build(config: dict[str, Any]) -> Experiment:
     batches = TrainBatches(
         train, dataset.train_transform, batch_size=plan.batch_size, seed=seed, num_workers=dataset.num_workers
     )
-    loss = _make(config["loss"])(_counts(train.labels, dataset, device))
-    optimizers = [_make(config["optim"])(list(model.theta().values()))]
+    loss = make(config["loss"])(_counts(train.labels, dataset, device))
+    optimizers = [make(config["optim"])(list(model.theta().values()))]
     if scaling.optimizer is not None:
         optimizers.append(scaling.optimizer)
     outer = covered = None
@@ -105,7 +107,8 @@ def build(config: dict[str, Any]) -> Experiment:
         backbone,
         dataset,
         probe,
-        cells,
+        placed,
+        measure.scores,
         model,
         scaling,
         batches,
@@ -118,85 +121,11 @@ def build(config: dict[str, Any]) -> Experiment:
     )
 
 
-def build_backbone(config: dict[str, Any]) -> Backbone:
-    """The frozen network alone."""
-    backbone: Backbone = _make(config["backbone"])
-    return backbone
-
-
-def build_model(
-    config: dict[str, Any],
-    backbone: Backbone,
-    num_classes: int,
-    means: Float[Tensor, "c d"] | None,
-    cells: Cells | None = None,
-) -> tuple[Adapted, Scaling]:
-    """The adapted model and its scaling: backbone + sites + gamma + head; `cells` None is what the config places."""
-    cells = resolve_placement(config, backbone.depth) if cells is None else cells
-    check_cells(cells, config)
-    seed, peft = config["seed"], config["peft"]
-    anchors: list[Anchor] = []
-    selected: list[tuple[str, tuple[int, int]]] = []
-    places: list[ScaledPlace] = []
-    if peft["insertion"] == "in_place":
-        selected = _selected(peft, cells, backbone)
-    else:
-        form = _make({key: value for key, value in peft.items() if key not in PART_KEYS})
-        for site, options in cells.items():
-            anchor = _anchor(
-                form,
-                site_place=backbone.place(site),
-                site=site,
-                options=options,
-                insertion=peft["insertion"],
-                seed=seed,
-            )
-            anchors.append(anchor)
-            scale = float(options.get("scale", 1.0)) * (
-                peft["scale"] if config["scaling"]["value"] is None else 1.0
-            )
-            places.append(ScaledPlace(site, anchor.delta.width, backbone.place(site).num_out, scale))
-    scaling = _make(config["scaling"])(places)
-    head = _make(config["head"])(backbone.num_features, num_classes, means, generator(seed, "head"))
-    model = Adapted(backbone, anchors, scaling.gamma, selected, head)
-    return model, scaling
-
-
-def _anchor(
-    form: Callable[..., Any], site_place: Place, site: Any, options: dict[str, Any], insertion: str, seed: int
-) -> Anchor:
-    ports: dict[str, Port | None] = {
-        "parallel": site_place.input,
-        "sequential": site_place.output,
-        "residual": site_place.residual,
-    }
-    reads = ports[insertion]
-    if reads is None:
-        raise UserError(
-            f"peft.insertion={insertion} does not exist at {site}, a linear layer; legal: parallel, sequential"
-        )
-    own = {key: value for key, value in options.items() if key != "scale"}
-    num_in = site_place.num_out if insertion == "sequential" else site_place.num_in
-    delta = form(num_in, site_place.num_out, generator(seed, "delta", str(site)), **own)
-    return Anchor(site, reads, site_place.output, delta)
-
-
-def _selected(peft: dict[str, Any], cells: Cells, backbone: Backbone) -> list[tuple[str, tuple[int, int]]]:
-    """The weights that a selective method trains: it chooses by name among those of its sites and those outside."""
-    owned = [owned for site in cells for owned in backbone.place(site).parameters]
-    parts: dict[str, list[tuple[int, int]]] = {name: [(0, 1)] for name in backbone.outside}
-    for name, part in owned:
-        parts.setdefault(name, []).append(part)
-    form = _make({key: value for key, value in peft.items() if key not in PART_KEYS})
-    names = form(list(dict.fromkeys(name for name, _ in owned)), list(backbone.outside))
-    return [(name, part) for name in dict.fromkeys(names) for part in parts[name]]
-
-
 def _dataset(config: dict[str, Any], backbone: Backbone, plan: Plan) -> Dataset:
     node, seed = config["dataset"], config["seed"]
-    dataset: Dataset = _make(node)(backbone.input_spec, seed)
+    dataset: Dataset = make(node)(backbone.input_spec, seed)
     if plan.select == "best" and dataset.val is None and node["val_fraction"] is None:
-        dataset = _make({**node, "val_fraction": VAL_FRACTION})(backbone.input_spec, seed)
+        dataset = make({**node, "val_fraction": VAL_FRACTION})(backbone.input_spec, seed)
     if plan.select == "best" and dataset.val is None:
         raise UserError(
             "fit.select=best needs images to select on; legal: dataset.val_fraction above 0 or null, or fit.select=last"
@@ -225,6 +154,19 @@ def _class_means(
             f"head.init=class_mean needs an image of every class, and {empty[0]} has none; legal: random"
         )
     return (total / counts.unsqueeze(-1)).float()
+
+
+def _measure(
+    backbone: Backbone, head: torch.nn.Module, loss: Loss, dataset: Dataset, seed: int, device: torch.device
+) -> Measure:
+    order = torch.randperm(len(dataset.train), generator=generator(seed, "measure")).numpy()
+
+    def batch(start: int, stop: int) -> Batch:
+        part = dataset.train.subset(order[start:stop])
+        found = EvalBatches(part, dataset.eval_transform, batch_size=len(part), num_workers=0).batch(0)
+        return found._replace(images=found.images.to(device), labels=found.labels.to(device))
+
+    return Measure(backbone, head, loss, batch, len(order))
 
 
 def _probe(backbone: Backbone, dataset: Dataset, device: torch.device) -> Probe:
@@ -278,7 +220,7 @@ def _draw(
         batch = batches.batch(number)
         return batch._replace(images=batch.images.to(device), labels=batch.labels.to(device))
 
-    return take, _make(config["loss"])(_counts(split.labels, dataset, device))
+    return take, make(config["loss"])(_counts(split.labels, dataset, device))
 
 
 def _counts(labels: Any, dataset: Dataset, device: torch.device) -> Tensor:
@@ -293,14 +235,5 @@ def _device(name: str) -> torch.device:
 
 def make_tracker(config: dict[str, Any]) -> Tracker:
     """Where scalars, tables and images are mirrored."""
-    tracker: Tracker = _make(config["tracker"])
+    tracker: Tracker = make(config["tracker"])
     return tracker
-
-
-def _make(node: dict[str, Any]) -> Any:
-    try:
-        return instantiate(node, _convert_="all")
-    except InstantiationException as error:
-        if isinstance(error.__cause__, UserError):  # Hydra wraps what a target raises
-            raise error.__cause__ from None
-        raise

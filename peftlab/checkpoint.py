@@ -13,7 +13,7 @@ from peftlab.errors import UserError
 def save_last(
     folder: Path, experiment: Experiment, identity: dict[str, str], step: int, best: dict[str, Any] | None
 ) -> None:
-    """theta, gamma, every optimizer, the outer loop, the best weights so far and the step, in one atomic file.
+    """theta, its masks, gamma, every optimizer, the outer loop, the best weights so far and the step, in one atomic file.
 
     Random streams and the sampler's position are functions of (seed, step), so the step is all they need.
     """
@@ -22,6 +22,7 @@ def save_last(
         "identity": identity,
         "step": step,
         "theta": {name: value.detach().cpu() for name, value in model.theta().items()},
+        "masks": {key: value.cpu() for key, value in model.selected.indices().items()},
         "gamma": None if model.gamma.raw is None else model.gamma.raw.detach().cpu(),
         "optimizers": [optimizer.state_dict() for optimizer in experiment.optimizers],
         "outer": None if experiment.outer is None else experiment.outer.state_dict(),
@@ -32,6 +33,15 @@ def save_last(
     part = path.with_suffix(".part")
     torch.save(state, part)
     os.replace(part, path)
+
+
+def saved_masks(folder: Path) -> dict[str, torch.Tensor] | None:
+    """The masks that the run in this folder started with, which a GPU may not choose a second time; None before a save."""
+    path = folder / "last" / "state.pt"
+    if not path.is_file():
+        return None
+    state = torch.load(path, map_location="cpu", weights_only=True, mmap=True)  # reads no more than the masks
+    return {key: value.clone() for key, value in state["masks"].items()}
 
 
 def load_last(

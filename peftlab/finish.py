@@ -11,12 +11,13 @@ import torch
 from peftlab.adapter_file import save_adapter
 from peftlab.checkpoint import load_theta
 from peftlab.dataset.dataset import Dataset
+from peftlab.dataset.split import Split
 from peftlab.fit import Diverged, Step
 from peftlab.gamma_file import gamma_rows, site_rows, write_gamma
 from peftlab.memory import peak_mib
 from peftlab.metrics import Counts, per_class
 from peftlab.run_state import Run
-from peftlab.show import console, show_line, show_result
+from peftlab.show import GROUPS, console, show_line, show_result
 
 
 def finish(state: Run, diverged: Diverged | None, started: float) -> dict[str, Any]:
@@ -33,17 +34,20 @@ def finish(state: Run, diverged: Diverged | None, started: float) -> dict[str, A
         "backbone_hash": experiment.backbone.hash,
         "class_names": dataset.class_names,
         "run_id": state.run_id,
-        "cells": {str(site): options for site, options in experiment.cells.items()},
     }
-    save_adapter(record.folder, model, card)
+    save_adapter(record.folder, model, experiment.placed, card)
     table = class_table(counts, dataset)
     record.write_text("per_class.csv", table_text(table))
     state.tracker.table("test/per_class", table[0], table[1:])
     if model.gamma.raw is not None:
         rows = gamma_rows(model, next(experiment.batches.iterate(0)).images[:64].to(experiment.device))
-        write_gamma(record, rows, experiment.backbone.depth)
+        write_gamma(record, rows, experiment.backbone.labels)
         state.tracker.table("gamma", list(rows[0]), [list(row.values()) for row in rows])
         state.tracker.image("gamma", record.folder / "gamma.png")
+    ranks = width_table(state, test)
+    if len(ranks) > 1:
+        record.write_text("width.csv", table_text(ranks))
+        state.tracker.table("test/width", ranks[0], ranks[1:])
     wall_s, memory_mib = time.time() - started, peak_mib(experiment.device)
     status = "ok" if diverged is None else "diverged"
     result = {
@@ -106,6 +110,17 @@ def class_table(counts: Counts, dataset: Dataset) -> list[list[Any]]:
                 value,
             ]
         )
+    return rows
+
+
+def width_table(state: Run, test: Split) -> list[list[Any]]:
+    """Test accuracy at every width of a nested method (DyLoRA): all are reported, none is selected."""
+    model = state.experiment.model
+    rows: list[list[Any]] = [["width", *(f"{name}_acc" for name in GROUPS)]]
+    for width in range(1, model.nested_width + 1):
+        model.at(width)
+        metrics = state.metrics("test", state.count(test))
+        rows.append([width, *(metrics[f"test/{name}_acc"] for name in GROUPS)])
     return rows
 
 

@@ -15,7 +15,7 @@ from peftlab.bilevel.outer import Outer, OuterStep
 from peftlab.dataset.loader import Batch, TrainBatches
 from peftlab.kinds import NonNegativeFloat, PositiveFloat, PositiveInt
 from peftlab.loss.cross_entropy import Loss
-from peftlab.stream import stream_seed
+from peftlab.stream import generator, stream_seed
 
 
 @dataclass(frozen=True)
@@ -106,6 +106,7 @@ def fit(
     last: Step | None = None
     for index in range(start, num_steps):
         torch.manual_seed(stream_seed(seed, "dropout", index))
+        model.draw(generator(seed, "draw", index))
         factor = lr_factor(index, num_steps, num_warmup)
         _set_lr(optimizers, base, factor)
         group = [_to(batch, device) for batch in islice(stream, _batches_in(index, per_epoch, batches, plan))]

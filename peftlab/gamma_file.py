@@ -2,6 +2,7 @@
 
 import csv
 import io
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -40,7 +41,7 @@ def gamma_rows(model: Adapted, images: torch.Tensor) -> list[dict[str, Any]]:
     return rows
 
 
-def write_gamma(record: Record, rows: list[dict[str, Any]], depth: int) -> None:
+def write_gamma(record: Record, rows: list[dict[str, Any]], labels: Sequence[str]) -> None:
     """The table, and its heat map over block x position."""
     from peftlab.figure import Panel, heat_map
 
@@ -52,15 +53,14 @@ def write_gamma(record: Record, rows: list[dict[str, Any]], depth: int) -> None:
     positions = [name for name in POSITIONS if any(row["position"] == name for row in rows)]
     panels = []
     for title, key in (("gamma", "gamma"), ("||gamma delta|| / ||f||", "ratio")):
-        grid = np.full((len(positions), depth), np.nan)
+        grid = np.full((len(positions), len(labels)), np.nan)
         for row in rows:
             grid[positions.index(row["position"]), row["block"]] = row[key]
         panels.append(Panel(title, grid, form=".3g"))
-    columns = [str(block) for block in range(depth)]
     heat_map(
         panels,
         positions,
-        columns,
+        list(labels),
         record.folder / "gamma.png",
         title=f"gamma of {record.folder.name}",
         row_label="position",
@@ -73,6 +73,11 @@ def site_rows(model: Adapted) -> list[dict[str, Any]]:
     factors: dict[Site, float] = dict(zip(model.gamma.sites, model.gamma.multiplier.tolist(), strict=True))
     widths = dict(zip(model.sites, (delta.width for delta in model.deltas.values()), strict=True))
     return [
-        {"block": site.block, "position": site.position, "width": widths[site], "multiplier": factors[site]}
+        {
+            "block": site.block,
+            "position": site.position,
+            "width": widths[site],
+            "multiplier": factors.get(site, 1.0),
+        }
         for site in model.sites
     ]

@@ -6,8 +6,8 @@ from peftlab.gamma_file import site_rows
 from peftlab.show import show_counts, show_line, show_placement
 
 
-def introduce(experiment: Experiment) -> None:
-    """Backbone, data, transforms, placement, outer split, parameter counts."""
+def introduce(experiment: Experiment, difference: float) -> None:
+    """Backbone, data, transforms, placement, outer split, parameter counts; `difference` is the preflight's."""
     dataset = experiment.dataset
     show_line(
         "backbone", f"{experiment.backbone.name}, {experiment.backbone.depth} blocks, on {experiment.device}"
@@ -21,7 +21,12 @@ def introduce(experiment: Experiment) -> None:
         f" ({groups}), {int(counts.max())} to {int(counts.min())} images a class; split {dataset.index_hash[:12]}",
     )
     show_line("transform", dataset.transform_text)
-    show_placement(site_rows(experiment.model), experiment.backbone.depth)
+    show_placement(site_rows(experiment.model), experiment.backbone.labels)
+    if difference:
+        show_line(
+            "start",
+            f"features differ from the frozen model's by up to {difference:.3g}, as prompts and prefixes do",
+        )
     if experiment.outer is not None and experiment.outer_coverage is not None:
         cover = ", ".join(f"{key} {value}" for key, value in experiment.outer_coverage.items())
         estimator = experiment.outer.estimator

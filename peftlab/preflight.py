@@ -1,5 +1,7 @@
 """Before training starts: is the adapted model the frozen one, and will every trainable tensor learn?"""
 
+import math
+
 import torch
 from torch import Tensor
 from torch.func import functional_call
@@ -19,7 +21,7 @@ def preflight(model: Adapted, images: Tensor, labels: Tensor, frozen: Tensor, lo
     """Identity and gradient checks on one small batch, on copies: neither weights nor `.grad` change.
 
     `frozen` are the backbone's features of `images` before anything was attached. Returns the largest difference,
-    which is 0 for every method that is the identity at its start.
+    which is 0 for every method that is the identity at its start (prompts and prefixes are not).
 
     Raises:
         DeadTensor: naming the first tensor without a gradient, or a frozen tensor that has one.
@@ -27,7 +29,11 @@ def preflight(model: Adapted, images: Tensor, labels: Tensor, frozen: Tensor, lo
     """
     with torch.no_grad():
         difference = (model.features(images) - frozen).abs().max().item()
-    if difference != 0:  # NaN too
+    if not math.isfinite(difference):
+        raise UserError(
+            f"peft: the features of the adapted model differ by {difference} from the frozen ones at the start"
+        )
+    if difference != 0 and model.is_identity:
         raise UserError(
             f"peft: the adapted model differs from the frozen one by {difference:.3g} at the start; it must not"
         )

@@ -21,12 +21,15 @@ WRITTEN = (
     "split.json",
     "metrics.jsonl",
     "result.json",
+    "placement.csv",
     "per_class.csv",
     "gamma.csv",
     "gamma.png",
     "adapter.safetensors",
     "adapter.yaml",
     "last",
+    "supernet",
+    "search",
     "wandb",
 )
 

@@ -12,6 +12,7 @@ from peftlab.finish import finish, row_of
 from peftlab.fit import Diverged, fit, steps_per_epoch
 from peftlab.introduce import introduce
 from peftlab.memory import reset_peak
+from peftlab.noah.stages import with_found_placement
 from peftlab.preflight import preflight
 from peftlab.record import Record
 from peftlab.run_state import Run
@@ -30,10 +31,11 @@ def run(config: dict[str, Any], record: Record, group: str | None) -> None:
     started = time.time()
     console.rule(record.folder.name)
     show_line("run folder", str(record.folder))
+    config = with_found_placement(config, record, run)
     state = Run(config, record, group)
     reset_peak(state.experiment.device)
-    preflight(state.experiment.model, *state.experiment.probe, state.experiment.loss)
-    introduce(state.experiment)
+    difference = preflight(state.experiment.model, *state.experiment.probe, state.experiment.loss)
+    introduce(state.experiment, difference)
     start = state.open()
     code = 1
     summary: dict[str, float | int | str] = {}

@@ -6,12 +6,13 @@ from typing import Any
 import yaml
 
 from peftlab.build import build, make_tracker
-from peftlab.checkpoint import load_last, save_last
+from peftlab.checkpoint import load_last, save_last, saved_masks
 from peftlab.dataset.loader import EvalBatches
 from peftlab.dataset.split import Split
 from peftlab.evaluate import evaluate
 from peftlab.fit import autocast
 from peftlab.metrics import Counts, group_metrics
+from peftlab.placement_file import placement_text
 from peftlab.record import Record
 
 
@@ -20,7 +21,7 @@ class Run:
 
     def __init__(self, config: dict[str, Any], record: Record, group: str | None) -> None:
         self.record, self.config = record, config
-        self.experiment = build(config)
+        self.experiment = build(config, saved_masks(record.folder))
         self.context = autocast(self.experiment.plan, self.experiment.device)
         self.identity = {
             "config": record.config_digest(),
@@ -38,6 +39,8 @@ class Run:
         experiment, record = self.experiment, self.record
         record.write_text("config.yaml", yaml.safe_dump(self.config, sort_keys=False))
         record.write("split.json", {"hash": experiment.dataset.index_hash, **experiment.dataset.index})
+        if experiment.scores:
+            record.write_text("placement.csv", placement_text(experiment.scores, experiment.placed))
         start, self.best = load_last(record.folder, experiment, self.identity)
         record.rewind(start)
         self.tracker.start(

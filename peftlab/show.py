@@ -1,6 +1,7 @@
 """What a person sees of one run: the placement table, the parameter counts, the result. Text only, no decisions."""
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 from rich.console import Console
@@ -20,22 +21,24 @@ console = Console(stderr=False, highlight=False)
 GROUPS = ("mean", "head", "medium", "tail")
 
 
-def show_placement(sites: list[dict[str, Any]], depth: int) -> None:
+def show_placement(sites: list[dict[str, Any]], labels: Sequence[str]) -> None:
     """Rows are positions, columns are blocks, a cell is the width (rank, bottleneck) of the delta there."""
     if not sites:
         return
     positions = [name for name in POSITIONS if any(site["position"] == name for site in sites)]
     table = Table(title=f"placement: {len(sites)} sites, cells show the width of delta", title_justify="left")
     table.add_column("position")
-    for block in range(depth):
-        table.add_column(str(block), justify="right")
+    for label in labels:
+        table.add_column(label, justify="right")
     table.add_column("multiplier of gamma", justify="right")
     for position in positions:
         row = {site["block"]: site for site in sites if site["position"] == position}
         factors = sorted({site["multiplier"] for site in row.values()})
         text = f"{factors[0]:.4g}" + (f" to {factors[-1]:.4g}" if len(factors) > 1 else "")
         table.add_row(
-            position, *(str(row[block]["width"]) if block in row else "." for block in range(depth)), text
+            position,
+            *(str(row[block]["width"]) if block in row else "." for block in range(len(labels))),
+            text,
         )
     console.print(table)
 

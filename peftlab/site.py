@@ -2,10 +2,12 @@
 
 from typing import NamedTuple
 
-LINEAR = ("q", "k", "v", "out", "mlp1", "mlp2")
+LINEAR = ("q", "k", "v", "out", "mlp1", "gate", "mlp2")  # gate: the second matrix of a gated MLP
 SUBLAYER = ("attn", "ffn")
 NORM = ("norm1", "norm2")
-POSITIONS = (*LINEAR, *SUBLAYER, *NORM)
+HEADS = ("kv",)  # the attention product of all heads: prefixes
+STREAM = ("tokens",)  # the tokens that enter a block: prompts
+POSITIONS = (*LINEAR, *SUBLAYER, *HEADS, *STREAM, *NORM)
 
 
 class Site(NamedTuple):
@@ -22,3 +24,8 @@ def parse_site(text: str) -> Site:
     """The inverse of `str(site)`."""
     block, position = text.split(".")
     return Site(int(block), position)
+
+
+def site_order(site: Site) -> tuple[int, int]:
+    """From the bottom block up, and within a block in the order of POSITIONS."""
+    return site.block, POSITIONS.index(site.position)

@@ -25,10 +25,10 @@ from torch.nn import functional as F
 
 from peftlab.bilevel.direct import direct
 from peftlab.bilevel.outer import Outer
-from peftlab.build import build_backbone, build_model
 from peftlab.config.directory import config_dir
 from peftlab.config.name import register_resolvers
 from peftlab.dataset.loader import Batch
+from peftlab.model import build_backbone, build_head, build_model
 
 CLASSES = 100
 
@@ -72,7 +72,8 @@ def floor(overrides: list[str], images: Tensor, labels: Tensor) -> Callable[[], 
 def ours(overrides: list[str], images: Tensor, labels: Tensor) -> Callable[[], None]:
     """peftlab's LoRA, as the config says."""
     config = compose_config("head=linear", "head.init=random", *overrides)
-    model, _ = build_model(config, build_backbone(config), CLASSES, None)
+    backbone = build_backbone(config)
+    model, _ = build_model(config, backbone, build_head(config, backbone, CLASSES, None))
     return step_of(model, list(model.theta().values()), images, labels)
 
 
@@ -97,7 +98,8 @@ def meta(overrides: list[str], images: Tensor, labels: Tensor) -> Callable[[], N
     config = compose_config(
         "head=linear", "head.init=random", "scaling=meta", "scaling.outer.warmup=0", *overrides
     )
-    model, _ = build_model(config, build_backbone(config), CLASSES, None)
+    backbone = build_backbone(config)
+    model, _ = build_model(config, backbone, build_head(config, backbone, CLASSES, None))
     batch = Batch(images, labels, torch.arange(len(labels)))
     options = {key: value for key, value in config["scaling"]["outer"].items() if not key.startswith("_")}
     draw = lambda number: (lambda index: batch, F.cross_entropy)  # noqa: E731

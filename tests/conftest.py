@@ -57,25 +57,23 @@ def recipe() -> Callable[..., dict[str, Any]]:
     The head starts from random vectors, so no data is needed. `cells` gives placement=cells, not the grid.
     """
     register_resolvers()
-    with initialize_config_dir(str(config_dir()), version_base="1.3"):
-        config = compose("config", ["backbone=tiny", "scaling=meta", "head.init=random"])
-    base: Any = OmegaConf.to_container(config, resolve=True)
 
     @cache
-    def choice(group: str, name: str) -> Any:
-        return OmegaConf.to_container(OmegaConf.load(config_dir() / group / f"{name}.yaml"))
+    def base(peft: str, scaling: str) -> Any:
+        chosen = ["backbone=tiny", f"peft={peft}", f"scaling={scaling}", "head.init=random"]
+        with initialize_config_dir(str(config_dir()), version_base="1.3"):
+            return OmegaConf.to_container(compose("config", chosen), resolve=True)
 
     def make(peft: str, scaling: str = "fixed", cells: Any = None, **keys: Any) -> dict[str, Any]:
-        result = base | {"peft": choice("peft", peft)}
-        if scaling != "meta":
-            result["scaling"] = choice("scaling", scaling)
+        result: dict[str, Any] = deepcopy(base(peft, scaling))
         if cells is not None:
             target = "peftlab.placement.cells.cells"
             result["placement"] = {"_target_": target, "_partial_": True, "cells": cells}
-        result = deepcopy(result)
         for key, value in keys.items():
-            group, _, option = key.rpartition(".")
-            (result[group] if group else result)[option] = value
+            node, (*path, option) = result, key.split(".")
+            for word in path:
+                node = node[word]
+            node[option] = value
         return result
 
     return make
@@ -99,6 +97,7 @@ def random_vit(name: str, **model_args: Any) -> Any:
 
 
 SMALL = {"depth": 2, "embed_dim": 16, "num_heads": 2}
+SMALL_SWIN = {"img_size": 32, "window_size": 4, "depths": (1, 1), "embed_dim": 8, "num_heads": (2, 4)}
 FAMILIES = {
     "plain": lambda: random_vit("vit_tiny_patch16_224", img_size=32, patch_size=8, **SMALL),
     "dinov2": lambda: random_vit("vit_small_patch14_reg4_dinov2", img_size=28, qk_norm=True, **SMALL),
@@ -106,24 +105,45 @@ FAMILIES = {
     "average": lambda: random_vit(
         "vit_tiny_patch16_224", img_size=32, patch_size=8, global_pool="avg", **SMALL
     ),
+    "eva02": lambda: random_vit("eva02_base_patch14_224", img_size=32, patch_size=8, **SMALL),
+    "swin": lambda: random_vit("swin_tiny_patch4_window7_224", **SMALL_SWIN),
 }
 
 
 @pytest.fixture(scope="session")
 def family() -> Callable[[str], Any]:
-    """A small random backbone of each family of ViTs, built once; `adapt` takes its sites off again."""
+    """A small random backbone of each family, built once; `adapt` takes its sites off again."""
     return cache(lambda name: FAMILIES[name]())
+
+
+def measure_of(backbone: Any, head: Any, num_images: int = 6) -> Any:
+    """What `build` measures on training images, here on random ones with labels 0, 1, 2, 0, ..."""
+    import torch
+
+    from peftlab.dataset.loader import Batch
+    from peftlab.loss.cross_entropy import cross_entropy
+    from peftlab.measure import Measure
+
+    size = backbone.input_spec.size
+    images = torch.randn(num_images, 3, size, size, generator=torch.Generator().manual_seed(5))
+    labels, rows = torch.arange(num_images) % 3, torch.arange(num_images)
+
+    def batch(start: int, stop: int) -> Batch:
+        return Batch(images[start:stop], labels[start:stop], rows[start:stop])
+
+    return Measure(backbone, head, cross_entropy(torch.ones(3, dtype=torch.long)), batch, num_images)
 
 
 @pytest.fixture
 def adapt() -> Iterator[Callable[..., Any]]:
     """`build_model` on a shared backbone, which is clean again after the test."""
-    from peftlab.build import build_model
+    from peftlab.model import build_head, build_model
 
     models: list[Any] = []
 
-    def make(config: dict[str, Any], backbone: Any, num_classes: int = 3) -> Any:
-        model, scaling = build_model(config, backbone, num_classes, None)
+    def make(config: dict[str, Any], backbone: Any, num_classes: int = 3, **more: Any) -> Any:
+        head = build_head(config, backbone, num_classes, None)
+        model, scaling = build_model(config, backbone, head, measure=measure_of(backbone, head), **more)
         models.append(model)
         return model, scaling
 
@@ -142,8 +162,9 @@ def vit_base() -> Any:
     from peftlab.backbone.vit_table import vit_table
     from peftlab.input_spec import InputSpec
 
+    name = "vit_base_patch16_224"
     with torch.device("meta"):
-        model = timm.create_model("vit_base_patch16_224", num_classes=0).eval().requires_grad_(False)
-    depth, places, outside = vit_table(model, "vit_base_patch16_224")
+        model = timm.create_model(name, num_classes=0).eval().requires_grad_(False)
+    given: dict[str, Any] = vit_table(model, name)._asdict()
     spec = InputSpec(224, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5), "bicubic", 0.9)
-    return Backbone(model, "vit_base_patch16_224", depth, places, outside, spec, 768, "meta")
+    return Backbone(model=model, name=name, input_spec=spec, num_features=768, hash="meta", **given)

@@ -7,9 +7,8 @@ from safetensors.torch import load_file, save_file
 
 import peftlab
 from peftlab.adapter_file import CARD, WEIGHTS, load, save_adapter
-from peftlab.build import build_backbone, build_model
-from peftlab.config.check import resolve_placement
 from peftlab.errors import UserError
+from peftlab.model import build_backbone, build_head, build_model, place
 
 NAMES = ["zero", "one", "two"]
 IMAGES = torch.randn(5, 3, 32, 32, generator=torch.Generator().manual_seed(0))
@@ -18,15 +17,14 @@ IMAGES = torch.randn(5, 3, 32, 32, generator=torch.Generator().manual_seed(0))
 def write(folder, config):
     """A run folder whose every trained tensor is random; returns its logits in eval mode."""
     backbone = build_backbone(config)
-    model, _ = build_model(config, backbone, 3, None)
+    model, _ = build_model(config, backbone, build_head(config, backbone, 3, None))
     trained = [*model.theta().values(), *model.gamma.parameters()]
     with torch.no_grad():
         for value in trained:
             value.copy_(torch.randn(value.shape))
-    cells = {str(site): options for site, options in resolve_placement(config, backbone.depth).items()}
-    card = {"backbone": backbone.name, "backbone_hash": backbone.hash, "class_names": NAMES, "cells": cells}
+    card = {"backbone": backbone.name, "backbone_hash": backbone.hash, "class_names": NAMES}
     folder.mkdir(exist_ok=True)
-    save_adapter(folder, model, card)
+    save_adapter(folder, model, place(config, backbone), card)
     (folder / "config.yaml").write_text(yaml.safe_dump(config))
     return model.eval()(IMAGES)
 
@@ -35,6 +33,14 @@ def write(folder, config):
 def folder(recipe, tmp_path):
     write(tmp_path / "run", recipe("lora", "meta"))
     return tmp_path / "run"
+
+
+def test_a_prefix_loses_its_mlp_and_keeps_its_function(recipe, tmp_path):
+    """methods.md 2.4: the re-parametrisation is dropped after training."""
+    logits = write(tmp_path / "run", recipe("prefix", "learned", **{"peft.mlp": 7}))
+    model = peftlab.load(tmp_path / "run")
+    assert torch.equal(model(IMAGES), logits)
+    assert {name.split(".")[-1] for name in model.theta() if name.startswith("deltas")} == {"P"}
 
 
 @pytest.mark.parametrize(
@@ -48,6 +54,15 @@ def folder(recipe, tmp_path):
         ("bitfit", "fixed"),
         ("full", "fixed"),
         ("linear_probe", "fixed"),
+        ("dylora", "gated"),
+        ("prefix", "gated"),
+        ("mh_pa", "learned"),
+        ("vpt_deep", "meta"),
+        ("gated_prompt", "fixed"),
+        ("mam", "meta"),
+        ("unipelt", "gated"),
+        ("ssf", "fixed"),
+        ("ia3", "learned"),
     ],
 )
 def test_logits_come_back_bit_for_bit(recipe, tmp_path, method, scaling):

@@ -19,23 +19,33 @@ from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
 import peftlab
-from peftlab.config.check import GROUPS, PART, check, resolve_placement
+from peftlab.config.check import GROUPS, check
 from peftlab.config.directory import config_dir
 from peftlab.config.name import register_resolvers
+from peftlab.config.place import PART, resolve_placement
 from peftlab.config.signature import signature
 from peftlab.errors import UserError
+from peftlab.peft.part import parts_of
+from peftlab.placement.depth import block_labels
 
 CONFIGS = config_dir()
 PACKAGE = Path(str(peftlab.__file__)).parent
 YAMLS = sorted(path.relative_to(CONFIGS).with_suffix("").as_posix() for path in CONFIGS.glob("**/*.yaml"))
 CHOICES = {group: sorted(path.stem for path in (CONFIGS / group).glob("*.yaml")) for group in GROUPS}
 EXPERIMENTS = sorted(path.stem for path in (CONFIGS / "experiment").glob("*.yaml"))
-PLACEMENT = {"cells": ["placement.cells={0.q:{rank:4}}"], "from_gamma": ["placement.keep=1"], "grid": []}
+KEEP = ["placement.keep=1"]
+PLACEMENT = {
+    "cells": ["placement.cells={0.q:{rank:4}}"],
+    "from_gamma": KEEP,
+    "from_file": [],
+    **dict.fromkeys(("random_k", "sensitivity", "gradient_norm", "activation_energy"), KEEP),
+}
 NEEDS = {"backbone=timm": ["backbone.name=vit_tiny_patch16_224"]}
 # every word of the command line that is a file of the package, and not another way to set one up
 ONE_FILE_EACH = ("placement", "scaling", "head", "loss", "optim", "tracker", "scaling/estimator")
 
 Node = dict[str, Any]
+NEEDS_PEFT = {"placement=noah": "peft=noah", "placement=supernet": "peft=noah"}
 
 
 def plain(config: Any) -> Any:
@@ -46,6 +56,7 @@ def plain(config: Any) -> Any:
 def gamma_run(tmp_path_factory: pytest.TempPathFactory) -> str:
     folder = tmp_path_factory.mktemp("run")
     (folder / "gamma.csv").write_text("site,gamma,ratio\n0.q,1.5,0.1\n")
+    (folder / "found.yaml").write_text('cells: {"0.q": {rank: 4}}\n')
     return str(folder)
 
 
@@ -61,6 +72,7 @@ def composed(gamma_run: str) -> dict[str, Node]:
             for name, values in PLACEMENT.items():
                 if f"placement={name}" in words:
                     extra += values + ([f"placement.run={gamma_run}"] if name == "from_gamma" else [])
+                    extra += [f"placement.file={gamma_run}/found.yaml"] if name == "from_file" else []
             config = plain(compose("config", words + extra))
             for word in words:
                 found[word] = config[word.partition("=")[0]]
@@ -95,8 +107,10 @@ def test_every_choice_of_every_group_passes_every_check(
     config = {**copy.deepcopy(default), group: composed[choice]}
     if choice == "peft=lora":
         assert composed[choice] == default["peft"]
+    if choice in NEEDS_PEFT:
+        config["peft"] = composed[NEEDS_PEFT[choice]]
     if choice == "placement=cells":
-        assert len(resolve_placement(config, 12)) == 1
+        assert len(resolve_placement(config, block_labels(12))["peft"]) == 1
     check(config)
 
 
@@ -108,9 +122,12 @@ def test_the_keys_of_every_yaml_are_the_arguments_of_its_code(choice: str, compo
     for node in found:
         target = found_by_python(node["_target_"])
         keys = {key for key in node if key not in ("_target_", "_partial_")}
-        if node is found[0] and choice.startswith("peft="):
-            assert {"positions", "insertion"} <= keys
+        if choice.startswith("peft=") and "insertion" in keys:
+            assert {"positions", "depth"} <= keys
             keys -= set(signature(PART).keys)
+        if choice.startswith("placement="):
+            assert "budget" in keys
+            keys -= {"budget"}
         parameters = inspect.signature(target).parameters.values()
         given = [parameter for parameter in parameters if parameter.name in keys]
         assert {parameter.name for parameter in given} == keys
@@ -170,11 +187,13 @@ def test_every_method_with_every_scaling_passes_or_is_refused_with_a_sentence(
         "peft": composed[f"peft={peft}"],
         "scaling": composed[f"scaling={scaling}"],
     }
-    if composed[f"peft={peft}"]["insertion"] != "in_place" or scaling == "fixed":
+    node = composed[f"peft={peft}"]
+    if any(part["insertion"] != "in_place" for part in parts_of(node).values()) or scaling == "fixed":
         check(config)
     else:
+        name = node["_target_"].rpartition(".")[2]
         with pytest.raises(
-            UserError, match=f"^scaling={scaling} needs a delta to multiply, and {peft} has none; legal: "
+            UserError, match=f"^scaling={scaling} needs a delta to multiply, and {name} has none; legal: "
         ):
             check(config)
 
@@ -185,16 +204,26 @@ def test_every_method_can_be_placed_at_each_of_its_positions_and_nowhere_else(
 ) -> None:
     from peftlab.site import POSITIONS
 
-    node = composed[f"peft={peft}"]
-    for position in POSITIONS if node["positions"] else ():
-        config = {**copy.deepcopy(default), "peft": node}
+    parts = parts_of(composed[f"peft={peft}"])
+    legal = {position for part in parts.values() for position in part["positions"]}
+    for position in POSITIONS if legal else ():
+        config = {**copy.deepcopy(default), "peft": composed[f"peft={peft}"]}
         config["placement"]["position"] = position
-        if position in node["positions"]:
+        if position in legal:
             check(config)
-            assert len(resolve_placement(config, 12)) == 12
+            placed = resolve_placement(config, block_labels(12))
+            depths = {name: part["depth"] for name, part in parts.items() if position in part["positions"]}
+            assert all(site.position == position for cells in placed.values() for site in cells)
+            assert sum(map(len, placed.values())) == sum(
+                NUM_BLOCKS.get(depth, 12) for depth in depths.values()
+            )
         else:
             with pytest.raises(UserError, match=rf"^placement\.position={position} is not a position"):
                 check(config)
+
+
+# of twelve
+NUM_BLOCKS = {0: 1, -1: 1, "1--1": 11, "0%-75.0%": 9, "75.0%-100%": 3, "0%-37.5%": 5, "87.5%-100%": 1}
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)
@@ -242,7 +271,7 @@ def test_every_group_has_its_folder_and_every_folder_its_group() -> None:
     groups = {path.name for path in CONFIGS.iterdir() if path.is_dir()}
     assert groups - folders == {"fit", "experiment", "wandb"}  # fit.py; whole command lines; W&B's own file
     assert (PACKAGE / "fit.py").exists()
-    assert folders - groups == {"adapt", "bilevel", "config", "sweep"}  # what runs the groups
+    assert folders - groups == {"adapt", "bilevel", "config", "noah", "sweep"}  # what runs the groups
 
 
 def test_a_word_of_the_command_line_is_a_file_of_the_package() -> None:

@@ -8,34 +8,57 @@ import torch
 from torch.nn import functional as F
 
 from peftlab.config.directory import config_dir
+from peftlab.errors import UserError
 from peftlab.optim.adamw import adamw
+from peftlab.site import Site
 
 METHODS = sorted(Path(file).stem for file in (config_dir() / "peft").glob("*.yaml"))
-IN_PLACE = ("bitfit", "full", "linear_probe")
-FAMILIES = ("plain", "dinov2", "clip", "average")
-FIRST = {"lora": "v", "bitfit": "k", "full": "k"}  # the position of a placement with one cell
-SCALINGS = {"all": ("fixed", "learned", "meta"), "last": ("fixed", "learned"), "cell": ("meta",)}
+MASKS = tuple(name for name in METHODS if name.startswith("mask_"))
+IN_PLACE = ("bitfit", "full", "layernorm", "linear_probe", "partial", *MASKS)
+PROMPTS = ("gated_prompt", "noah", "soft_prompt", "vpt_deep", "vpt_shallow")
+# prompts and prefixes change the attention whatever their values are
+MOVED = (*PROMPTS, "prefix", "mam", "unipelt", "hlpt", "h2lpt")
+FAMILIES = ("plain", "dinov2", "clip", "average", "eva02", "swin")
+SCALINGS = ("fixed", "learned", "meta", "gated")
+# a site that the method can have on its own
+CELL = {
+    **dict.fromkeys(("lora", "dylora"), "0.v"),
+    **dict.fromkeys(("bitfit", "full", "ssf"), "0.k"),
+    **dict.fromkeys(("ia3", "hlpt"), "0.mlp2"),
+    **dict.fromkeys(("prefix", "mh_pa", "mam", "unipelt"), "0.kv"),
+    **dict.fromkeys(("vpt_deep", "vpt_shallow", "soft_prompt"), "0.tokens"),
+    **dict.fromkeys(("adapter_houlsby", "adapter_parallel", "adapter_pfeiffer"), "0.ffn"),
+    **dict.fromkeys(("adapter_scaled_parallel", "adaptformer"), "0.ffn"),
+}
+KEYS = {
+    **{name: {"peft.keep_ratio": 0.1, "peft.num_samples": 6} for name in MASKS if name != "mask_random"},
+    "mask_random": {"peft.keep_ratio": 0.1},
+    # two blocks: LoRA below, a prefix above
+    **{name: {"peft.parts.lora.depth": 0, "peft.parts.prefix.depth": 1} for name in ("hlpt", "h2lpt")},
+}
 
 
 def is_case(method, scaling, where, family):
-    """Every method x scaling on one family, every method x family, every method x placement."""
-    if method in IN_PLACE:
-        placed = where == "all" or (family == "plain" and method != "linear_probe")
-        return scaling == "fixed" and placed
+    """Every method x scaling at every place of the plain ViT; on the other families fixed, meta and gated everywhere."""
+    if method in IN_PLACE and scaling != "fixed":
+        return False
     if family != "plain":
-        return where == "all" and scaling == "meta"
-    return scaling in SCALINGS[where]
+        return where == "all" and scaling != "learned"
+    if where == "all":
+        return True
+    return method in CELL and (scaling == "learned" if where == "last" else scaling in ("fixed", "meta"))
 
 
-CASES = [case for case in product(METHODS, SCALINGS["all"], SCALINGS, FAMILIES) if is_case(*case)]
+CASES = [case for case in product(METHODS, SCALINGS, ("all", "last", "cell"), FAMILIES) if is_case(*case)]
 
 
 def config_of(recipe, method, scaling, where):
-    keys = {"scaling.granularity": "channel"} if scaling == "learned" and where == "last" else {}
-    if where == "last":
+    keys = dict(KEYS.get(method, {}))
+    if where == "last" and method not in ("vpt_shallow", "soft_prompt"):
         keys["placement.depth"] = "-1"
-    cells = {f"0.{FIRST.get(method, 'ffn')}": {}} if where == "cell" else None
-    return recipe(method, scaling, cells, **keys)
+    if where == "last":
+        keys["scaling.granularity"] = "channel"
+    return recipe(method, scaling, {CELL[method]: {}} if where == "cell" else None, **keys)
 
 
 def images_of(backbone):
@@ -54,16 +77,29 @@ def with_gradient(model):
     return {name for name, value in model.named_parameters() if value.grad is not None and value.grad.any()}
 
 
+REFUSED = dict.fromkeys(PROMPTS, "tokens")  # by the Swin family
+
+
 @pytest.mark.parametrize(("method", "scaling", "where", "family_name"), CASES)
 def test_life_of_a_model(recipe, family, adapt, method, scaling, where, family_name):
     backbone = family(family_name)
+    if family_name == "swin" and method in REFUSED:
+        with pytest.raises(UserError, match=rf"acts at {REFUSED[method]}, which swin.* lacks: "):
+            adapt(config_of(recipe, method, scaling, where), backbone)
+        return
     images, labels = images_of(backbone), torch.arange(6) % 3
     before = {name: value.clone() for name, value in backbone.model.state_dict().items()}
     frozen = backbone.model(images)
     model, scaled = adapt(config_of(recipe, method, scaling, where), backbone)
 
+    moves = method in MOVED and not (where == "cell" and method == "hlpt")  # its cell is a LoRA
     for mode in (True, False):
-        assert torch.equal(model.train(mode).features(images), frozen), "not the identity at the start"
+        with (
+            torch.no_grad()
+        ):  # a relative position that is trained makes torch choose another attention kernel
+            is_same = torch.equal(model.train(mode).features(images), frozen)
+        assert is_same != moves, "not the identity at the start"
+    assert model.is_identity != moves
     check_owners(model, scaling)
 
     model.train()
@@ -87,6 +123,7 @@ def test_life_of_a_model(recipe, family, adapt, method, scaling, where, family_n
 
     if method not in IN_PLACE:
         check_gamma_acts(model, images)
+        assert scaling != "gated" or model.num_parameters()["gate"] > 0
     model.attachment.detach()
     assert torch.equal(backbone.model(images), frozen)
     assert is_clean(backbone.model)
@@ -100,9 +137,9 @@ def check_owners(model, scaling):
     assert not theta & {id(value) for value in model.backbone.parameters()}
     trains = {id(value) for value in model.parameters() if value.requires_grad}
     assert trains == theta | (gamma if scaling == "learned" else set())
-    assert bool(gamma) == (scaling != "fixed")
+    assert bool(gamma) == (scaling in ("learned", "meta"))
     numbers = model.num_parameters()
-    owned = sum(numbers[name] for name in ("delta", "selected", "head"))
+    owned = sum(numbers[name] for name in ("delta", "gate", "selected", "head"))
     assert owned == sum(value.numel() for value in model.theta().values())
 
 
@@ -113,17 +150,18 @@ def check_gamma_acts(model, images):
         torch.manual_seed(0)  # of dropout
         logits = model(images)
         value = model.gamma.multiplier if model.gamma.raw is None else model.gamma.raw
+        model.attachment.ones = frozenset()  # of a gamma that is 1 for good
         value.mul_(1.5)
         torch.manual_seed(0)
         assert not torch.equal(model(images), logits), f"gamma does not act, training={mode}"
         value.div_(1.5)
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", [name for name in METHODS if name not in MASKS])
 def test_head_of_zeros_needs_one_more_step(recipe, family, adapt, method):
     backbone = family("plain")
     head = {"_target_": "peftlab.head.linear.Linear", "_partial_": True, "init": "zeros"}
-    model, _ = adapt(recipe(method, head=head), backbone)
+    model, _ = adapt(recipe(method, head=head, **KEYS.get(method, {})), backbone)
     images, labels = images_of(backbone), torch.arange(6) % 3
     theta, learned = model.theta(), []
     for _ in range(3):
@@ -163,20 +201,23 @@ def test_a_part_of_the_fused_qkv_touches_its_own_rows_only(
     assert [torch.equal(ours, theirs) for ours, theirs in thirds] == [index != third for index in range(3)]
 
 
-@pytest.mark.parametrize("method", [name for name in METHODS if name not in IN_PLACE])
+DRAWN = [name for name in CELL if name not in (*IN_PLACE, "vpt_shallow", "soft_prompt", "ssf", "ia3", "hlpt")]
+
+
+@pytest.mark.parametrize("method", DRAWN)
 def test_paired_runs_share_the_start_of_every_site(recipe, family, adapt, method):
     """The placement changes neither a site's initial delta nor the head's."""
     backbone = family("plain")
-    position = FIRST.get(method, "ffn")
+    position = CELL[method].partition(".")[2]
     starts = []
     for cells in (None, {f"0-1.{position}": {}}, {f"1.{position}": {}}):
-        model, _ = adapt(recipe(method, cells=cells), backbone)
+        model, _ = adapt(recipe(method, "fixed", cells), backbone)
         starts.append((dict(model.deltas[f"1_{position}"].named_parameters()), model.head.weight))
         model.attachment.detach()
     for delta, head in starts[1:]:
         assert torch.equal(head, starts[0][1])
         assert all(torch.equal(delta[name], value) for name, value in starts[0][0].items())
-    other, _ = adapt(recipe(method, cells={f"1.{position}": {}}, seed=1), backbone)
+    other, _ = adapt(recipe(method, "fixed", {f"1.{position}": {}}, seed=1), backbone)
     name, value = next((name, value) for name, value in starts[0][0].items() if value.std() > 0)
     assert not torch.equal(dict(other.deltas[f"1_{position}"].named_parameters())[name], value)
 
@@ -201,10 +242,14 @@ def test_blocks_below_the_first_site_keep_no_graph(recipe, family, adapt):
 
 def test_every_family_is_a_different_network(family):
     """The battery would prove less if a family's options were silently dropped."""
-    blocks = {name: family(name).model.blocks[0] for name in FAMILIES}
+    blocks = {name: family(name).model.blocks[0] for name in FAMILIES if name != "swin"}
     assert type(blocks["dinov2"].ls1).__name__ == "LayerScale"
     assert type(blocks["dinov2"].attn.q_norm).__name__ == "LayerNorm"
     assert type(blocks["clip"].mlp.act).__name__ == "QuickGELU"
     assert type(family("clip").model.norm_pre).__name__ == "LayerNorm"
     assert family("average").model.global_pool == "avg"
-    assert [family(name).depth for name in FAMILIES] == [2, 2, 2, 2]
+    assert type(blocks["eva02"].mlp).__name__ == "SwiGLU"
+    assert type(blocks["eva02"].attn.q_proj).__name__ == "Linear"
+    assert family("swin").labels == ("0.0", "1.0")
+    assert family("swin").place(Site(0, "q")).num_in < family("swin").place(Site(1, "q")).num_in
+    assert {family(name).depth for name in FAMILIES} == {2}

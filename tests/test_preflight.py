@@ -9,6 +9,14 @@ from peftlab.errors import UserError
 from peftlab.loss.cross_entropy import cross_entropy
 from peftlab.preflight import DeadTensor, preflight
 
+MASKED = {"peft.keep_ratio": 0.1, "peft.num_samples": 6}
+TWO_BLOCKS = {"peft.parts.lora.depth": 0, "peft.parts.prefix.depth": 1}
+KEYS = {
+    **{f"mask_{name}": MASKED for name in ("fisher", "magnitude", "heads", "neurons")},
+    "mask_random": {"peft.keep_ratio": 0.1},
+    "hlpt": TWO_BLOCKS,
+    "h2lpt": TWO_BLOCKS,
+}
 METHODS = sorted(file.stem for file in (config_dir() / "peft").glob("*.yaml"))
 LABELS = torch.arange(4) % 3
 LOSS = cross_entropy(torch.tensor([2, 1, 1]))
@@ -32,7 +40,7 @@ def check(recipe, family, adapt):
                 break_(model)
         before = [value.clone() for value in model.parameters()]
         try:
-            assert preflight(model, images, LABELS, frozen, LOSS) == 0
+            assert (preflight(model, images, LABELS, frozen, LOSS) == 0) == model.is_identity
         finally:
             assert all(map(is_same, model.parameters(), before))
             assert all(value.grad is None for value in model.parameters())
@@ -42,7 +50,12 @@ def check(recipe, family, adapt):
 
 @pytest.mark.parametrize("method", METHODS)
 def test_every_method_passes(check, method):
-    check(method)
+    check(method, **KEYS.get(method, {}))
+
+
+def test_a_prefix_of_numbers_that_are_none_is_found(check):
+    with pytest.raises(UserError, match="differ by nan from the frozen ones"):
+        check("prefix", break_=lambda model: model.deltas["0_kv"].P.fill_(float("nan")))
 
 
 @pytest.mark.parametrize("scaling", ["learned", "meta"])
@@ -70,7 +83,7 @@ def test_overwritten_zeros_are_found(check, method):
 
 
 def test_weights_that_are_not_numbers_are_found(check):
-    with pytest.raises(UserError, match="differs from the frozen one by nan"):
+    with pytest.raises(UserError, match="differ by nan from the frozen ones"):
         check("lora", break_=lambda model: model.deltas["0_q"].B.fill_(float("nan")))
 
 

@@ -1,7 +1,10 @@
-"""Weights of the backbone that are trained in place, whole or by the third of a fused qkv that is selected."""
+"""Weights of the backbone that are trained in place: whole, the part that belongs to a site, or single entries."""
 
 import torch
 from torch import Tensor, nn
+
+from peftlab.errors import UserError
+from peftlab.peft.weights import Chosen, Weight
 
 Part = tuple[int, int]
 
@@ -9,35 +12,57 @@ Part = tuple[int, int]
 class Selection(nn.Module):
     """Trainable copies of selected weights; `weights()` gives what takes their place in a forward.
 
-    The backbone's own tensors stay untouched, so an unselected weight is bit-identical after training whatever the
-    optimizer does (weight decay included), and so is the backbone itself.
+    Only what is selected is a parameter: of a mask, its entries as one vector. The backbone's own tensors stay
+    untouched, so an unselected weight is bit-identical after training whatever the optimizer does (weight decay
+    included), and so is the backbone itself.
     """
 
-    def __init__(self, model: nn.Module, selected: list[tuple[str, Part]]) -> None:
+    def __init__(self, model: nn.Module, chosen: Chosen) -> None:
         super().__init__()
         self._frozen = dict(model.named_parameters())
         self._parts: dict[str, dict[Part, str]] = {}
-        for name, part in selected:
-            key = name.replace(".", "_") + ("" if part[1] == 1 else f"_part{part[0]}")
-            piece = self._frozen[name].chunk(part[1])[part[0]].detach().clone()
+        for weight, mask in chosen:
+            key = weight_key(weight)
+            if weight.part in self._parts.get(weight.name, {}):
+                raise UserError(
+                    f"peft: two parts of the method train {key}, which has one value; legal: places of their own for each"
+                )
+            piece = weight.of(self._frozen[weight.name]).detach()
+            if mask is None:
+                piece = piece.clone()
+            else:
+                index = mask.flatten().nonzero().squeeze(-1)
+                self.register_buffer(f"{key}_index", index)
+                piece = piece.flatten()[index]
             self.register_parameter(key, nn.Parameter(piece))
-            self._parts.setdefault(name, {})[part] = key
+            self._parts.setdefault(weight.name, {})[weight.part] = key
 
     def weights(self) -> dict[str, Tensor]:
         """Name of the backbone's parameter -> the tensor to use instead."""
         return {name: self._assemble(name, parts) for name, parts in self._parts.items()}
 
+    def indices(self) -> dict[str, Tensor]:
+        """Key of a masked weight -> the positions of its entries in the flattened part."""
+        return {name.removesuffix("_index"): value for name, value in self.named_buffers()}
+
     def _assemble(self, name: str, parts: dict[Part, str]) -> Tensor:
         count = next(iter(parts))[1]
-        if count == 1:
-            return self._piece(parts[0, 1])
         pieces = list(self._frozen[name].chunk(count))
         for (index, _), key in parts.items():
-            pieces[index] = self._piece(key)
-        return torch.cat(pieces)
+            pieces[index] = self._piece(key, pieces[index])
+        return pieces[0] if count == 1 else torch.cat(pieces)
 
-    def _piece(self, key: str) -> Tensor:
-        piece: Tensor = getattr(
+    def _piece(self, key: str, frozen: Tensor) -> Tensor:
+        value: Tensor = getattr(
             self, key
         )  # under functional_call no nn.Parameter, so get_parameter would refuse it
-        return piece
+        index: Tensor | None = getattr(self, f"{key}_index", None)
+        if index is None:
+            return value
+        return frozen.detach().flatten().index_copy(0, index, value).view_as(frozen)
+
+
+def weight_key(weight: Weight) -> str:
+    """The name of a selected weight in state dicts, where a dot would separate modules."""
+    index, count = weight.part
+    return weight.name.replace(".", "_") + ("" if count == 1 else f"_part{index}")

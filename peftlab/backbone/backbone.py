@@ -1,21 +1,25 @@
 """A frozen network and its table of places that can be read and written."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from torch import nn
 
 from peftlab.errors import UserError
 from peftlab.input_spec import InputSpec
-from peftlab.site import Site
+from peftlab.site import POSITIONS, Site
 
 
 @dataclass(frozen=True)
 class Port:
-    """One tensor of one module call. `part=(0, 3)` is the first third of its last axis: q of a fused qkv."""
+    """One tensor of one module call. `part=(0, 3)` is the first third of its last axis: q of a fused qkv.
+
+    side: `in` is the module's first argument, `out` what it returns, `heads` the output of the attention product inside
+    an attention module, `tokens` the sequence that enters a block.
+    """
 
     module: str
-    side: Literal["in", "out"]
+    side: Literal["in", "out", "heads", "tokens"]
     part: tuple[int, int] = (0, 1)
 
 
@@ -25,6 +29,7 @@ class Place:
 
     `input` is what the sub-module reads, `output` what it writes; `residual` is the stream before its norm
     (sub-layers only). `parameters` are the names of the weights that belong to it, each with its part of axis 0.
+    At `kv`, input is the attention module's and num_out the width of all heads; at `tokens`, input is the block's.
     """
 
     input: Port
@@ -37,16 +42,35 @@ class Place:
 
 @dataclass(frozen=True)
 class Backbone:
-    """`model(images)` gives pooled features `[b, num_features]`; `places` is the table, `depth` the block count."""
+    """`model(images)` gives pooled features `[b, num_features]`; `places` is the table.
+
+    `blocks` are the module names of the blocks from bottom to top, `labels` what people call them: 0, 1, ... or
+    stage.block. `num_prefix_tokens` stand before the patches (CLS, registers); prompts go behind them.
+    `refused` says of a position that this family lacks why.
+    """
 
     model: nn.Module
     name: str
-    depth: int
+    blocks: tuple[str, ...]
+    labels: tuple[str, ...]
+    num_prefix_tokens: int
     places: dict[Site, Place]
     outside: tuple[str, ...]  # parameters that belong to no block: embeddings, the last norm
     input_spec: InputSpec
     num_features: int
     hash: str
+    refused: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def depth(self) -> int:
+        """How many blocks there are."""
+        return len(self.blocks)
+
+    @property
+    def positions(self) -> tuple[str, ...]:
+        """The positions that at least one block has."""
+        own = {site.position for site in self.places}
+        return tuple(name for name in POSITIONS if name in own)
 
     def place(self, site: Site) -> Place:
         """The ports of `site`.
@@ -55,6 +79,10 @@ class Backbone:
             UserError: if this backbone has no such place, with the places that it has.
         """
         if site not in self.places:
+            if site.position in self.refused:
+                raise UserError(
+                    f"placement: {self.name} has no {site.position}: {self.refused[site.position]}"
+                )
             legal = sorted({place.position for place in self.places if place.block == site.block})
             raise UserError(
                 f"placement: {self.name} has no place {site}; legal in block {site.block}: {', '.join(legal)}"

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from peftlab.backbone.backbone import Backbone
 from peftlab.backbone.hub import hub_or_cache
-from peftlab.backbone.vit_table import vit_table
+from peftlab.backbone.timm_table import timm_table
 from peftlab.errors import UserError
 from peftlab.input_spec import InputSpec
 from peftlab.stream import stream_seed
@@ -25,13 +25,14 @@ def timm_model(
     pretrained: bool,
     checkpoint: str | None,
     sha256: str | None,
-    depth: int | None,
+    depth: int | list[int] | None,
     model_args: dict[str, Any],
 ) -> Backbone:
-    """A frozen timm ViT in fp32, without its classifier, in eval mode.
+    """A frozen timm model in fp32, without its classifier, in eval mode.
 
     `checkpoint` is a path, or `package:FILE` for weights that ship with peftlab; `depth` is what the YAML promises
-    (so that a placement can be checked before anything is loaded), and must be the model's own.
+    (so that a placement can be checked before anything is loaded), and must be the model's own: how many blocks, or
+    a list of how many in each stage.
 
     Raises:
         UserError: unknown name, weights that cannot be had, a file that does not match the model or its sha256.
@@ -48,14 +49,17 @@ def timm_model(
     if checkpoint is not None:
         _load(model, name, checkpoint, sha256)
     model.eval().requires_grad_(False)
-    num_blocks, places, outside = vit_table(model, name)
-    if depth is not None and depth != num_blocks:
+    table = timm_table(model, name)
+    if depth is not None and depth != table.depth:
         raise UserError(
-            f"backbone.depth={depth}, but {name} has {num_blocks} blocks; set backbone.depth={num_blocks} or null"
+            f"backbone.depth={depth}, but {name} has {table.depth} blocks; set backbone.depth={table.depth} or null"
         )
-    spec = _input_spec(model)
+    spec, digest = _input_spec(model, name), _hash(model)
     num_features: Any = model.num_features
-    return Backbone(model, name, num_blocks, places, outside, spec, int(num_features), _hash(model))
+    given: dict[str, Any] = table._asdict()
+    return Backbone(
+        model=model, name=name, input_spec=spec, num_features=int(num_features), hash=digest, **given
+    )
 
 
 def _create(name: str, pretrained: bool, model_args: dict[str, Any]) -> nn.Module:
@@ -137,11 +141,16 @@ def _classifiers(model: nn.Module) -> tuple[str, ...]:
     return (names,) if isinstance(names, str) else tuple(names)
 
 
-def _input_spec(model: nn.Module) -> InputSpec:
+def _input_spec(model: nn.Module, name: str) -> InputSpec:
     from timm.data import resolve_model_data_config
 
     data = resolve_model_data_config(model)
-    size = getattr(model.patch_embed, "img_size", None) or data["input_size"][1:]
+    patches = getattr(model, "patch_embed", None)
+    size = tuple(getattr(patches, "img_size", None) or data["input_size"][1:])
+    if size[0] != size[1]:
+        raise UserError(
+            f"backbone.name={name} reads images of {size[0]} x {size[1]}; legal: models of square images"
+        )
     mean, std = data["mean"], data["std"]
     return InputSpec(int(size[0]), tuple(mean), tuple(std), data["interpolation"], float(data["crop_pct"]))
 

@@ -1,96 +1,83 @@
-"""The table of places of timm's plain ViT family (augreg, DeiT, CLIP, DINOv2): fused qkv, proj, fc1, fc2."""
+"""The table of places of timm's ViTs: a stack of equal blocks (augreg, DeiT, CLIP, SigLIP, DINO, BEiT, EVA)."""
+
+from typing import Any
 
 from torch import nn
 
-from peftlab.backbone.backbone import Place, Port
+from peftlab.backbone.backbone import Place
+from peftlab.backbone.block import ATTENTIONS, block_places, tokens_place
+from peftlab.backbone.table import Table
 from peftlab.errors import UserError
 from peftlab.site import Site
 
-WHOLE = (0, 1)
-NEEDED = ("norm1", "attn.qkv", "attn.proj", "norm2", "mlp.fc1", "mlp.fc2")
+LEGAL = "legal: timm's ViTs with a norm before each sub-layer (vit_*, deit*, beit*, eva02_*, dinov2, dinov3), swin_*"
+BLOCKS = ("Block", "EvaBlock", "RelPosBlock")
+POST_NORM = "norm what a sub-layer writes, not what it reads"
+OTHERS = {
+    "ResPostBlock": POST_NORM,
+    "ResPostRelPosBlock": POST_NORM,
+    "EvaBlockPostNorm": POST_NORM,
+    "ParallelScalingBlock": "take q, k, v and the MLP from one matrix",
+    "DiffParallelScalingBlock": "take q, k, v and the MLP from one matrix",
+    "ParallelThingsBlock": "have several attentions side by side",
+    "LayerScaleBlock": "mix their attention heads, and other blocks follow for the class token",
+    "HieraBlock": "pool tokens inside attention, where widths change",
+    "XCABlock": "attend over channels, not over tokens",
+}
+GRID = "its blocks read a grid of patches, not a row of tokens"
 
 
-def vit_table(model: nn.Module, name: str) -> tuple[int, dict[Site, Place], tuple[str, ...]]:
-    """Depth, places and the parameters outside the blocks of a timm VisionTransformer.
+def vit_table(model: nn.Module, name: str) -> Table:
+    """The places of all blocks, which are the modules `blocks.0`, `blocks.1`, ...
 
     Raises:
-        UserError: if the blocks do not have these modules, as in Swin, EVA-02 or gated MLPs.
+        UserError: if there are none, or their forward is not the one that the places are made for.
     """
     blocks = getattr(model, "blocks", None)
     if not isinstance(blocks, nn.Sequential | nn.ModuleList) or not blocks:
-        raise UserError(
-            f"backbone.name={name} has no `blocks`; legal: timm's plain ViTs (vit_*, deit_*, vit_*_clip_*, dinov2)"
-        )
+        raise UserError(f"backbone.name={name} has no `blocks`; {LEGAL}")
+    kinds = {type(block).__name__ for block in blocks} - {*BLOCKS}
+    if kinds:
+        kind = min(kinds)
+        reason = OTHERS.get(kind, "are none that a table of places is made for")
+        raise UserError(f"backbone.name={name}: its blocks ({kind}) {reason}; {LEGAL}")
+    _call_qkv(model)
+    roots = tuple(f"blocks.{index}" for index in range(len(blocks)))
     places: dict[Site, Place] = {}
-    for index, block in enumerate(blocks):
-        places |= _block_places(index, block, name)
-    if len({(place.num_in, place.num_out) for site, place in places.items() if site.position == "attn"}) > 1:
-        raise UserError(
-            f"backbone.name={name} has blocks of several widths; legal: timm's plain ViTs (vit_*, deit_*, vit_*_clip_*, dinov2)"
-        )
+    for index, (root, block) in enumerate(zip(roots, blocks, strict=True)):
+        places |= block_places(index, root, block, name)
+        places[Site(index, "tokens")] = tokens_place(root, places[Site(index, "attn")].num_in)
+    refused = _refused(model, blocks[0])
+    places = {site: place for site, place in places.items() if site.position not in refused}
     outside = tuple(key for key, _ in model.named_parameters() if not key.startswith("blocks."))
-    return len(blocks), places, outside
+    labels = tuple(str(index) for index in range(len(blocks)))
+    num_prefix_tokens: int = getattr(model, "num_prefix_tokens", 0)
+    return Table(roots, labels, num_prefix_tokens, places, outside, refused)
 
 
-def _block_places(index: int, block: nn.Module, name: str) -> dict[Site, Place]:
-    modules = dict(block.named_modules())
-    absent = [path for path in NEEDED if path not in modules]
-    linear = [path for path in NEEDED if "norm" not in path and not isinstance(modules.get(path), nn.Linear)]
-    if absent or linear:
-        raise UserError(
-            f"backbone.name={name}: block {index} has no plain {(absent or linear)[0]}; legal: timm's plain ViTs, whose blocks"
-            f" have {', '.join(NEEDED)}"
-        )
-    fc1, fc2 = modules["mlp.fc1"], modules["mlp.fc2"]
-    if fc1.out_features != fc2.in_features:
-        raise UserError(
-            f"backbone.name={name}: block {index} has a gated MLP (mlp.fc1 gives {fc1.out_features}, mlp.fc2 takes {fc2.in_features});"
-            " legal: timm's plain ViTs"
-        )
-    root = f"blocks.{index}"
-    parts = {"q": (0, 3), "k": (1, 3), "v": (2, 3)}
-    found = {Site(index, pos): _linear(root, "attn.qkv", modules, part) for pos, part in parts.items()}
-    for position, path in (("out", "attn.proj"), ("mlp1", "mlp.fc1"), ("mlp2", "mlp.fc2")):
-        found[Site(index, position)] = _linear(root, path, modules, WHOLE)
-    names = [key for key, _ in block.named_parameters()]
-    for position, norm, body in (("attn", "norm1", "attn"), ("ffn", "norm2", "mlp")):
-        found[Site(index, position)] = _sublayer(root, norm, body, modules)
-    # what belongs to no linear layer (norms, LayerScale, q_norm) goes with the norm of its sub-layer
-    loose = [key for key in names if key.rsplit(".", 1)[0] not in NEEDED or "norm" in key]
-    second = [key for key in loose if key.startswith(("norm2", "mlp", "ls2"))]
-    for position, keys in (("norm1", [key for key in loose if key not in second]), ("norm2", second)):
-        width = found[Site(index, "attn")].num_in
-        port = Port(f"{root}.{position}", "out")
-        owned = tuple((f"{root}.{key}", WHOLE) for key in keys)
-        found[Site(index, position)] = Place(Port(port.module, "in"), port, None, width, width, owned)
-    return found
+def _call_qkv(model: nn.Module) -> None:
+    """BEiT and EVA bypass `attn.qkv` where its bias is apart, unless told to add it afterwards: the same function."""
+    module: Any
+    for module in model.modules():
+        if getattr(module, "q_bias", None) is not None and hasattr(module, "qkv_bias_separate"):
+            module.qkv_bias_separate = True
 
 
-def _linear(root: str, path: str, modules: dict[str, nn.Module], part: tuple[int, int]) -> Place:
-    module = modules[path]
-    assert isinstance(module, nn.Linear)
-    owned = tuple((f"{root}.{path}.{key}", part) for key, _ in module.named_parameters())
-    full = f"{root}.{path}"
-    return Place(
-        Port(full, "in"),
-        Port(full, "out", part),
-        None,
-        module.in_features,
-        module.out_features // part[1],
-        owned,
-    )
+def _refused(model: nn.Module, block: nn.Module) -> dict[str, str]:
+    """Positions that a linear layer or a sub-layer has always, and these not."""
+    if not hasattr(model, "num_prefix_tokens"):  # SAM
+        return {"kv": GRID, "tokens": GRID}
+    refused = {}
+    kind = type(block.attn).__name__
+    if kind not in ATTENTIONS:
+        refused["kv"] = f"its attention ({kind}) is not one softmax over keys"
+    if _has_relative_positions(model, block):
+        refused["tokens"] = "its attention adds a table of relative positions, in which prompts have none"
+    return refused
 
 
-def _sublayer(root: str, norm: str, body: str, modules: dict[str, nn.Module]) -> Place:
-    first, last = ("attn.qkv", "attn.proj") if body == "attn" else ("mlp.fc1", "mlp.fc2")
-    num_in, num_out = modules[first].in_features, modules[last].out_features
-    assert isinstance(num_in, int)
-    assert isinstance(num_out, int)
-    return Place(
-        Port(f"{root}.{body}", "in"),
-        Port(f"{root}.{body}", "out"),
-        Port(f"{root}.{norm}", "in"),
-        num_in,
-        num_out,
-        (),
-    )
+def _has_relative_positions(model: nn.Module, block: nn.Module) -> bool:
+    """BEiT's table in every block or one for all of them, and that of vit_relpos and vit_srelpos."""
+    attributes = ("relative_position_bias_table", "rel_pos")
+    own = any(getattr(block.attn, key, None) is not None for key in attributes)
+    return own or any(getattr(model, key, None) is not None for key in ("rel_pos_bias", "shared_rel_pos"))

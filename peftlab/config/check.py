@@ -4,16 +4,31 @@ import ast
 from difflib import get_close_matches
 from typing import Any
 
-from peftlab.config.signature import misfit, signature
+from peftlab.config.place import check_cells, resolve_placement
+from peftlab.config.signature import misfit, signature, yaml_text
 from peftlab.config.timm_name import check_timm_name
 from peftlab.errors import UserError
-from peftlab.placement.cell import Cells
-from peftlab.site import LINEAR, NORM, SUBLAYER
+from peftlab.peft.part import parts_of
+from peftlab.placement.budget import parse_budget
+from peftlab.placement.depth import block_labels
+from peftlab.placement.supernet import check_supernet
+from peftlab.site import HEADS, LINEAR, NORM, STREAM, SUBLAYER
 
 GROUPS = ("backbone", "peft", "placement", "scaling", "dataset", "head", "loss", "optim", "fit", "tracker")
 MARKS = {"_target_", "_partial_"}
-UNKNOWN_DEPTH = 1000  # of a backbone that has not said its own: any block may exist until the model is built
 PART = "peftlab.peft.part.Part"
+HYBRID = "peftlab.peft.part.Hybrid"
+BUDGET = "peftlab.placement.budget.Budget"
+# which positions an insertion can have
+INSERTIONS = {
+    "parallel": (*LINEAR, *SUBLAYER),
+    "sequential": (*LINEAR, *SUBLAYER, *NORM),
+    "residual": SUBLAYER,
+    "input": LINEAR,
+    "heads": HEADS,
+    "concat": STREAM,
+    "in_place": (*LINEAR, *NORM),
+}
 ROOT = "peftlab.config.root.Root"
 
 
@@ -29,7 +44,7 @@ def check(cfg: dict[str, Any]) -> None:
             raise UserError(f"{group} is missing from the config; choose one with {group}=NAME")
         _node(cfg[group], group)
     check_timm_name(cfg["backbone"])
-    _part(cfg)
+    _parts(cfg)
     if cfg["fit"]["warmup_epochs"] >= cfg["fit"]["epochs"]:
         given = f"fit.warmup_epochs={cfg['fit']['warmup_epochs']}"
         raise UserError(f"{given} leaves none of fit.epochs={cfg['fit']['epochs']}; legal: fewer")
@@ -50,11 +65,16 @@ def _is_a_value(value: Any, path: str) -> None:
 def _node(node: Any, path: str) -> None:
     if not isinstance(node, dict) or "_target_" not in node:
         raise UserError(f"{path}={node} is not a choice of the group {path}; choose one with {path}=NAME")
-    extra = signature(PART).keys if path == "peft" else {}
+    is_part = (path == "peft" or path.startswith("peft.parts.")) and node["_target_"] != HYBRID
+    more = PART if is_part else BUDGET if path == "placement" else None
+    extra = signature(more).keys if more else {}
     values = {key: value for key, value in node.items() if key not in MARKS}
-    if path == "peft":
-        _keys(PART, {key: values.pop(key, None) for key in extra}, path)
+    if more:
+        _keys(more, {key: values.pop(key, None) for key in extra}, path)
     _keys(str(node["_target_"]), values, path, extra=tuple(extra))
+    if node["_target_"] == HYBRID:
+        _hybrid(node, path)
+        return
     for key, value in node.items():
         if isinstance(value, dict) and "_target_" in value:
             _node(value, f"{path}.{key}")
@@ -75,7 +95,7 @@ def _keys(target: str, values: dict[str, Any], path: str, extra: tuple[str, ...]
             _is_a_value(value, f"{dot}{key}")
         wrong = misfit(value, legal[key], module)
         if wrong is not None:
-            raise UserError(f"{dot}{key}={_yaml(value)} is not legal; legal: {wrong}")
+            raise UserError(f"{dot}{key}={yaml_text(value)} is not legal; legal: {wrong}")
     missing = [key for key in legal if key not in values]
     if missing:
         raise UserError(f"{dot}{missing[0]} is missing; give it a value with {dot}{missing[0]}=VALUE")
@@ -90,86 +110,74 @@ def _signature(target: str, path: str) -> tuple[str, dict[str, Any]]:
         ) from error
 
 
-def _part(cfg: dict[str, Any]) -> None:
-    """The placement resolves to sites, and the method, its placement and its scaling belong together."""
-    peft, name = cfg["peft"], cfg["peft"]["_target_"].rsplit(".", 1)[-1]
-    _insertion(peft, name)
-    if peft["insertion"] == "in_place":
-        _no_delta(cfg, name)
-    if not peft["positions"]:
-        if cfg["placement"].get("depth") != "all" or cfg["placement"].get("position") != "all":
+def _hybrid(node: dict[str, Any], path: str) -> None:
+    """Every part is a choice of the group peft, written out."""
+    if path != "peft" or not node["parts"]:
+        raise UserError(
+            f"{path}.parts={node['parts']} is no sum of parts; legal: at least one, each with _target_"
+        )
+    for name, part in node["parts"].items():
+        _node(part, f"{path}.parts.{name}")
+
+
+def _parts(cfg: dict[str, Any]) -> None:
+    """The placement resolves to sites, and every part of the method, its placement and its scaling belong together."""
+    parts = parts_of(cfg["peft"])
+    for key, part in parts.items():
+        _insertion(part, _name(part), "peft" if part is cfg["peft"] else f"peft.parts.{key}")
+    parse_budget(cfg["placement"].get("budget"), parts)
+    check_supernet(cfg, parts)
+    scaled = [part for part in parts.values() if part.get("scale") is not None]
+    if not scaled:
+        _no_delta(cfg, _name(next(iter(parts.values()))))
+    if not any(part["positions"] for part in parts.values()):
+        placed = {key: cfg["placement"].get(key, "all") for key in ("depth", "position")}
+        if any(value != "all" for value in placed.values()) or not cfg["placement"]["_target_"].endswith(
+            ".grid"
+        ):
             raise UserError(
-                f"placement has no effect on {name}, which has no sites; legal: depth and position all"
+                f"placement has no effect on {_name(next(iter(parts.values())))}, which has no sites; legal: depth and position all"
             )
         return
     depth = cfg["backbone"]["depth"]
-    check_cells(resolve_placement(cfg, UNKNOWN_DEPTH if depth is None else depth), cfg)
+    placed = resolve_placement(cfg, block_labels(depth), is_known=depth is not None)
+    check_cells(placed, cfg)
 
 
-def _insertion(peft: dict[str, Any], name: str) -> None:
+def _name(part: dict[str, Any]) -> str:
+    return str(part["_target_"]).rsplit(".", 1)[-1]
+
+
+def _insertion(part: dict[str, Any], name: str, path: str) -> None:
     """What a peft YAML says of the method itself: its positions, where it reads and writes, its scale."""
-    insertion, scale = peft["insertion"], peft.get("scale")
+    insertion = part["insertion"]
     has_delta = name[:1].isupper()  # a class is the form of a delta, a function selects weights
     if has_delta == (insertion == "in_place"):
-        legal = "parallel, sequential, residual" if has_delta else "in_place"
-        raise UserError(f"peft.insertion={insertion} does not go with {name}; legal: {legal}")
-    places = SUBLAYER if insertion == "residual" else (*LINEAR, *SUBLAYER) if has_delta else (*LINEAR, *NORM)
-    if not set(peft["positions"]) <= set(places) or (has_delta and not peft["positions"]):
-        given = ", ".join(peft["positions"])
+        legal = ", ".join(word for word in INSERTIONS if word != "in_place") if has_delta else "in_place"
+        raise UserError(f"{path}.insertion={insertion} does not go with {name}; legal: {legal}")
+    places = INSERTIONS[insertion]
+    if not set(part["positions"]) <= set(places) or (has_delta and not part["positions"]):
+        given = ", ".join(part["positions"])
         raise UserError(
-            f"peft.positions=[{given}] does not go with {insertion}; legal: some of {', '.join(places)}"
+            f"{path}.positions=[{given}] does not go with {insertion}; legal: some of {', '.join(places)}"
         )
-    if has_delta == (scale is None):
-        legal = "a number above 0" if has_delta else "null"
-        raise UserError(f"peft.scale={_yaml(scale)} does not go with {name}; legal: {legal}")
+    if not has_delta and part.get("scale") is not None:
+        raise UserError(
+            f"{path}.scale={part['scale']} does not go with {name}, which has no delta; legal: null"
+        )
 
 
 def _no_delta(cfg: dict[str, Any], name: str) -> None:
     scaling = cfg["scaling"]["_target_"].rsplit(".", 1)[-1]
     if scaling != "fixed":
+        why = "stands outside scaling (scale: null)" if name[:1].isupper() else "has none"
         raise UserError(
-            f"scaling={scaling} needs a delta to multiply, and {name} has none; legal: scaling=fixed"
+            f"scaling={scaling} needs a delta to multiply, and {name} {why}; legal: scaling=fixed"
         )
     for key, legal in (("value", None), ("rule", "plain")):
         if cfg["scaling"][key] != legal:
             given = f"scaling.{key}={cfg['scaling'][key]}"
-            raise UserError(f"{given} has nothing to act on: {name} has no delta; legal: {_yaml(legal)}")
-
-
-def resolve_placement(cfg: dict[str, Any], num_blocks: int) -> Cells:
-    """The cells of cfg["placement"] on a backbone of `num_blocks` blocks, without importing torch."""
-    from importlib import import_module
-
-    node = {key: value for key, value in cfg["placement"].items() if key not in MARKS}
-    module, _, name = cfg["placement"]["_target_"].rpartition(".")
-    function = getattr(import_module(module), name)
-    cells: Cells = function(num_blocks, cfg["peft"]["positions"], **node) if cfg["peft"]["positions"] else {}
-    return cells
-
-
-def check_cells(cells: Cells, cfg: dict[str, Any]) -> None:
-    """Options of single sites must be options of the method, or `scale`.
-
-    Raises:
-        UserError: naming the site, the option and the legal ones.
-    """
-    module, legal = signature(cfg["peft"]["_target_"])
-    additive = cfg["peft"]["insertion"] != "in_place"
-    names = [*legal, "scale"] if additive else []
-    for site, options in cells.items():
-        for key, value in options.items():
-            if key not in names:
-                raise UserError(
-                    f"placement.cells: {site} has the option {key}={value}; legal: {', '.join(names) or 'none'}"
-                )
-            kind, where = (legal[key], module) if key in legal else _scale_kind()
-            wrong = "a number above 0" if key == "scale" and value is None else misfit(value, kind, where)
-            if wrong is not None:
-                raise UserError(f"placement.cells: {site} has {key}={_yaml(value)}; legal: {wrong}")
-
-
-def _scale_kind() -> tuple[Any, str]:
-    return signature(PART).keys["scale"], PART.rpartition(".")[0]
+            raise UserError(f"{given} has nothing to act on: {name} has no delta; legal: {yaml_text(legal)}")
 
 
 def _gamma(scaling: dict[str, Any]) -> None:
@@ -184,7 +192,3 @@ def _gamma(scaling: dict[str, Any]) -> None:
             f"scaling.outer.fraction={outer['fraction']} leaves no images for {'the outer' if not outer['fraction'] else 'inner'}"
             " steps, and gamma needs both; legal: a number above 0 and below 1, as in 0.2"
         )
-
-
-def _yaml(value: Any) -> str:
-    return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)

@@ -128,3 +128,8 @@ def _tree(module: str) -> ast.Module:
     if package != "peftlab" or not file.is_file():
         raise LookupError(f"{module} is not a module of peftlab")
     return ast.parse(file.read_text())
+
+
+def yaml_text(value: Any) -> str:
+    """A value as people write it in YAML."""
+    return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)

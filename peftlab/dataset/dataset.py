@@ -106,6 +106,12 @@ def dataset(
     )
 
 
+def used_transform(spec: InputSpec, node: dict[str, Any]) -> Transform:
+    """The evaluation input of a dataset node, without its images."""
+    keys = ("interpolation", "mean", "std", "standardise")
+    return eval_transform(_input_spec(spec, *(node[key] for key in keys)), standardise=node["standardise"])
+
+
 def _input_spec(
     spec: InputSpec,
     interpolation: str | None,

@@ -50,8 +50,10 @@ def fingerprint(
     return digest.hexdigest()
 
 
-def decode_rgb(encoded: bytes, *, name: str) -> UInt8[np.ndarray, "h w 3"]:
+def decode_rgb(encoded: bytes, *, name: str, found: str = "dataset.path holds") -> UInt8[np.ndarray, "h w 3"]:
     """Decode one picture to 8-bit RGB, turned upright as its EXIF says; grey becomes three equal channels.
+
+    `found` is how an error begins.
 
     Raises:
         UserError: for bytes that are no picture, and for 16-bit or float pixels.
@@ -59,11 +61,11 @@ def decode_rgb(encoded: bytes, *, name: str) -> UInt8[np.ndarray, "h w 3"]:
     try:
         with Image.open(io.BytesIO(encoded), formats=_formats(encoded)) as image:
             image.load()
-            return _to_rgb(image, name)
+            return _to_rgb(image, name, found)
     except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise UserError(
-            f"dataset.path holds an unreadable image, {name} ({reason}); legal: whole PNG, JPEG, WebP, ..."
+            f"{found} an unreadable image, {name} ({reason}); legal: whole PNG, JPEG, WebP, ..."
         ) from error
 
 
@@ -74,11 +76,9 @@ def _formats(encoded: bytes) -> tuple[str, ...] | None:
     return next(((name,) for start, name in MAGIC.items() if encoded.startswith(start)), None)
 
 
-def _to_rgb(image: Image.Image, name: str) -> UInt8[np.ndarray, "h w 3"]:
+def _to_rgb(image: Image.Image, name: str, found: str) -> UInt8[np.ndarray, "h w 3"]:
     if image.mode not in EIGHT_BIT_MODES:
-        raise UserError(
-            f"dataset.path holds the image {name} of pixel mode {image.mode}; legal: 8-bit pixels"
-        )
+        raise UserError(f"{found} the image {name} of pixel mode {image.mode}; legal: 8-bit pixels")
     upright = ImageOps.exif_transpose(image) if image.format == "JPEG" else image
     if "transparency" in upright.info:
         upright = upright.convert("RGBA")

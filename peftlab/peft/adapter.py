@@ -1,11 +1,12 @@
-"""The functional form of every adapter (adapter_pfeiffer, adapter_houlsby, adapter_parallel, adaptformer).
+"""The functional form of every adapter (adapter_houlsby, adapter_pfeiffer, adapter_parallel,
+adapter_scaled_parallel, adaptformer).
 
 The methods differ in what they read and write, which is their YAML's `insertion` and `positions`.
 """
 
 import math
 from collections.abc import Callable
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from jaxtyping import Float
@@ -13,12 +14,17 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from peftlab.kinds import Fraction, PositiveInt
-from peftlab.peft.delta import Delta
+from peftlab.peft.delta import Additive
 
-ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {"relu": F.relu, "gelu": F.gelu, "silu": F.silu}
+ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "relu": F.relu,
+    "gelu": F.gelu,
+    "quick_gelu": lambda x: x * torch.sigmoid(1.702 * x),
+    "silu": F.silu,
+}
 
 
-class Adapter(Delta):
+class Adapter(Additive):
     """delta(z) = W_up dropout(phi(W_down norm(z) + b_down)) + b_up; W_up, b_down and b_up zero.
 
     `init` is W_down's: kaiming-uniform(sqrt 5), as LoRA's A, or N(0, 0.02) ("bert" in He et al.'s code). A zero
@@ -27,6 +33,9 @@ class Adapter(Delta):
     Source: Houlsby et al. 2019, arXiv:1902.00751; He et al. 2022, arXiv:2110.04366, table 1.
     """
 
+    width_key: ClassVar[str | None] = "bottleneck"
+    is_elastic: ClassVar[bool] = True
+
     def __init__(
         self,
         num_in: int,
@@ -34,7 +43,7 @@ class Adapter(Delta):
         rng: torch.Generator,
         *,
         bottleneck: PositiveInt,
-        activation: Literal["relu", "gelu", "silu"],
+        activation: Literal["relu", "gelu", "quick_gelu", "silu"],
         norm: bool,
         dropout: Fraction,
         init: Literal["kaiming", "normal"],
@@ -55,6 +64,18 @@ class Adapter(Delta):
 
     def forward(self, read: Float[Tensor, "*b d_in"]) -> Float[Tensor, "*b d_out"]:
         """W_up dropout(phi(W_down norm(z) + b_down)) + b_up."""
-        hidden = self.activation(F.linear(self.norm(read), self.down, self.down_bias))
+        down, down_bias, up = self._active()
+        hidden = self.activation(F.linear(self.norm(read), down, down_bias))
         hidden = F.dropout(hidden, self.dropout, self.training)
-        return F.linear(hidden, self.up, self.up_bias)
+        return F.linear(hidden, up, self.up_bias)
+
+    def used(self) -> dict[str, Tensor]:
+        """The first hidden units; every width has the norm and b_up whole."""
+        named = zip(("down", "down_bias", "up"), self._active(), strict=True)
+        return {**dict(self.named_parameters()), **dict(named)}
+
+    def _active(self) -> tuple[Tensor, Tensor, Tensor]:
+        b = self.active
+        if b is None:
+            return self.down, self.down_bias, self.up
+        return self.down[:b], self.down_bias[:b], self.up[:, :b]

@@ -1,6 +1,8 @@
 """peft=linear_probe: only the head is trained."""
 
+from peftlab.peft.weights import Chosen, Weights
 
-def linear_probe(inside: list[str], outside: list[str]) -> list[str]:
+
+def linear_probe(weights: Weights) -> Chosen:
     """None of the backbone's parameters."""
     return []

@@ -1,6 +1,7 @@
 """peft=lora: low-rank update of a frozen linear layer."""
 
 import math
+from typing import ClassVar
 
 import torch
 from jaxtyping import Float
@@ -8,15 +9,18 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from peftlab.kinds import Fraction, PositiveInt
-from peftlab.peft.delta import Delta
+from peftlab.peft.delta import Additive
 
 
-class Lora(Delta):
+class Lora(Additive):
     """delta(x) = B A dropout(x); A kaiming-uniform(sqrt 5), B zero.
 
     Source: Hu et al. 2022, arXiv:2106.09685, eq. 3. Differs: alpha / r lives in peftlab.scaling; at `out` it is
     parallel to W_o (the MetaPEFT release applies it to W_o's output, which is peft.insertion=sequential here).
     """
+
+    width_key: ClassVar[str | None] = "rank"
+    is_elastic: ClassVar[bool] = True
 
     def __init__(
         self, num_in: int, num_out: int, rng: torch.Generator, *, rank: PositiveInt, dropout: Fraction
@@ -30,9 +34,18 @@ class Lora(Delta):
 
     def forward(self, read: Float[Tensor, "*b d_in"]) -> Float[Tensor, "*b d_out"]:
         """B A dropout(x)."""
-        read = F.dropout(read, self.dropout, self.training)
-        return F.linear(F.linear(read, self.A), self.B)
+        B, A = self._active()
+        return F.linear(F.linear(F.dropout(read, self.dropout, self.training), A), B)
 
     def factors(self) -> tuple[Float[Tensor, "d_out r"], Float[Tensor, "r d_in"]] | None:
         """(B, A), unless dropout acts between x and A."""
-        return None if self.training and self.dropout > 0 else (self.B, self.A)
+        return None if self.training and self.dropout > 0 else self._active()
+
+    def used(self) -> dict[str, Tensor]:
+        """The first ranks."""
+        B, A = self._active()
+        return {"A": A, "B": B}
+
+    def _active(self) -> tuple[Tensor, Tensor]:
+        b = self.active
+        return (self.B, self.A) if b is None else (self.B[:, :b], self.A[:b])

@@ -10,8 +10,10 @@ from peftlab.placement.position import parse_position
 from peftlab.site import Site
 
 
-def cells(num_blocks: int, legal: Sequence[str], *, cells: dict[str, Any] | None) -> Cells:
+def cells(labels: Sequence[str], legal: Sequence[str], *, cells: dict[str, Any] | None) -> Cells:
     """`{"0-5.q": {rank: 8}, "7.mlp1": {rank: 4, scale: 0.5}}`: depth, a dot, position, and the options there.
+
+    A depth may have dots of its own: "2.10.q" is q of block 10 in stage 2.
 
     Raises:
         UserError: for a key that is not `depth.position`, a site named twice, or an empty mapping.
@@ -27,10 +29,10 @@ def cells(num_blocks: int, legal: Sequence[str], *, cells: dict[str, Any] | None
             raise UserError(f'placement.cells has the key {key}; legal: depth.position, as in "0-5.q"')
         if options is not None and not isinstance(options, dict):
             raise UserError(f"placement.cells.{key}={options} is not a mapping; legal: {{rank: 8}}, or {{}}")
-        for block in parse_depth(depth, num_blocks, key=f"placement.cells: {key}: depth"):
-            for name in parse_position(position, legal, key=f"placement.cells: {key}: position"):
-                site = Site(block, name)
-                if site in found:
-                    raise UserError(f"placement.cells names the site {site} twice, the second time in {key}")
-                found[site] = dict(options or {})
+        blocks = parse_depth(depth, labels, key=f"placement.cells: {key}: depth")
+        names = parse_position(position, legal, key=f"placement.cells: {key}: position")
+        for site in (Site(block, name) for block in blocks for name in names):
+            if site in found:
+                raise UserError(f"placement.cells names the site {site} twice, the second time in {key}")
+            found[site] = dict(options or {})
     return dict(sorted(found.items(), key=lambda item: (item[0].block, legal.index(item[0].position))))

@@ -13,7 +13,7 @@ from peftlab.site import Site, parse_site
 
 
 def from_gamma(
-    num_blocks: int,
+    labels: Sequence[str],
     legal: Sequence[str],
     *,
     run: str,
@@ -36,7 +36,7 @@ def from_gamma(
         )
         raise UserError(f"{given}: placement=from_gamma takes exactly one of the two")
     values = _read(run, by)
-    wrong = [site for site in values if site.block >= num_blocks or site.position not in legal]
+    wrong = [site for site in values if site.block >= len(labels) or site.position not in legal]
     if wrong:
         raise UserError(
             f"placement.run={run} has a gamma at {wrong[0]}, a site that this backbone or method lacks"

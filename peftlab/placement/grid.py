@@ -9,13 +9,17 @@ from peftlab.site import Site
 
 
 def grid(
-    num_blocks: int, legal: Sequence[str], *, depth: int | str | list[int | str], position: str | list[str]
+    labels: Sequence[str],
+    legal: Sequence[str],
+    *,
+    depth: int | float | str | list[int | float | str],
+    position: str | list[str],
 ) -> Cells:
     """Every named position of every named block.
 
     Raises:
         UserError: for a depth outside the backbone or a position the method cannot take.
     """
-    blocks = parse_depth(depth, num_blocks, key="placement.depth")
+    blocks = parse_depth(depth, labels, key="placement.depth")
     positions = parse_position(position, legal, key="placement.position")
     return {Site(block, name): {} for block in blocks for name in positions}

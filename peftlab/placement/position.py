@@ -11,10 +11,11 @@ SHORTCUTS = {
     "attn_linear": ("q", "k", "v", "out"),
     "mlp": ("mlp1", "mlp2"),
 }
+OPTIONAL = {"mlp": ("gate",)}  # what a shortcut also names where it is legal: gated MLPs have a third matrix
 
 
 def parse_position(position: str | Sequence[str], legal: Sequence[str], *, key: str) -> list[str]:
-    """The positions that `position` names, in the order of `legal`; `all` is every one the method can take.
+    """The positions that `position` names, in the order of `legal`; `all` is every one that is legal.
 
     Raises:
         UserError: naming `key`, the unknown name, the legal ones and the nearest match.
@@ -24,13 +25,18 @@ def parse_position(position: str | Sequence[str], legal: Sequence[str], *, key: 
         raise UserError(f"{key}=[] names no position; legal: {', '.join(legal)}")
     chosen: set[str] = set()
     for entry in entries:
-        names = tuple(legal) if entry == "all" else SHORTCUTS.get(str(entry), (str(entry),))
+        names = tuple(legal) if entry == "all" else _members(str(entry), legal)
         if not set(names) <= set(legal):
             raise UserError(
                 f"{key}={entry} is not a position this method can take; legal: {_legal(legal, str(entry))}"
             )
         chosen.update(names)
     return [name for name in legal if name in chosen]
+
+
+def _members(entry: str, legal: Sequence[str]) -> tuple[str, ...]:
+    more = tuple(name for name in OPTIONAL.get(entry, ()) if name in legal)
+    return (*SHORTCUTS.get(entry, (entry,)), *more)
 
 
 def _legal(legal: Sequence[str], entry: str) -> str:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Literal
 
@@ -21,19 +21,23 @@ Rule = Literal["plain", "over_rank", "over_sqrt_rank"]
 
 @dataclass(frozen=True)
 class Place:
-    """What scaling has to know of a site: delta's width (rank, bottleneck), its outputs, and its own factor."""
+    """What scaling has to know of a site: delta's width (rank, bottleneck), its outputs, its own factor, and for a gate
+    the width of what it reads and whether delta is computed for each token apart."""
 
     site: Site
     width: int
     num_out: int
     scale: float
+    num_read: int
+    per_token: bool = True
 
 
 @dataclass(frozen=True)
 class Scaling:
-    """A gamma and, where it is trained, who trains it: an optimizer of its own, or the outer loop."""
+    """A gamma and, where it is trained, who trains it: an optimizer of its own, or the outer loop. `gates` are by site."""
 
     gamma: "Gamma"
+    gates: dict[Site, nn.Module] = field(default_factory=dict)
     optimizer: torch.optim.Optimizer | None = None
     outer: partial[Any] | None = None
     estimator: Callable[..., Any] | None = None
@@ -65,6 +69,10 @@ class Gamma(nn.Module):
         self.sites = [place.site for place in places]
         self.granularity, self.activation = granularity, activation
         factors = [_multiplier(place, value, rule) for place in places]
+        # where the scale is 1 for good, a site may leave the product out
+        self.ones = {
+            place.site for place, factor in zip(places, factors, strict=True) if raw is None and factor == 1
+        }
         self.register_buffer("multiplier", torch.tensor(factors), persistent=False)
         names = [_group(place.site, granularity) for place in places]
         self.names = list(dict.fromkeys(names))

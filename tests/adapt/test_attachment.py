@@ -5,13 +5,14 @@ import torch
 from torch import nn
 
 from peftlab.adapt.attachment import Anchor, Attachment
-from peftlab.backbone.backbone import Port
+from peftlab.backbone.backbone import Backbone, Port
 from peftlab.errors import UserError
-from peftlab.peft.delta import Delta
+from peftlab.input_spec import InputSpec
+from peftlab.peft.delta import Additive
 from peftlab.site import Site
 
 
-class Linear(Delta):
+class Linear(Additive):
     """delta(z) = M z, as factors if `merge`."""
 
     def __init__(self, matrix, *, merge=False):
@@ -47,9 +48,14 @@ X = torch.linspace(-1, 1, 8).reshape(2, 4)
 SITE = Site(0, "q")
 
 
+def backbone_of(net):
+    spec = InputSpec(4, (0.5,) * 3, (0.5,) * 3, "bicubic", 1.0)
+    return Backbone(net, "net", ("first",), ("0",), 0, {}, (), spec, 4, "none")
+
+
 def attach(net, reads, writes, shape, *, scale=2.0, merge=False):
     delta = Linear(torch.randn(*shape), merge=merge)
-    attachment = Attachment(net, [Anchor(SITE, reads, writes, delta)])
+    attachment = Attachment(backbone_of(net), [Anchor(SITE, reads, writes, delta)])
     attachment.scales = {SITE: torch.tensor(scale)}
     return attachment, delta.matrix
 
@@ -130,6 +136,35 @@ def test_a_backbone_is_not_adapted_twice(net):
         attach(net, Port("first", "in"), Port("first", "out"), (6, 4))
     attachment.detach()
     attach(net, Port("first", "in"), Port("first", "out"), (6, 4))
+
+
+def test_input_adds_to_what_the_module_takes(net):
+    _, matrix = attach(net, Port("second", "in"), Port("second", "in"), (6, 6))
+    hidden = net.first(X)
+    torch.testing.assert_close(net(X), frozen_second(net, hidden + 2 * hidden @ matrix.T))
+
+
+def frozen_second(net, x):
+    return x @ net.second.weight.T + net.second.bias
+
+
+def test_a_site_that_scaling_leaves_out_has_the_factor_one(net):
+    attachment, matrix = attach(net, Port("first", "in"), Port("first", "out"), (6, 4))
+    attachment.scales = {}
+    torch.testing.assert_close(net(X), frozen_second(net, X @ (net.first.weight + matrix).T + net.first.bias))
+
+
+def test_a_gate_multiplies_and_is_not_merged(net):
+    attachment, matrix = attach(net, Port("first", "in"), Port("first", "out"), (6, 4), merge=True)
+    attachment.gates = {SITE: lambda read: read[:, :1]}
+    hidden = X @ net.first.weight.T + net.first.bias + X[:, :1] * 2 * X @ matrix.T
+    torch.testing.assert_close(net(X), frozen_second(net, hidden))
+
+
+@pytest.mark.parametrize(("side", "wanted"), [("heads", "OnHeads"), ("tokens", "OnTokens")])
+def test_a_form_that_cannot_act_at_a_port_is_refused(net, side, wanted):
+    with pytest.raises(UserError, match=rf"Linear cannot act at 0\.q; legal there: a {wanted}"):
+        attach(net, Port("first", "in"), Port("first", side), (6, 4))
 
 
 def test_a_module_that_runs_later_cannot_be_read(net):

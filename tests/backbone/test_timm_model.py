@@ -2,16 +2,17 @@
 
 import hashlib
 import re
-from pathlib import Path
 
 import pytest
 import timm
 import torch
 from huggingface_hub import constants
+from omegaconf import OmegaConf
 from safetensors.torch import load_file, save_file
 
 from peftlab.backbone import hub
 from peftlab.backbone.timm_model import PACKAGED, timm_model
+from peftlab.backbone.timm_table import timm_table
 from peftlab.config.directory import config_dir
 from peftlab.errors import UserError
 
@@ -221,13 +222,57 @@ def test_the_input_is_the_backbone_s_own():
     assert (spec.size, spec.interpolation, spec.crop_pct) == (32, config.interpolation, config.crop_pct)
 
 
-def test_every_backbone_yaml_is_a_plain_vit_of_the_depth_it_promises():
-    for file in sorted(Path(config_dir() / "backbone").glob("*.yaml")):
-        from omegaconf import OmegaConf
+SWIN_ARGS = {"img_size": 32, "window_size": 4, "depths": (2, 1), "embed_dim": 8, "num_heads": (2, 4)}
 
-        node = OmegaConf.load(file)
-        if OmegaConf.is_missing(node, "name"):
-            continue
-        with torch.device("meta"):
-            model = timm.create_model(node.name, num_classes=0, **node.model_args)
-        assert len(model.blocks) == node.depth, file.name
+
+def test_the_depth_of_stages_is_a_list():
+    swin = {"name": "swin_tiny_patch4_window7_224", "model_args": SWIN_ARGS}
+    assert make(depth=[2, 1], **swin).labels == ("0.0", "0.1", "1.0")
+    right = r"but swin_tiny_patch4_window7_224 has \[2, 1\] blocks; set backbone.depth=\[2, 1\] or null"
+    for wrong in (3, [2, 2], [3], [1, 2]):
+        refuse(rf"backbone.depth={re.escape(str(wrong))}, {right}", depth=wrong, **swin)
+    refuse(r"backbone.depth=\[2\], but .* has 2 blocks; set backbone.depth=2 or null", depth=[2])
+
+
+def test_what_the_table_says_is_in_the_backbone():
+    backbone = make(name="vit_small_patch14_reg4_dinov2", model_args={**ARGS, "img_size": 32})
+    assert (backbone.num_prefix_tokens, backbone.blocks) == (5, ("blocks.0", "blocks.1"))
+    refused = make(name="beit_base_patch16_224", model_args=ARGS)
+    assert list(refused.refused) == ["tokens"]
+    assert "tokens" not in refused.positions
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "eva02_base_patch14_224",
+        "vit_base_patch16_siglip_224",
+        "vit_small_patch16_dinov3",
+        "beit_base_patch16_224",
+        "deit_tiny_distilled_patch16_224",
+    ],
+)
+def test_features_are_pooled_and_as_wide_as_promised(name):
+    backbone = make(name=name, model_args=ARGS)
+    size = backbone.input_spec.size
+    assert backbone.model(torch.zeros(2, 3, size, size)).shape == (2, backbone.num_features)
+
+
+def test_a_model_of_other_than_square_images_is_refused():
+    refuse(
+        "name=vit_base_patch16_sapiens2 reads images of 32 x 64; legal: models of square images",
+        name="vit_base_patch16_sapiens2",
+        model_args={**ARGS, "img_size": (32, 64), "num_kv_heads": 1},
+    )
+
+
+YAML = [file for file in sorted((config_dir() / "backbone").glob("*.yaml")) if file.stem != "timm"]
+
+
+@pytest.mark.parametrize("file", YAML, ids=[file.stem for file in YAML])
+def test_every_backbone_yaml_has_a_table_of_the_depth_it_promises(file, on_meta):
+    node = OmegaConf.to_container(OmegaConf.load(file))
+    assert timm_table(on_meta(node["name"], **node["model_args"]), node["name"]).depth == node["depth"]
+    if node["pretrained"]:
+        assert file.stem == node["name"]
+        assert node["name"] in timm.list_pretrained()

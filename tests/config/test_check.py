@@ -13,7 +13,8 @@ from peftlab.config.check import GROUPS, check, check_cells, resolve_placement
 from peftlab.config.directory import config_dir
 from peftlab.config.name import register_resolvers
 from peftlab.errors import UserError
-from peftlab.site import LINEAR, Site
+from peftlab.placement.depth import block_labels
+from peftlab.site import Site
 
 DELETE = "(delete)"
 Change = Callable[..., dict[str, Any]]
@@ -85,7 +86,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     # unknown keys, also those that a + lets through
     ({"foo": 1}, "foo=1 is not a key of the config; legal: backbone, baseline, dataset, "),
     ({"sede": 1}, "sede=1 is not a key of the config; legal: .*, tracker (did you mean seed?)"),
-    ({"peft.rnk": 3}, "peft.rnk=3 is not a key of peft; legal: dropout, .*(did you mean rank?)"),
+    ({"peft.rnk": 3}, "peft.rnk=3 is not a key of peft; legal: depth, dropout, .*(did you mean rank?)"),
     ({"fit.epoch": 3}, "fit.epoch=3 is not a key of fit; .*(did you mean epochs?)"),
     ({"dataset.source.rot": 3}, "dataset.source.rot=3 is not a key of dataset.source; legal: "),
     ({"loss._convert_": "all"}, "loss._convert_=all is not a key of loss; legal: tau"),
@@ -143,9 +144,12 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"placement.depth": [0, -13]}, "placement.depth=-13 is outside the backbone"),
     ({"placement.depth": []}, "placement.depth=[] names no block; legal: "),
     ({"placement.depth": "1%-2%"}, "placement.depth=1%-2% holds none of the 12 blocks"),
-    ({"placement.depth": 0.5}, "placement.depth=0.5 is not legal; legal: "),
+    ({"placement.depth": 0.5}, "placement.depth=0.5 is not a depth; legal: "),
     ({"placement.depth": None}, "placement.depth=null is not legal; legal: "),
-    ({"placement.position": []}, "placement.position=[] names no position; legal: q, k, v, out, mlp1, mlp2"),
+    (
+        {"placement.position": []},
+        "placement.position=[] names no position; legal: q, k, v, out, mlp1, gate, mlp2",
+    ),
     (
         {"placement.position": "quey"},
         "placement.position=quey is not a position this method can take; legal: q, k",
@@ -178,8 +182,8 @@ WRONG: list[tuple[dict[str, Any], str]] = [
         "peft.positions=[q, proj] does not go with parallel; legal: some of q, ",
     ),
     ({"peft.positions": []}, "peft.positions=[] does not go with parallel; legal: some of q, "),
-    ({"peft.scale": None}, "peft.scale=null does not go with Lora; legal: a number above 0"),
-    ({"peft.scale": DELETE}, "peft.scale=null does not go with Lora; legal: a number above 0"),
+    ({"peft.scale": 0}, "peft.scale=0 is not legal; legal: a number above 0 or null"),
+    ({"peft.depth": DELETE}, "peft.depth=null is not legal; legal: "),
 ]
 
 
@@ -263,7 +267,7 @@ def test_a_scale_with_a_method_that_has_no_delta(change: Change, peft: str) -> N
     assert refused(change({"scaling.rule": "over_rank"}, peft=peft)).endswith("legal: plain")
     assert (
         refused(change({"peft.scale": 2.0}, peft=peft))
-        == f"peft.scale=2.0 does not go with {peft}; legal: null"
+        == f"peft.scale=2.0 does not go with {peft}, which has no delta; legal: null"
     )
     text = refused(change({"peft.insertion": "parallel"}, peft=peft))
     assert text == f"peft.insertion=parallel does not go with {peft}; legal: in_place"
@@ -337,12 +341,13 @@ def test_options_of_a_site_are_those_of_its_method(change: Change) -> None:
 
 def test_the_placement_that_was_checked_is_the_one_that_is_resolved(change: Change) -> None:
     config = change({"placement.depth": "75%-100%", "placement.position": "attn_qv"})
-    cells = resolve_placement(config, 12)
-    assert list(cells) == [Site(block, name) for block in (9, 10, 11) for name in ("q", "v")]
-    assert len(resolve_placement(config, 24)) == 12
-    assert resolve_placement(change(peft="linear_probe"), 12) == {}
-    assert len(resolve_placement(change(), 12)) == 12 * len(LINEAR)
-    check_cells(cells, config)
+    placed = resolve_placement(config, block_labels(12))
+    assert list(placed["peft"]) == [Site(block, name) for block in (9, 10, 11) for name in ("q", "v")]
+    assert len(resolve_placement(config, block_labels(24))["peft"]) == 12
+    assert resolve_placement(change(peft="linear_probe"), block_labels(12)) == {"peft": {}}
+    own = ("q", "k", "v", "out", "mlp1", "mlp2")  # of a plain ViT
+    assert len(resolve_placement(change(), block_labels(12), own)["peft"]) == 12 * len(own)
+    check_cells(placed, config)
 
 
 def test_gamma_of_a_run_as_a_placement(change: Change, tmp_path: Path) -> None:
@@ -356,7 +361,7 @@ def test_gamma_of_a_run_as_a_placement(change: Change, tmp_path: Path) -> None:
 
     check(config(keep=1))
     check(config(threshold=0.5))
-    assert list(resolve_placement(config(keep=1, by="ratio"), 12)) == [Site(3, "v")]
+    assert list(resolve_placement(config(keep=1, by="ratio"), block_labels(12))["peft"]) == [Site(3, "v")]
     for values, words in (
         ({}, "placement.threshold=null and placement.keep=null: "),
         ({"keep": 0}, "placement.keep=0 is not legal; legal: a whole number above 0 or null"),

@@ -11,7 +11,7 @@ from peftlab.config.directory import config_dir
 from peftlab.config.name import register_resolvers
 from peftlab.config.sentence import sentence
 
-PEFT = "adapter_houlsby, adapter_parallel, adapter_pfeiffer, adaptformer, bitfit, full, linear_probe, lora"
+PEFT = ", ".join(sorted(file.stem for file in (config_dir() / "peft").glob("*.yaml")))
 
 
 def told(*words: str) -> str:
@@ -44,7 +44,7 @@ def told(*words: str) -> str:
         (
             "peft.rnk=3",
             "peft.rnk=3 is not a key of peft; "
-            "legal: dropout, insertion, positions, rank, scale (did you mean rank?)",
+            "legal: depth, dropout, insertion, positions, rank, scale (did you mean rank?)",
         ),
         ("fit.epochz=3", "fit.epochz=3 is not a key of fit; legal: accumulate, "),
         ("scaling.outer.every=3", "scaling.outer.every=3 is not a key of scaling; legal: rule, value"),

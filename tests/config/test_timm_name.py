@@ -6,7 +6,8 @@ import timm
 from peftlab.config.timm_name import check_timm_name
 from peftlab.errors import UserError
 
-VITS = timm.list_models("vit_*") + timm.list_models("deit*") + timm.list_models("*dinov2*")
+FAMILIES = ("vit_*", "deit*", "*dinov2*", "eva*", "beit*", "swin_*", "aimv2*")
+VITS = [name for family in FAMILIES for name in timm.list_models(family)]
 
 
 def test_every_vit_that_timm_can_build_is_a_name() -> None:
@@ -16,7 +17,7 @@ def test_every_vit_that_timm_can_build_is_a_name() -> None:
 
 
 def test_every_name_that_timm_has_weights_for_is_a_name() -> None:
-    names = timm.list_models("vit_*", pretrained=True) + timm.list_models("deit*", pretrained=True)
+    names = [name for family in FAMILIES for name in timm.list_models(family, pretrained=True)]
     tagged = [name for name in names if "." in name]
     assert any("quickgelu" in name for name in tagged)  # made in a loop: not in the source as they stand
     for name in tagged:

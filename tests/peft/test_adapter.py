@@ -118,3 +118,37 @@ def test_counts_on_vit_base(recipe, vit_base, adapt, method, bottleneck, count):
     """methods.md 2.2, 2.3."""
     model, _ = adapt(recipe(method, **{"peft.bottleneck": bottleneck}), vit_base)
     assert model.num_parameters()["delta"] == count
+
+
+@pytest.mark.parametrize("active", [1, 3, 5])
+@pytest.mark.parametrize("with_norm", [False, True])
+@pytest.mark.parametrize("dropout", [0.0, 0.5])
+def test_a_smaller_width_is_an_adapter_of_that_bottleneck(active, with_norm, dropout):
+    wide, narrow = (
+        adapter(bottleneck=width, norm=with_norm, dropout=dropout, activation="quick_gelu")
+        for width in (5, active)
+    )
+    with torch.no_grad():
+        for value in wide.parameters():
+            value.normal_()
+        for name, value in narrow.named_parameters():
+            whole = dict(wide.named_parameters())[name]
+            value.copy_(whole[:, :active] if name == "up" else whole[:active] if "down" in name else whole)
+    wide.active = active
+    assert {name: value.shape for name, value in wide.used().items()} == {
+        name: value.shape for name, value in narrow.named_parameters()
+    }
+    z, slope = torch.randn(4, 100), torch.randn(4, 30)
+    outputs = []
+    for delta in (wide, narrow):
+        torch.manual_seed(0)
+        outputs.append(delta(z))
+        outputs[-1].backward(slope)
+    torch.testing.assert_close(*outputs)
+    for name, value in narrow.named_parameters():
+        grad = dict(wide.named_parameters())[name].grad
+        used = grad[:, :active] if name == "up" else grad[:active] if "down" in name else grad
+        torch.testing.assert_close(used, value.grad)
+    assert not wide.down.grad[active:].any()
+    assert not wide.down_bias.grad[active:].any()
+    assert not wide.up.grad[:, active:].any()

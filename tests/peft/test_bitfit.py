@@ -1,21 +1,35 @@
 """Biases only."""
 
 import pytest
+import torch
 
 from peftlab.errors import UserError
 from peftlab.peft.bitfit import bitfit
+from peftlab.peft.weights import Weight
+from peftlab.site import Site
 
 
-def test_names():
-    inside = ["blocks.0.norm1.weight", "blocks.0.norm1.bias", "blocks.0.attn.qkv.bias"]
-    outside = ["pos_embed", "patch_embed.proj.bias", "norm.bias"]
-    assert bitfit(inside, outside, outside_blocks=False) == inside[1:]
-    assert bitfit(inside, outside, outside_blocks=True) == inside[1:] + outside[1:]
+def weight(name, site=None):
+    return Weight(name, (0, 1), torch.zeros(2), site)
 
 
-def test_no_bias_is_an_error_not_a_linear_probe():
+INSIDE = [
+    weight(f"blocks.0.{name}", Site(0, "q")) for name in ("norm1.weight", "norm1.bias", "attn.qkv.bias")
+]
+OUTSIDE = [weight(name) for name in ("pos_embed", "patch_embed.proj.bias", "norm.bias")]
+
+
+@pytest.mark.parametrize(("outside", "expected"), [(False, INSIDE[1:]), (True, INSIDE[1:] + OUTSIDE[1:])])
+def test_names(hand_made, outside, expected):
+    chosen = bitfit(hand_made(INSIDE, outside=OUTSIDE), outside_blocks=outside)
+    assert [item.name for item, _ in chosen] == [item.name for item in expected]
+    assert all(mask is None for _, mask in chosen)
+
+
+def test_no_bias_is_an_error_not_a_linear_probe(hand_made):
+    weights = hand_made([weight("blocks.0.attn.qkv.weight", Site(0, "q"))], outside=OUTSIDE)
     with pytest.raises(UserError, match="no module of the chosen sites has a bias"):
-        bitfit(["blocks.0.attn.qkv.weight"], ["norm.bias"], outside_blocks=False)
+        bitfit(weights, outside_blocks=False)
 
 
 @pytest.mark.parametrize(("outside", "count"), [(False, 101_376), (True, 102_912)])
@@ -31,3 +45,14 @@ def test_a_third_of_the_fused_bias(recipe, vit_base, adapt, position):
     config = recipe("bitfit", cells={f"0-2.{position}": {}}, **{"peft.outside_blocks": False})
     model, _ = adapt(config, vit_base)
     assert model.num_parameters()["selected"] == 3 * 768
+
+
+@pytest.mark.parametrize(("position", "count"), [("q", 16), ("k", 0), ("v", 16)])
+def test_a_bias_beside_its_matrix(recipe, family, adapt, position, count):
+    """EVA-02 has separate matrices, and k has no bias."""
+    config = recipe("bitfit", cells={f"0.{position}": {}}, **{"peft.outside_blocks": False})
+    if not count:
+        with pytest.raises(UserError, match="no module of the chosen sites has a bias"):
+            adapt(config, family("eva02"))
+        return
+    assert adapt(config, family("eva02"))[0].num_parameters()["selected"] == count

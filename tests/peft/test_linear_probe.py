@@ -1,10 +1,16 @@
 """Only the head."""
 
+import torch
+
 from peftlab.peft.linear_probe import linear_probe
+from peftlab.peft.weights import Weight
+from peftlab.site import Site
 
 
-def test_nothing_of_the_backbone():
-    assert linear_probe(["blocks.0.attn.qkv.bias"], ["norm.bias"]) == []
+def test_nothing_of_the_backbone(hand_made):
+    inside = [Weight("blocks.0.attn.qkv.bias", (0, 3), torch.zeros(2), Site(0, "q"))]
+    outside = [Weight("norm.bias", (0, 1), torch.zeros(2), None)]
+    assert linear_probe(hand_made(inside, outside=outside)) == []
 
 
 def test_only_the_head_trains(recipe, family, adapt):

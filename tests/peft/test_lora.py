@@ -133,3 +133,55 @@ def test_counts_on_vit_base(recipe, vit_base, adapt, rank, position, count):
     model, _ = adapt(recipe("lora", **keys), vit_base)
     assert model.num_parameters()["delta"] == count
     assert model.num_parameters()["selected"] == model.num_parameters()["gamma"] == 0
+
+
+@pytest.mark.parametrize("active", [1, 3, 5])
+@pytest.mark.parametrize("dropout", [0.0, 0.5])
+def test_a_smaller_width_is_a_lora_of_that_rank(active, dropout):
+    wide = Lora(6, 4, torch.Generator().manual_seed(0), rank=5, dropout=dropout)
+    narrow = Lora(6, 4, torch.Generator(), rank=active, dropout=dropout)
+    torch.nn.init.normal_(wide.B)
+    with torch.no_grad():
+        narrow.A.copy_(wide.A[:active])
+        narrow.B.copy_(wide.B[:, :active])
+    wide.active = active
+    assert {name: value.shape for name, value in wide.used().items()} == {
+        name: value.shape for name, value in narrow.named_parameters()
+    }
+    x, slope = torch.randn(3, 6), torch.randn(3, 4)
+    outputs = []
+    for lora in (wide, narrow):
+        torch.manual_seed(0)
+        outputs.append(lora(x))
+        outputs[-1].backward(slope)
+    torch.testing.assert_close(*outputs)
+    torch.testing.assert_close(wide.A.grad[:active], narrow.A.grad)
+    torch.testing.assert_close(wide.B.grad[:, :active], narrow.B.grad)
+    assert not wide.A.grad[active:].any()
+    assert not wide.B.grad[:, active:].any()
+    B, A = wide.eval().factors()
+    assert torch.equal(B @ A, narrow.B @ narrow.A)
+
+
+@pytest.mark.parametrize("measured", [False, True])
+def test_sites_of_smaller_width_and_sites_that_are_off_in_one_linear_layer(recipe, family, adapt, measured):
+    """Merged or not: q at rank 2, k off, v whole, against a model of these ranks."""
+    backbone = family("plain")
+    images = torch.randn(3, 3, 32, 32)
+    model, _ = adapt(recipe("lora", **{"peft.rank": 5, "placement.position": "attn_qkv"}), backbone)
+    for delta in model.deltas.values():
+        torch.nn.init.normal_(delta.B)
+    model.eval().use({site: {"q": 2, "k": 0}.get(site.position) for site in model.sites})
+    with model.measure() if measured else torch.enable_grad() as norms:
+        got = model.features(images)
+    if measured:
+        assert {site.position for site in norms} == {"q", "v"}
+    got.sum().backward()
+    assert all(model.deltas[f"{block}_k"].A.grad is None for block in (0, 1))
+    model.attachment.detach()
+    other, _ = adapt(recipe("lora", cells={"all.q": {"rank": 2}, "all.v": {"rank": 5}}), backbone)
+    with torch.no_grad():
+        for key, delta in other.deltas.items():
+            delta.A.copy_(model.deltas[key].A[: delta.width])
+            delta.B.copy_(model.deltas[key].B[:, : delta.width])
+    torch.testing.assert_close(got, other.eval().features(images), rtol=1e-4, atol=1e-4)

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from peftlab.errors import UserError
+from peftlab.placement.depth import block_labels
 from peftlab.placement.from_gamma import from_gamma
 from peftlab.site import LINEAR, Site
 
@@ -35,7 +36,7 @@ def run(tmp_path: Path) -> str:
 
 def place(run: str, **options: Any) -> list[str]:
     full = {"by": "gamma", "threshold": None, "keep": None, **options}
-    cells = from_gamma(12, LINEAR, run=run, **full)
+    cells = from_gamma(block_labels(12), LINEAR, run=run, **full)
     assert all(value == {} for value in cells.values())
     return [str(site) for site in cells]
 
@@ -57,6 +58,11 @@ def test_keep_takes_the_largest(run: str) -> None:
     assert place(run, keep=1) == ["0.mlp1"]
     assert place(run, keep=2) == ["0.mlp1", "3.v"]
     assert place(run, keep=4) == [str(site) for site in GAMMAS]
+
+
+def test_a_site_of_gamma_csv_is_a_linear_index_in_every_backbone(run: str) -> None:
+    full = {"run": run, "by": "gamma", "threshold": None, "keep": 4}
+    assert from_gamma(block_labels([2, 2, 6, 2]), LINEAR, **full) == {site: {} for site in GAMMAS}
 
 
 def test_by_ratio_ranks_by_the_other_column(run: str) -> None:
@@ -113,9 +119,9 @@ def test_a_run_without_gamma(tmp_path: Path) -> None:
 
 
 def test_a_gamma_of_another_backbone_or_method(run: str) -> None:
-    for num_blocks, legal in ((11, LINEAR), (12, ("q", "v"))):
+    for depth, legal in ((11, LINEAR), (12, ("q", "v")), ([2, 2, 6], LINEAR)):
         with pytest.raises(UserError, match=rf"placement\.run={run} has a gamma at .* lacks"):
-            from_gamma(num_blocks, legal, run=run, by="gamma", threshold=None, keep=1)
+            from_gamma(block_labels(depth), legal, run=run, by="gamma", threshold=None, keep=1)
 
 
 @pytest.mark.parametrize(

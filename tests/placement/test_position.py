@@ -5,9 +5,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from peftlab.errors import UserError
-from peftlab.placement.position import SHORTCUTS, parse_position
+from peftlab.placement.position import OPTIONAL, SHORTCUTS, parse_position
 from peftlab.site import LINEAR, POSITIONS, SUBLAYER
 
+PLAIN = tuple(name for name in LINEAR if name != "gate")
 LEGAL = st.permutations(POSITIONS).flatmap(lambda names: st.integers(1, len(names)).map(lambda n: names[:n]))
 
 
@@ -26,7 +27,8 @@ def test_a_shortcut_is_all_of_its_members_or_refused(data: st.DataObject, legal:
     shortcut = data.draw(st.sampled_from(sorted(SHORTCUTS)))
     members = set(SHORTCUTS[shortcut])
     if members <= set(legal):
-        assert set(parse_position(shortcut, legal, key="position")) == members
+        more = set(OPTIONAL.get(shortcut, ())) & set(legal)
+        assert set(parse_position(shortcut, legal, key="position")) == members | more
     else:
         with pytest.raises(UserError, match=f"position={shortcut} is not a position"):
             parse_position([legal[0], shortcut], legal, key="position")
@@ -36,9 +38,19 @@ def test_shortcuts_by_hand() -> None:
     assert parse_position("attn_qv", LINEAR, key="p") == ["q", "v"]
     assert parse_position("attn_qkv", LINEAR, key="p") == ["q", "k", "v"]
     assert parse_position("attn_linear", LINEAR, key="p") == ["q", "k", "v", "out"]
-    assert parse_position("mlp", LINEAR, key="p") == ["mlp1", "mlp2"]
-    assert parse_position(["mlp2", "q", "q", "mlp"], LINEAR, key="p") == ["q", "mlp1", "mlp2"]
+    assert parse_position("mlp", PLAIN, key="p") == ["mlp1", "mlp2"]
+    assert parse_position(["mlp2", "q", "q", "mlp"], PLAIN, key="p") == ["q", "mlp1", "mlp2"]
     assert parse_position("all", SUBLAYER, key="p") == ["attn", "ffn"]
+
+
+def test_mlp_names_the_gate_where_there_is_one() -> None:
+    assert parse_position("mlp", LINEAR, key="p") == ["mlp1", "gate", "mlp2"]
+    assert parse_position(["gate", "mlp"], ("mlp2", "gate", "mlp1"), key="p") == ["mlp2", "gate", "mlp1"]
+    for lacking in (("mlp1", "gate"), ("gate", "mlp2"), ("gate",)):
+        with pytest.raises(UserError, match="p=mlp is not a position"):
+            parse_position("mlp", lacking, key="p")
+    with pytest.raises(UserError, match="p=gate is not a position"):
+        parse_position("gate", PLAIN, key="p")
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from peftlab.site import Site
 
 
 def test_nothing_is_trained():
-    scaling = fixed([Place(Site(0, "q"), 4, 6, 0.5)], value=2.0, rule="over_rank")
+    scaling = fixed([Place(Site(0, "q"), 4, 6, 0.5, 6)], value=2.0, rule="over_rank")
     assert scaling.gamma.scales()[Site(0, "q")].item() == 2.0 * 0.5 / 4
     assert not list(scaling.gamma.parameters())
     assert scaling.optimizer is scaling.outer is scaling.estimator is None

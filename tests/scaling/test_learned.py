@@ -14,7 +14,9 @@ def make(**options):
         "value": None, "rule": "plain", "init": 1.0, "init_raw": False, "activation": "softplus",
         "granularity": "site", "lr": 0.01,
     }  # fmt: skip
-    return learned([Place(Site(0, "q"), 4, 6, 1.0), Place(Site(0, "v"), 4, 6, 1.0)], **{**legal, **options})
+    return learned(
+        [Place(Site(0, "q"), 4, 6, 1.0, 6), Place(Site(0, "v"), 4, 6, 1.0, 6)], **{**legal, **options}
+    )
 
 
 def test_its_optimizer_is_adam_without_weight_decay_over_gamma_alone():

@@ -13,7 +13,7 @@ from peftlab.site import Site
 def test_what_it_hands_on():
     outer, estimator = partial(dict), partial(list)
     scaling = meta(
-        [Place(Site(0, "q"), 4, 6, 1.0)], value=None, rule="plain", init=1.0, init_raw=False,
+        [Place(Site(0, "q"), 4, 6, 1.0, 6)], value=None, rule="plain", init=1.0, init_raw=False,
         activation="softplus", granularity="site", outer=outer, estimator=estimator,
     )  # fmt: skip
     assert scaling.outer is outer

@@ -1,0 +1,24 @@
+"""The network of a backbone as anybody else builds it: timm's own model, with or without its classifier."""
+
+from typing import Any
+
+import torch
+from torch import nn
+
+
+def plain_model(node: dict[str, Any], num_classes: int) -> nn.Module:
+    """`timm.create_model` of a backbone node, with random weights, in eval mode."""
+    import timm
+
+    with torch.random.fork_rng(devices=[]):
+        model: nn.Module = timm.create_model(node["name"], num_classes=num_classes, **node["model_args"])
+    return model.eval()
+
+
+def classifiers(model: nn.Module) -> list[str]:
+    """The names of the linear layers that give the logits: two in a distilled DeiT, which averages them."""
+    get: Any = model.get_classifier
+    found = get()
+    heads = found if isinstance(found, tuple) else (found,)
+    names = {id(module): name for name, module in model.named_modules()}
+    return [names[id(head)] for head in heads if isinstance(head, nn.Linear)]

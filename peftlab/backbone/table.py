@@ -1,0 +1,25 @@
+"""What a family's table says of a network: where its blocks are, what they are called, what can be read and written."""
+
+from collections import Counter
+from typing import NamedTuple
+
+from peftlab.backbone.backbone import Place
+from peftlab.site import Site
+
+
+class Table(NamedTuple):
+    """The fields of `Backbone` that depend on the family alone."""
+
+    blocks: tuple[str, ...]
+    labels: tuple[str, ...]
+    num_prefix_tokens: int
+    places: dict[Site, Place]
+    outside: tuple[str, ...]
+    refused: dict[str, str]
+
+    @property
+    def depth(self) -> int | list[int]:
+        """How many blocks there are, or how many in each stage where labels are stage.block: backbone.depth in YAML."""
+        if "." not in self.labels[0]:
+            return len(self.labels)
+        return list(Counter(label.split(".")[0] for label in self.labels).values())

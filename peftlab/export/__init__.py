@@ -1,0 +1,1 @@
+"""peftlab-export: a finished run in a form that other programs read."""

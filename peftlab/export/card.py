@@ -1,0 +1,110 @@
+"""export.yaml and README.md: what lies beside the weights, and how they are used."""
+
+from typing import Any
+
+from peftlab.adapter_file import Trained
+from peftlab.dataset.dataset import used_transform
+from peftlab.export.head import FILE, kind, num_outputs
+
+
+def card_of(
+    trained: Trained,
+    to: str,
+    rank: int | None,
+    more: dict[str, Any],
+    numbers: dict[str, Any],
+    files: list[str],
+) -> dict[str, Any]:
+    """Backbone, input, classes, head, what was done, and how far its logits are from the run's."""
+    node = trained.config["backbone"]
+    frozen = {key: node[key] for key in ("name", "pretrained", "checkpoint", "model_args")}
+    head: dict[str, Any] = {"kind": kind(trained.config)}
+    if "scale" in trained.config["head"]:
+        head["scale"] = trained.config["head"]["scale"]
+    if to != "adapter":
+        head["where"] = "the classifier of the timm model" if num_outputs(trained) else FILE
+    return {
+        "format": to,
+        "run_id": trained.card["run_id"],
+        "backbone": {**frozen, "hash": trained.backbone.hash},
+        "input": _input(trained),
+        "head": head,
+        **({} if rank is None else {"rank": rank}),
+        **more,
+        **numbers,
+        "files": files,
+        "class_names": trained.card["class_names"],
+    }
+
+
+def _input(trained: Trained) -> dict[str, Any]:
+    spec, node = trained.backbone.input_spec, trained.config["dataset"]
+    transform = used_transform(spec, node)
+    return {
+        "size": spec.size,
+        "crop_pct": spec.crop_pct,
+        "interpolation": node["interpolation"] or spec.interpolation,
+        "mean": "of each image" if transform.standardise else list(transform.mean),
+        "std": "of each image" if transform.standardise else list(transform.std),
+        "transform": transform.text,
+    }
+
+
+def readme(trained: Trained, to: str) -> str:
+    """A few lines for people."""
+    lines = {"timm": _timm, "peft": _peft, "adapter": _adapter}[to](trained)
+    if to != "adapter" and not num_outputs(trained):
+        lines += _head(trained)
+    transform = used_transform(trained.backbone.input_spec, trained.config["dataset"]).text
+    title = f"# {trained.backbone.name}, {len(trained.card['class_names'])} classes"
+    text = f"Input: 8-bit RGB / 255 -> {transform}. Classes, hashes and the comparison with the run are in `export.yaml`."
+    return "\n".join([title, "", text, "", "```python", *lines, "```", ""])
+
+
+def _create(trained: Trained, pretrained: bool) -> str:
+    node = trained.config["backbone"]
+    words = [repr(node["name"]), f"num_classes={num_outputs(trained)}"]
+    words += ["pretrained=True"] if pretrained else []
+    words += [f"{key}={value!r}" for key, value in node["model_args"].items()]
+    return f"model = timm.create_model({', '.join(words)})"
+
+
+def _timm(trained: Trained) -> list[str]:
+    return [
+        "import timm",
+        "from safetensors.torch import load_file",
+        "",
+        _create(trained, pretrained=False),
+        'model.load_state_dict(load_file("model.safetensors"))',
+        "model.eval()",
+    ]
+
+
+def _peft(trained: Trained) -> list[str]:
+    node = trained.config["backbone"]
+    lines = ["import timm", "from peft import PeftModel", "", _create(trained, pretrained=node["pretrained"])]
+    if not node["pretrained"]:
+        lines.append(
+            f"# load the frozen weights here: {node['checkpoint'] or 'those of export.yaml'}, hash in export.yaml"
+        )
+    return [*lines, 'model = PeftModel.from_pretrained(model, "THIS_FOLDER").eval()']
+
+
+def _adapter(trained: Trained) -> list[str]:
+    return ["import peftlab", "", 'model = peftlab.load("THIS_FOLDER")']
+
+
+def _head(trained: Trained) -> list[str]:
+    """The cosine head is no affine map of the features: it divides by their norm."""
+    if kind(trained.config) != "cosine":
+        return [f"# the model gives features; {FILE} holds the head ({kind(trained.config)})"]
+    scale = trained.config["head"]["scale"]
+    return [
+        "",
+        "# the head is no linear layer: it compares directions",
+        "from safetensors.torch import load_file",
+        "from torch.nn import functional as F",
+        "",
+        f'weight = load_file("{FILE}")["weight"]',
+        f"logits = {scale} * F.linear(F.normalize(model(images), dim=-1), F.normalize(weight, dim=-1))",
+    ]

@@ -1,0 +1,94 @@
+"""From the folder of a finished run to an export, compared with the run on real images before it is put in its place."""
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+import yaml
+from jaxtyping import Float
+from torch import Tensor
+
+from peftlab.adapter_file import Trained, read_run
+from peftlab.backbone.plain import plain_model
+from peftlab.errors import UserError
+from peftlab.export.card import card_of, readme
+from peftlab.export.head import num_outputs, read_head
+from peftlab.export.images import real_images
+from peftlab.export.publish import CARD, staged
+from peftlab.export.to_adapter import to_adapter
+from peftlab.export.to_peft import read_peft, to_peft
+from peftlab.export.to_timm import read_timm, to_timm
+
+TOLERANCE = 1e-3  # of the largest logit: a rounding error is far below, a wrong merge far above
+
+
+class Outputs(NamedTuple):
+    """Of one model on the compared images."""
+
+    features: Float[Tensor, "b d"] | None
+    logits: Float[Tensor, "b c"]
+
+
+def export(folder: Path, to: str, out: Path, *, rank: int | None, images: str | None) -> dict[str, Any]:
+    """Write `out` and return its card.
+
+    Raises:
+        UserError: for what this format has no place for, or images that cannot be read.
+        RuntimeError: if what was written does not give the run's logits; then nothing is left of it.
+    """
+    trained = read_run(folder)
+    if rank is not None:
+        _at(trained, rank)
+    compared = real_images(trained, images)
+    with staged(out) as stage, torch.no_grad():
+        features = trained.model.features(compared.images)
+        wanted = Outputs(features, trained.model.head(features))
+        more = _write(trained, folder, to, stage, rank)
+        found = _outputs(trained, to, stage, compared.images)
+        largest = wanted.logits.abs().max().item()
+        difference = (found.logits - wanted.logits).abs().max().item()
+        if not difference <= TOLERANCE * max(1.0, largest):
+            raise RuntimeError(
+                f"the export's logits differ from the run's by {difference:.3g} (largest {largest:.3g})"
+            )
+        numbers: dict[str, Any] = {"largest_logit_difference": difference, "largest_logit": largest}
+        if found.features is not None:
+            numbers["largest_feature_difference"] = (found.features - features).abs().max().item()
+        numbers |= {"num_images": len(compared.images), "images": compared.source}
+        (stage / "README.md").write_text(readme(trained, to))
+        files = sorted([*(path.name for path in stage.iterdir()), CARD])
+        card = card_of(trained, to, rank, more, numbers, files)
+        (stage / CARD).write_text(yaml.safe_dump(card, sort_keys=False, allow_unicode=True))
+    return card
+
+
+def _at(trained: Trained, rank: int) -> None:
+    width = trained.model.nested_width
+    if not width:
+        raise UserError(f"--rank={rank} has nothing to act on: this run has no DyLoRA; legal: no --rank")
+    if not 1 <= rank <= width:
+        raise UserError(f"--rank={rank} is not a rank of this run; legal: 1 to {width}")
+    trained.model.at(rank)
+
+
+def _write(trained: Trained, folder: Path, to: str, stage: Path, rank: int | None) -> dict[str, Any]:
+    if to == "timm":
+        return to_timm(trained, stage)
+    if to == "peft":
+        return to_peft(trained, stage)
+    return to_adapter(trained, stage, folder, rank)
+
+
+def _outputs(trained: Trained, to: str, stage: Path, images: Float[Tensor, "b 3 h w"]) -> Outputs:
+    """What the written files give, read as another program would."""
+    if to == "adapter":
+        model = read_run(stage).model
+        features = model.features(images)
+        return Outputs(features, model.head(features))
+    state = read_timm(stage) if to == "timm" else read_peft(trained, stage)
+    plain = plain_model(trained.config["backbone"], num_outputs(trained))
+    plain.load_state_dict(state, strict=True)
+    if num_outputs(trained):
+        return Outputs(None, plain(images))
+    features = plain(images)
+    return Outputs(features, read_head(trained, stage)(features))

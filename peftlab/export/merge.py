@@ -1,0 +1,114 @@
+"""Every delta folded into the weight of the layer that it acts on."""
+
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor
+
+from peftlab.adapt.attachment import Anchor
+from peftlab.adapter_file import Trained
+from peftlab.export.affine import Diagonal, LowRank, affine
+from peftlab.export.refuse import Reason, refuse
+
+State = dict[str, Tensor]
+LEGAL = "peftlab-export RUN --to adapter, or a method that is linear in what one layer reads or writes"
+
+
+def merge(trained: Trained) -> State:
+    """The backbone's state dict with selected weights in their place and every site folded in, in fp32.
+
+    With the delta g (M x + t), g the gamma of the site, and W the rows of the layer that the site writes:
+    parallel W <- W + g M, b <- b + g t; sequential W <- W + g M W, b <- b + g M b + g t; input (what the layer takes)
+    W <- W + W g M, b <- b + W g t. The weight of a norm is a diagonal W. The sums are made in float64.
+
+    Raises:
+        UserError: naming every site that is no such map, with the reason.
+    """
+    model = trained.model
+    with torch.no_grad():
+        selected = {name: value.detach() for name, value in model.selected.weights().items()}
+        state: State = {**model.backbone.state_dict(), **selected}
+        refuse("timm", _reasons(trained, state), LEGAL)
+        scales, one = model.gamma.scales(), torch.ones(())
+        wide: State = {}
+        for anchor in _in_order(model.attachment.anchors):
+            form = affine(anchor.delta, scales.get(anchor.site, one))
+            assert form is not None
+            keys = _keys(trained, anchor, state)
+            for key in keys:
+                if key is not None:
+                    wide.setdefault(key, state[key].double())
+            _fold(anchor, form, wide, *keys)
+        return {**state, **{key: value.float() for key, value in wide.items()}}
+
+
+def _in_order(anchors: Iterable[Anchor]) -> list[Anchor]:
+    """What acts on an input is folded last, the last of it first: all that reads the input sees it changed."""
+    inputs = [anchor for anchor in anchors if anchor.writes.side == "in"]
+    return [*(anchor for anchor in anchors if anchor.writes.side != "in"), *reversed(inputs)]
+
+
+def _keys(trained: Trained, anchor: Anchor, state: State) -> tuple[str, str | None, str | None]:
+    """The weight, its bias, and the bias that is added after the site (BEiT and EVA keep that of q and v apart)."""
+    module, site = anchor.writes.module, anchor.site
+    bias = f"{module}.bias"
+    parameters = trained.backbone.place(site).parameters
+    apart = next((name for name, _ in parameters if name.endswith(f".{site.position}_bias")), None)
+    return f"{module}.weight", bias if bias in state else None, apart
+
+
+def _fold(
+    anchor: Anchor, form: Diagonal | LowRank, wide: State, weight: str, bias: str | None, apart: str | None
+) -> None:
+    index, count = anchor.writes.part
+    W = wide[weight].chunk(count)[index]
+    b = None if bias is None else wide[bias].chunk(count)[index]
+    shift = form.t
+    if anchor.writes.side == "in":
+        shift = None if form.t is None else W @ form.t
+        W += form.before(W)
+    elif anchor.reads.side == "in":
+        W += form.matrix()
+    else:
+        W += form.after(W)
+        if b is not None:
+            b += form.after(b)
+    if shift is not None:
+        b = wide[apart] if b is None and apart is not None else b
+        assert b is not None
+        b += shift
+
+
+def _reasons(trained: Trained, state: State) -> Iterable[Reason]:
+    for anchor in trained.model.attachment.anchors:
+        text = why_not_one_map(trained, anchor) or _why_not_folded(trained, anchor, state)
+        if text is not None:
+            yield Reason(type(anchor.delta).__name__, anchor.site, text)
+
+
+def why_not_one_map(trained: Trained, anchor: Anchor) -> str | None:
+    """Why a site is no affine map of what one layer takes or gives, or None."""
+    if anchor.site in trained.model.attachment.gates:
+        return "its gate depends on the input"
+    if anchor.writes.side == "heads":
+        return "it acts inside the attention product"
+    if anchor.writes.side == "tokens":
+        return "it works with tokens of its own"
+    if affine(anchor.delta, torch.ones(())) is None:
+        return "it is not linear"
+    if anchor.reads.module != anchor.writes.module:
+        return "it reads another module than it writes"
+    return None
+
+
+def _why_not_folded(trained: Trained, anchor: Anchor, state: State) -> str | None:
+    weight, bias, apart = _keys(trained, anchor, state)
+    if weight not in state:
+        return "what it writes is the product of no single weight"
+    form = affine(anchor.delta, torch.ones(()))
+    assert form is not None
+    if isinstance(form, LowRank) and state[weight].ndim == 1:
+        return "the weight of a norm is no matrix"
+    if form.t is not None and bias is None and apart is None:
+        return "its layer has no bias to take the shift"
+    return None

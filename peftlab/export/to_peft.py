@@ -1,0 +1,130 @@
+"""--to peft: a folder that Hugging Face PEFT loads on the same timm model."""
+
+import json
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from peftlab.adapt.attachment import Anchor
+from peftlab.adapter_file import Trained
+from peftlab.export.affine import LowRank, affine
+from peftlab.export.head import classifier_state, num_outputs, save_head
+from peftlab.export.merge import why_not_one_map
+from peftlab.export.refuse import Reason, refuse
+
+CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
+PREFIX = "base_model.model."
+LEGAL = "low-rank updates beside linear layers (lora, dylora), or --to timm, --to adapter"
+
+
+def to_peft(trained: Trained, folder: Path) -> dict[str, Any]:
+    """adapter_config.json and adapter_model.safetensors; one LoRA per linear layer, gamma in B, lora_alpha / r = 1.
+
+    Sites that write parts of one layer (q, k, v of a fused qkv) become one LoRA: A is theirs on top of each other, B has
+    a block for each.
+
+    Raises:
+        UserError: if anything but low-rank updates of linear layers was trained.
+    """
+    refuse("peft", _reasons(trained), LEGAL)
+    layers = _layers(trained)
+    head = classifier_state(trained)
+    tensors = {f"{PREFIX}{name}": value for name, value in head.items()}
+    for name, (B, A) in layers.items():
+        tensors |= {f"{PREFIX}{name}.lora_A.weight": A, f"{PREFIX}{name}.lora_B.weight": B}
+    save_file(tensors, folder / WEIGHTS)
+    ranks = {name: A.shape[0] for name, (_, A) in layers.items()}
+    saved = sorted({name.rpartition(".")[0] for name in head})
+    (folder / CONFIG).write_text(json.dumps(_config(trained, ranks, saved), indent=2) + "\n")
+    save_head(trained, folder)
+    return {"num_classes": num_outputs(trained), "lora": ranks}
+
+
+def read_peft(trained: Trained, folder: Path) -> dict[str, Tensor]:
+    """The frozen weights with what PEFT computes from the folder: W + B A, and the modules that it saves whole."""
+    tensors = {name.removeprefix(PREFIX): value for name, value in load_file(folder / WEIGHTS).items()}
+    state = {name: value.clone() for name, value in trained.model.backbone.state_dict().items()}
+    for name, value in tensors.items():
+        module, _, end = name.partition(".lora_")
+        if end == "B.weight":
+            state[f"{module}.weight"] += value @ tensors[f"{module}.lora_A.weight"]
+        elif not end:
+            state[name] = value
+    return state
+
+
+def _layers(trained: Trained) -> dict[str, tuple[Tensor, Tensor]]:
+    """(B, A) of every linear layer that has sites."""
+    modules, scales = dict(trained.model.backbone.named_modules()), trained.model.gamma.scales()
+    parts: dict[str, list[tuple[tuple[int, int], LowRank]]] = {}
+    for anchor in trained.model.attachment.anchors:
+        form = affine(anchor.delta, scales.get(anchor.site, torch.ones(())))
+        assert isinstance(form, LowRank)
+        parts.setdefault(anchor.writes.module, []).append((anchor.writes.part, form))
+    result = {}
+    for name, own in parts.items():
+        module = modules[name]
+        assert isinstance(module, nn.Linear)
+        blocks = []
+        for (index, count), form in own:
+            block = torch.zeros(module.out_features, form.B.shape[1], dtype=torch.float64)
+            block.chunk(count)[index].copy_(form.B)
+            blocks.append(block)
+        A = torch.cat([form.A for _, form in own])
+        result[name] = (torch.cat(blocks, dim=1).float(), A.float())
+    return result
+
+
+def _config(trained: Trained, ranks: dict[str, int], saved: list[str]) -> dict[str, Any]:
+    """Names are whole module names, which every version of PEFT matches with themselves alone."""
+    usual = Counter(ranks.values()).most_common(1)[0][0]
+    others = {name: rank for name, rank in ranks.items() if rank != usual}
+    return {
+        "peft_type": "LORA",
+        "task_type": None,
+        "base_model_name_or_path": trained.backbone.name,
+        "inference_mode": True,
+        "r": usual,
+        "lora_alpha": usual,
+        "rank_pattern": others,
+        "alpha_pattern": others,
+        "target_modules": list(ranks),
+        "modules_to_save": saved or None,
+        "lora_dropout": 0.0,
+        "bias": "none",
+        "fan_in_fan_out": False,
+        "use_rslora": False,
+        "use_dora": False,
+    }
+
+
+def _reasons(trained: Trained) -> Iterable[Reason]:
+    model = trained.model
+    if model.selected.weights():
+        yield Reason("selected weights", None, "PEFT would have to save whole layers")
+    elif not model.attachment.anchors:
+        yield Reason("this run", None, "it has no low-rank update")
+    modules = dict(model.backbone.named_modules())
+    for anchor in model.attachment.anchors:
+        text = why_not_one_map(trained, anchor) or _why_no_lora(anchor, modules)
+        if text is not None:
+            yield Reason(type(anchor.delta).__name__, anchor.site, text)
+
+
+def _why_no_lora(anchor: Anchor, modules: dict[str, nn.Module]) -> str | None:
+    name = anchor.writes.module
+    if not isinstance(affine(anchor.delta, torch.ones(())), LowRank):
+        return "it is no low-rank update"
+    if not isinstance(modules[name], nn.Linear):
+        return "what it writes is not the output of a linear layer"
+    if anchor.writes.side == "in" or anchor.reads.side == "out":
+        return "it is not beside the layer, as PEFT's LoRA is"
+    parent = modules[name.rpartition(".")[0]]
+    if name.endswith(".qkv") and getattr(parent, "q_bias", None) is not None:
+        return "timm takes the matrix out of this qkv and never calls it, so PEFT's LoRA would be left out"
+    return None

@@ -1,0 +1,47 @@
+"""The mean square of tensors inside the frozen backbone."""
+
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor, nn
+
+from peftlab.backbone.backbone import Backbone, Port
+from peftlab.errors import UserError
+
+
+def mean_squares(backbone: Backbone, ports: Iterable[Port], images: Iterable[Tensor]) -> dict[Port, float]:
+    """E[y^2] at each port over all batches of images, tokens and channels; no batch counts more than its entries do.
+
+    Raises:
+        UserError: if a module is never called.
+    """
+    modules = dict(backbone.model.named_modules())
+    sums: dict[Port, tuple[Tensor, int]] = {}
+    handles = [_watch(modules[port.module], port, sums) for port in ports]
+    try:
+        with torch.no_grad():
+            for batch in images:
+                backbone.model(batch)
+    finally:
+        for handle in handles:
+            handle.remove()
+    silent = [port.module for port in ports if port not in sums]
+    if silent:
+        raise UserError(
+            f"placement: {backbone.name} never calls {silent[0]}; its forward bypasses it, so it has no energy"
+        )
+    return {port: total.item() / count for port, (total, count) in sums.items()}
+
+
+def _watch(
+    module: nn.Module, port: Port, sums: dict[Port, tuple[Tensor, int]]
+) -> torch.utils.hooks.RemovableHandle:
+    def add(value: Tensor) -> None:
+        index, count = port.part
+        own = value.chunk(count, dim=-1)[index].double()
+        total, number = sums.get(port, (own.new_zeros(()), 0))
+        sums[port] = (total + own.square().sum(), number + own.numel())
+
+    if port.side == "in":
+        return module.register_forward_pre_hook(lambda module, args: add(args[0]))
+    return module.register_forward_hook(lambda module, args, output: add(output))

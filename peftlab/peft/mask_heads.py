@@ -1,0 +1,42 @@
+"""peft=mask_heads: whole attention heads, by their score."""
+
+from peftlab.errors import UserError
+from peftlab.kinds import Fraction, PositiveInt
+from peftlab.peft.budget import budget
+from peftlab.peft.gradient_score import Score, gradient_score
+from peftlab.peft.top_groups import Sliced, group_sizes, top_groups
+from peftlab.peft.weights import Chosen, Weights
+
+
+def mask_heads(
+    weights: Weights, *, keep_ratio: Fraction, num_samples: PositiveInt, score: Score, count_head: bool
+) -> Chosen:
+    """Head i is its rows of q, k and v (weight and bias) and its columns of the output projection, as far as placed.
+
+    Its score is the mean of sum_n g_n^2 (or |g_n|) over them.
+
+    Source: the scores of Sung et al. 2021, arXiv:2111.09839. Differs: tied within a head, which is a design of our own.
+
+    Raises:
+        UserError: for a budget that no head fits, gradients that are all 0, or blocks whose heads are unknown.
+    """
+    slices = []
+    for weight in weights.inside:
+        assert weight.site is not None
+        block, position = weight.site
+        if block not in weights.num_heads:
+            raise UserError(
+                f"peft: mask_heads does not know the heads of {weight.site}, whose attention is of its own kind; legal:"
+                " blocks with the position kv"
+            )
+        if position in ("q", "k", "v"):
+            slices.append(Sliced(weight, 0, weights.num_heads[block]))
+        elif position == "out" and weight.value.dim() == 2:  # its bias belongs to no head
+            slices.append(Sliced(weight, 1, weights.num_heads[block]))
+    sizes = group_sizes(slices)
+    available = sum(part.weight.value.numel() for part in slices)
+    k = budget(
+        weights, available, min(sizes.values(), default=1), keep_ratio=keep_ratio, count_head=count_head
+    )
+    scores = gradient_score([part.weight for part in slices], weights.gradients(num_samples), score)
+    return top_groups(slices, scores, k)

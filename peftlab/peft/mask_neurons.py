@@ -1,0 +1,35 @@
+"""peft=mask_neurons: whole hidden neurons of the MLP, by their score."""
+
+from peftlab.kinds import Fraction, PositiveInt
+from peftlab.peft.budget import budget
+from peftlab.peft.gradient_score import Score, gradient_score
+from peftlab.peft.top_groups import Sliced, group_sizes, top_groups
+from peftlab.peft.weights import Chosen, Weights
+
+
+def mask_neurons(
+    weights: Weights, *, keep_ratio: Fraction, num_samples: PositiveInt, score: Score, count_head: bool
+) -> Chosen:
+    """Neuron j is row j of mlp1 (and of gate) with its bias, and column j of mlp2, as far as placed.
+
+    Its score is the mean of sum_n g_n^2 (or |g_n|) over them.
+
+    Source: the scores of Sung et al. 2021, arXiv:2111.09839. Differs: tied within a neuron, which is a design of our own.
+
+    Raises:
+        UserError: for a budget that no neuron fits, or gradients that are all 0.
+    """
+    slices = []
+    for weight in weights.inside:
+        assert weight.site is not None
+        if weight.site.position in ("mlp1", "gate"):
+            slices.append(Sliced(weight, 0, weight.value.shape[0]))
+        elif weight.site.position == "mlp2" and weight.value.dim() == 2:  # its bias belongs to no neuron
+            slices.append(Sliced(weight, 1, weight.value.shape[1]))
+    sizes = group_sizes(slices)
+    available = sum(part.weight.value.numel() for part in slices)
+    k = budget(
+        weights, available, min(sizes.values(), default=1), keep_ratio=keep_ratio, count_head=count_head
+    )
+    scores = gradient_score([part.weight for part in slices], weights.gradients(num_samples), score)
+    return top_groups(slices, scores, k)

@@ -1,0 +1,46 @@
+"""placement=noah: the sub-network that an evolutionary search finds in a supernet, under a limit of parameters."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from peftlab.errors import UserError
+from peftlab.kinds import Fraction, PositiveFloat, PositiveInt
+from peftlab.placement.cell import Cells
+from peftlab.placement.supernet import supernet
+from peftlab.site import Site
+
+
+def noah(
+    candidates: Sequence[Site],
+    *,
+    run: str | None,
+    epochs: PositiveInt | None,
+    lr: PositiveFloat | None,
+    widths: list[PositiveInt],
+    depths: list[Fraction],
+    limit: PositiveInt,
+    population: PositiveInt,
+    parents: PositiveInt,
+    mutations: PositiveInt,
+    crossovers: PositiveInt,
+    generations: PositiveInt,
+    p_width: Fraction,
+    p_depth: Fraction,
+) -> Cells:
+    """All candidates, for they are what is searched: peftlab.noah.stages puts what it finds in the place of this node.
+
+    Source: Zhang et al. 2022 (NOAH), arXiv:2206.04673.
+
+    Raises:
+        UserError: for a `run` that is no supernet, or numbers that do not go together.
+    """
+    if mutations + crossovers > population:
+        raise UserError(
+            f"placement.mutations={mutations} and placement.crossovers={crossovers} are more than"
+            f" placement.population={population}; legal: together at most as many"
+        )
+    if run is not None and not (Path(run).expanduser() / "adapter.safetensors").is_file():
+        raise UserError(
+            f"placement.run={run} is not a finished run; legal: the folder of one with placement=supernet, or null"
+        )
+    return supernet(candidates, widths=widths, depths=depths)

@@ -1,0 +1,44 @@
+"""placement=sensitivity: the sites whose frozen weights the loss depends on most."""
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+from peftlab.kinds import PositiveInt
+from peftlab.placement.cell import Cells
+from peftlab.placement.ranking import among, largest
+from peftlab.site import Site
+
+
+def sensitivity(
+    candidates: Sequence[Site],
+    labels: Sequence[str],
+    measure: Any,
+    *,
+    keep: PositiveInt,
+    depth: int | float | str | list[int | float | str],
+    position: str | list[str],
+    by: Literal["sum", "mean"],
+    num_samples: PositiveInt,
+    batch_size: PositiveInt,
+) -> Cells:
+    """The `keep` sites of the largest s = sum_batches sum_w (dL_batch / dw)^2 over the frozen weights w of the site.
+
+    L is the training loss with the head at its start, on training images without augmentation. `mean` divides by the
+    number of weights. A sub-layer has the weights of its linear layers, `kv` those of k and v, `tokens` those of the
+    block's linear layers.
+
+    Source: He et al. 2023 (SPT), arXiv:2303.08566: s_w, first order, over 8 batches of 32 in their code. Differs: SPT
+    ranks single weights in the whole network and counts those of a matrix among the top tau; here a site is scored by
+    the sum (so the choice depends on no tau), all chosen sites get a delta, and no single weight is tuned beside them.
+
+    Raises:
+        UserError: for a depth or position that no candidate has, too large a `keep`, or scores that are all 0.
+    """
+    sites = among(candidates, labels, depth=depth, position=position, keep=keep)
+    if measure is None or not sites:
+        return {site: {} for site in sites}
+    scores = measure.squared_gradients(sites, num_samples, batch_size)
+    if by == "mean":
+        scores = {site: score / measure.num_weights(site) for site, score in scores.items()}
+    measure.scores.update(scores)
+    return largest(scores, keep, rule="sensitivity")

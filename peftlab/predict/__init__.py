@@ -1,0 +1,1 @@
+"""peftlab-predict: what a finished run says of new images."""

@@ -1,0 +1,59 @@
+"""scaling=gated: how strongly a site acts depends on what it reads."""
+
+import math
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from peftlab.errors import UserError
+from peftlab.kinds import Fraction, PositiveFloat
+from peftlab.scaling.gamma import Gamma, Place, Rule, Scaling
+from peftlab.site import Site
+
+
+class Gate(nn.Module):
+    """g(x) = sigmoid(w x + b), for every token, or its mean over the tokens of a sample; `init` for every x at the start.
+
+    Source: Mao et al. 2022 (UniPELT), arXiv:2110.07577, section 3.2. Differs: w starts at 0, not at N(0, 0.02), so that a
+    gate needs no random draw.
+    """
+
+    def __init__(self, num_in: int, *, per: Literal["sample", "token"], init: float) -> None:
+        super().__init__()
+        self.per = per
+        self.w = nn.Parameter(torch.zeros(num_in))
+        self.b = nn.Parameter(torch.tensor(math.log(init / (1 - init))))
+
+    def forward(self, read: Float[Tensor, "b *n d"]) -> Float[Tensor, "b *m 1"]:
+        """One number per token, or per sample (in windowed attention, per window)."""
+        gate = torch.sigmoid(read @ self.w.to(read) + self.b.to(read)).unsqueeze(-1)
+        return gate if self.per == "token" else gate.mean(dim=tuple(range(1, gate.ndim)), keepdim=True)
+
+
+def gated(
+    places: Sequence[Place],
+    *,
+    value: PositiveFloat | None,
+    rule: Rule,
+    per: Literal["sample", "token"],
+    init: Fraction,
+) -> Scaling:
+    """write <- write + g(read) * value * rule(r) * delta(read). The gates are trained with theta.
+
+    Raises:
+        UserError: for init 0 or 1, which no sigmoid reaches, or per=token where a delta is no token's own.
+    """
+    if not 0 < init < 1:
+        raise UserError(
+            f"scaling.init={init} cannot be reached by a sigmoid; legal: a number between 0 and 1"
+        )
+    shared = [place.site for place in places if not place.per_token]
+    if per == "token" and shared:
+        raise UserError(
+            f"scaling.per=token: {shared[0]} has prompts or prefixes, which all tokens share; legal: sample"
+        )
+    gates: dict[Site, nn.Module] = {place.site: Gate(place.num_read, per=per, init=init) for place in places}
+    return Scaling(Gamma(places, value=value, rule=rule), gates=gates)

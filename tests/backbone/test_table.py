@@ -1,0 +1,20 @@
+"""The depth of a table is what backbone.depth promises."""
+
+import pytest
+
+from peftlab.backbone.table import Table
+from peftlab.placement.depth import block_labels
+
+
+@pytest.mark.parametrize("depth", [1, 12, 24, [2, 2, 6, 2], [1], [2, 2, 18, 2], [1] * 11])
+def test_depth_and_labels_say_the_same(depth):
+    """`block_labels` cannot know the table, nor the table it; labels are made in both."""
+    labels = tuple(block_labels(depth))
+    assert Table(labels, labels, 0, {}, (), {}).depth == depth
+
+
+def test_a_real_table_has_the_labels_that_its_depth_gives(small):
+    for kind, depth in (("plain", 2), ("eva02", 2), ("swin", [1, 1]), ("swin_shifted", [2, 1])):
+        table = small(kind).table
+        assert table.depth == depth
+        assert list(table.labels) == block_labels(depth)

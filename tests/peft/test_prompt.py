@@ -1,0 +1,74 @@
+"""Prompts: their start, their counts and their smaller widths. What they do among the tokens: tests/adapt/test_tokens.py."""
+
+import math
+
+import pytest
+import torch
+
+from peftlab.peft.prompt import Prompt
+
+OPTIONS = {"num_tokens": 50, "bound": None, "patch_size": 16, "dropout": 0.0, "travels": True}
+
+
+def prompt(num_in=64, **options):
+    return Prompt(num_in, num_in, torch.Generator().manual_seed(0), **{**OPTIONS, **options})
+
+
+@pytest.mark.parametrize(("bound", "expected"), [(None, math.sqrt(6 / (3 * 16**2 + 64))), (0.5, 0.5)])
+def test_start_is_uniform(bound, expected):
+    delta = prompt(bound=bound)
+    assert delta.P.shape == (50, 64)
+    assert delta.P.abs().max() <= expected
+    assert abs(delta.P.std().item() / (expected / math.sqrt(3)) - 1) < 0.05
+    assert abs(delta.P.mean().item()) < 0.05 * expected
+
+
+def test_gamma_and_a_gate_multiply_and_what_came_before_is_replaced():
+    delta = prompt(num_tokens=3)
+    gate = torch.tensor([0.1, 0.7]).view(2, 1, 1)
+    got = delta(torch.randn(2, 5, 64), torch.randn(2, 5, 64), torch.tensor(2.0), gate)
+    torch.testing.assert_close(got, 2.0 * gate * delta.P)
+    assert torch.equal(delta(None, None, None, None), delta.P)
+
+
+def test_dropout_is_in_training_only():
+    delta = prompt(dropout=0.5)
+    torch.manual_seed(0)
+    dropped = delta(None, None, None, None)
+    kept = dropped != 0
+    torch.testing.assert_close(dropped[kept], 2 * delta.P[kept])
+    assert 0.4 < kept.float().mean() < 0.6
+    assert torch.equal(delta.eval()(None, None, None, None), delta.P)
+
+
+@pytest.mark.parametrize("active", [1, 2, 3])
+def test_a_smaller_width_is_a_prompt_of_that_width(active):
+    wide, narrow = prompt(num_tokens=3), prompt(num_tokens=active)
+    with torch.no_grad():
+        narrow.P.copy_(wide.P[:active])
+    wide.active = active
+    assert {name: value.shape for name, value in wide.used().items()} == {
+        name: value.shape for name, value in narrow.named_parameters()
+    }
+    slope = torch.randn(active, 64)
+    for delta in (wide, narrow):
+        out = delta(None, None, torch.tensor(1.5), None)
+        assert torch.equal(out, 1.5 * narrow.P)
+        out.backward(slope)
+    assert torch.equal(wide.P.grad[:active], narrow.P.grad)
+    assert not wide.P.grad[active:].any()
+
+
+@pytest.mark.parametrize(
+    ("method", "num_tokens", "count"),
+    [
+        ("vpt_shallow", 10, 7_680),
+        ("vpt_deep", 10, 92_160),
+        ("vpt_deep", 50, 460_800),
+        ("soft_prompt", 10, 7_680),
+    ],
+)
+def test_counts_on_vit_base(recipe, vit_base, adapt, method, num_tokens, count):
+    """num_tokens x 768 per block that has prompts of its own."""
+    model, _ = adapt(recipe(method, **{"peft.num_tokens": num_tokens}), vit_base)
+    assert model.num_parameters()["delta"] == count

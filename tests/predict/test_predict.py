@@ -1,0 +1,87 @@
+"""Probabilities of files equal those of the data set's own images."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from PIL import Image
+
+from peftlab.adapter_file import read_run, save_adapter
+from peftlab.dataset.loader import EvalBatches
+from peftlab.make import make
+from peftlab.model import build_backbone, build_head, build_model, place
+from peftlab.predict.predict import predict
+
+
+def run_folder(folder, config):
+    """A finished run with random weights."""
+    backbone = build_backbone(config)
+    placed = place(config, backbone)
+    model, _ = build_model(config, backbone, build_head(config, backbone, 10, None), placed)
+    with torch.no_grad():
+        for value in [*model.theta().values(), *model.gamma.parameters()]:
+            value.copy_(0.3 * torch.randn(value.shape))
+    card = {"backbone": backbone.name, "backbone_hash": backbone.hash, "class_names": list("0123456789")}
+    folder.mkdir()
+    save_adapter(folder, model, placed, card)
+    (folder / "config.yaml").write_text(yaml.safe_dump(config))
+    (folder / "status.json").write_text(json.dumps({"state": "ok"}))
+    return folder
+
+
+@pytest.fixture
+def run(recipe, tmp_path):
+    return lambda method="lora", **keys: read_run(run_folder(tmp_path / "run", recipe(method, **keys)))
+
+
+def write_images(folder, split, count):
+    folder.mkdir(exist_ok=True)
+    files = []
+    for index, picture in enumerate(split.images.take(split.rows[:count])):
+        files.append(folder / f"{index:02}.png")
+        Image.fromarray(picture.permute(1, 2, 0).numpy()).save(files[-1])
+    return files
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        {},
+        {"dataset.standardise": True},
+        {"dataset.mean": [0.1, 0.2, 0.3], "dataset.interpolation": "nearest"},
+    ],
+)
+def test_files_get_the_run_s_evaluation_transform(run, tmp_path, keys):
+    trained = run(**keys)
+    data = make(trained.config["dataset"])(trained.backbone.input_spec, 0)
+    files = write_images(tmp_path / "images", data.train, 5)
+    with torch.no_grad():
+        images = EvalBatches(data.train, data.eval_transform, batch_size=5, num_workers=0).batch(0).images
+        wanted = torch.softmax(trained.model(images).double(), -1).float()
+    answers = list(predict(trained, files, batch_size=2))
+    assert [answer.file for answer in answers] == files
+    torch.testing.assert_close(
+        torch.stack([answer.probabilities for answer in answers]), wanted, rtol=1e-4, atol=1e-6
+    )
+
+
+@pytest.mark.parametrize("method", ["vpt_deep", "bitfit", "unipelt", "dylora", "gated_prompt"])
+def test_every_kind_of_method(run, tmp_path, method):
+    trained = run(method)
+    Image.fromarray(np.full((20, 30, 3), 99, dtype=np.uint8)).save(tmp_path / "one.jpg")
+    (answer,) = predict(trained, [tmp_path / "one.jpg"], batch_size=8)
+    assert answer.probabilities.sum().item() == pytest.approx(1)
+
+
+def test_files_that_cannot_be_read_keep_their_place(run, tmp_path):
+    trained = run()
+    Image.fromarray(np.zeros((8, 8, 3), dtype=np.uint8)).save(tmp_path / "good.png")
+    (tmp_path / "bad.png").write_text("no picture")
+    names = ["bad.png", "good.png", "bad.png", "bad.png", "good.png"]
+    answers = list(predict(trained, [tmp_path / name for name in names], batch_size=2))
+    assert [answer.file.name for answer in answers] == names
+    assert [answer.probabilities is None for answer in answers] == [name == "bad.png" for name in names]
+    assert all("unreadable image" in answer.error for answer in answers if answer.error)
+    assert torch.equal(answers[1].probabilities, answers[4].probabilities)
