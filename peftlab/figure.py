@@ -1,9 +1,10 @@
-"""Heat maps of the placement grid and of gamma, as PNG; no display and none of pyplot's global state."""
+"""Heat maps of the placement grid and of gamma, scatter plots, as PNG; no display and none of pyplot's global state."""
 
 import os
 from dataclasses import dataclass
 from pathlib import Path
 from textwrap import fill
+from typing import NamedTuple
 
 import matplotlib
 import numpy as np
@@ -62,6 +63,67 @@ def heat_map(
             _draw(figure, axes, panel, rows, columns)
             axes.set(xlabel=column_label, ylabel=row_label)
         return _save(figure, path)
+
+
+class Point(NamedTuple):
+    """One point of a scatter plot, with its interval in y."""
+
+    name: str
+    x: float
+    y: float
+    low: float
+    high: float
+
+
+def scatter_plot(points: list[Point], path: Path, *, title: str, x_label: str, y_label: str) -> Path:
+    """Points with their names and intervals over a logarithmic x that has room for 0; the PNG appears in one piece."""
+    with matplotlib.rc_context({"text.usetex": False, "text.parse_math": False}):
+        figure = Figure(figsize=(9, 6), dpi=150, layout="constrained")
+        axes = figure.subplots()
+        colours = matplotlib.colormaps["tab20"].colors  # type: ignore[attr-defined]
+        for index, point in enumerate(points):
+            error = [[max(0.0, point.y - point.low)], [max(0.0, point.high - point.y)]]
+            style = {"fmt": "o", "markersize": 4, "elinewidth": 0.8, "color": colours[index % len(colours)]}
+            axes.errorbar([point.x], [point.y], yerr=np.nan_to_num(error), **style)
+        smallest = min((point.x for point in points if point.x > 0), default=1.0)
+        axes.set_xscale("symlog", linthresh=smallest)
+        axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
+        axes.set_xlim(left=-0.1 * smallest if any(point.x == 0 for point in points) else 0.7 * smallest)
+        _name(figure, axes, points)
+        axes.set(xlabel=x_label, ylabel=y_label)
+        axes.set_title(title, fontsize=11)
+        axes.grid(alpha=0.25, linewidth=0.5)
+        axes.spines[["top", "right"]].set_visible(False)
+        return _save(figure, path)
+
+
+def _name(figure: Figure, axes: Axes, points: list[Point]) -> None:
+    """Each name beside its point, moved up or down until it covers no other."""
+    FigureCanvasAgg(figure).draw()  # fixes the scale
+    taken: list[tuple[float, float, float, float]] = []
+    for point in sorted(points, key=lambda point: point.y):
+        x, y = axes.transData.transform((point.x, point.y)) * 72 / figure.dpi  # points of the page
+        width = 4.2 * len(point.name)
+        shifts = sorted(np.arange(-120, 121, 3.0), key=abs)
+        at = next((shift for shift in shifts if not _covers(taken, x, y + shift, width)), 0.0)
+        taken.append((x, y + at, width, 8.0))
+        line = {"arrowstyle": "-", "linewidth": 0.4, "color": "0.6"} if abs(at) > 6 else None
+        axes.annotate(
+            point.name,
+            (point.x, point.y),
+            (6, at),
+            textcoords="offset points",
+            fontsize=7,
+            va="center",
+            arrowprops=line,
+        )
+
+
+def _covers(taken: list[tuple[float, float, float, float]], x: float, y: float, width: float) -> bool:
+    return any(
+        abs(y - other) < height and x < left + wide and left < x + width
+        for left, other, wide, height in taken
+    )
 
 
 def _draw(figure: Figure, axes: Axes, panel: Panel, rows: list[str], columns: list[str]) -> None:

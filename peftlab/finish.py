@@ -3,6 +3,7 @@
 import csv
 import io
 import math
+import statistics
 import time
 from typing import Any
 
@@ -55,6 +56,7 @@ def finish(state: Run, diverged: Diverged | None, started: float) -> dict[str, A
         "state": status,
         "metrics": metrics,
         "wall_s": wall_s,
+        "step_s": statistics.median(state.step_times) if state.step_times else None,
         "memory_mib": memory_mib,
         "num_parameters": model.num_parameters(),
         "sites": site_rows(model),

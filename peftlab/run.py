@@ -74,7 +74,9 @@ def train(state: Run, start: int) -> Diverged | None:
     with progress() as bar:
         task = bar.add_task("train", total=total, completed=start, loss="-")
         try:
+            began = time.perf_counter()
             for step in steps:
+                state.step_times.append(time.perf_counter() - began)
                 state.log(step.number, row_of(step))
                 bar.update(task, completed=step.number, loss=f"{step.loss:.4f}")
                 epoch, rest = divmod(step.number, per_epoch)
@@ -85,6 +87,7 @@ def train(state: Run, start: int) -> Diverged | None:
                 if state.stop:
                     state.stop = step.number < total
                     break
+                began = time.perf_counter()
         except Diverged as diverged:
             return diverged
     return None

@@ -32,6 +32,7 @@ class Run:
         self.tracker = make_tracker(config)
         self.best: dict[str, Any] | None = None
         self.stop = False
+        self.step_times: list[float] = []  # seconds, of the steps of this process
         self.group = group
 
     def open(self) -> int:

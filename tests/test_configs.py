@@ -13,6 +13,7 @@ import pytest
 import yaml
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.types import RunMode
 from hydra.utils import instantiate
@@ -245,12 +246,13 @@ def test_every_job_of_every_experiment_passes_every_check(name: str) -> None:
         for job in sorted(jobs) or [()]:
             words = tuple(word for word in job if "." not in word.partition("=")[0])
             if words not in bases:
-                bases[words] = compose("config", [f"experiment={name}", *words])
+                bases[words] = compose("config", [f"experiment={name}", *words], return_hydra_config=True)
             config = copy.deepcopy(bases[words])
             for word in set(job) - set(words):  # as a dotted key of the command line is set
                 override = OverridesParser.create().parse_override(word)
                 OmegaConf.update(config, str(override.key_or_group), override.value(), merge=True)
-            check(plain(config))
+            HydraConfig.instance().set_config(config)  # for what is looked up by the choice of a group
+            check({key: value for key, value in plain(config).items() if key != "hydra"})
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)
@@ -271,7 +273,8 @@ def test_every_group_has_its_folder_and_every_folder_its_group() -> None:
     groups = {path.name for path in CONFIGS.iterdir() if path.is_dir()}
     assert groups - folders == {"fit", "experiment", "wandb"}  # fit.py; whole command lines; W&B's own file
     assert (PACKAGE / "fit.py").exists()
-    assert folders - groups == {"adapt", "bilevel", "config", "noah", "sweep"}  # what runs the groups
+    # what runs the groups, and what is done with their results
+    assert folders - groups == {"adapt", "bilevel", "config", "export", "noah", "predict", "sweep"}
 
 
 def test_a_word_of_the_command_line_is_a_file_of_the_package() -> None:

@@ -54,7 +54,7 @@ def timm_model(
         raise UserError(
             f"backbone.depth={depth}, but {name} has {table.depth} blocks; set backbone.depth={table.depth} or null"
         )
-    spec, digest = _input_spec(model, name), _hash(model)
+    spec, digest = input_spec(model, name), _hash(model)
     num_features: Any = model.num_features
     given: dict[str, Any] = table._asdict()
     return Backbone(
@@ -141,7 +141,7 @@ def _classifiers(model: nn.Module) -> tuple[str, ...]:
     return (names,) if isinstance(names, str) else tuple(names)
 
 
-def _input_spec(model: nn.Module, name: str) -> InputSpec:
+def input_spec(model: nn.Module, name: str) -> InputSpec:
     from timm.data import resolve_model_data_config
 
     data = resolve_model_data_config(model)

@@ -5,10 +5,11 @@ import json
 import re
 from typing import Any
 
+from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 # keys that do not change a run's numbers
-VOLATILE = ("device", "resume", "tracker", "baseline")
+VOLATILE = ("device", "resume", "tracker", "baseline", "recipes")  # of recipes, what is used stands elsewhere
 VOLATILE_IN = {"dataset": ("num_workers",), "fit": ("save_every", "eval_batch_size")}
 # overrides that are no choice of a cell
 NO_CHOICE = (
@@ -29,13 +30,23 @@ def register_resolvers() -> None:
         OmegaConf.register_new_resolver(
             f"peftlab.{word}", lambda *, _root_, name=name: name(_root_), replace=True
         )
+    OmegaConf.register_new_resolver("peftlab.choice", choice, replace=True)
+
+
+def choice(group: str, *, _root_: DictConfig) -> str:
+    """`${peftlab.choice:peft}`: the name that was chosen in a group, as in `peft=lora`."""
+    hydra = _root_.hydra if "hydra" in _root_ else HydraConfig.get()
+    return str(hydra.runtime.choices[group])
 
 
 def task_config(root: DictConfig) -> dict[str, Any]:
     """The resolved config without Hydra's part, as plain dicts."""
     keys = [str(key) for key in root if key != "hydra"]
-    config: Any = OmegaConf.to_container(OmegaConf.masked_copy(root, keys), resolve=True)
-    return config
+    nodes = {key: root[key] for key in keys}  # each still knows the root, for what it looks up there
+    return {
+        key: OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else node
+        for key, node in nodes.items()
+    }
 
 
 def config_hash(config: dict[str, Any]) -> str:

@@ -22,7 +22,7 @@ from peftlab.noah.search import Evolution, Scores, best, search
 from peftlab.noah.search_file import FOUND, read_found, read_scores, write_found, write_scores
 from peftlab.noah.space import Genotype, Space
 from peftlab.noah.supernet import TARGET, space_of
-from peftlab.record import DONE, Record
+from peftlab.record import Record
 from peftlab.run_folder import finished_run
 from peftlab.show import console, show_line
 
@@ -48,7 +48,7 @@ def with_found_placement(config: dict[str, Any], record: Record, train: Train) -
         supernet = supernet_config(config)
         if config["placement"]["run"] is None:
             folder = record.folder / SUPERNET
-            _train(config, supernet, Record(folder, {}, supernet), record, train)
+            _train(config, supernet, folder, record, train)
         else:
             folder = finished_run(config["placement"]["run"])
         _search(config, supernet, folder, record)
@@ -73,11 +73,15 @@ def supernet_config(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _train(
-    config: dict[str, Any], supernet: dict[str, Any], own: Record, record: Record, train: Train
+    config: dict[str, Any], supernet: dict[str, Any], folder: Path, record: Record, train: Train
 ) -> None:
-    if own.read("status.json").get("state") in DONE and own.read("result.json"):
+    try:
+        finished_run(str(folder))
+    except UserError:
+        _space(config, build(supernet))  # what the search will ask for, before the long training
+    else:
         return
-    _space(config, build(supernet))  # what the search will ask for, before the long training
+    own = Record(folder, {}, supernet)
     own.status("running")
     try:
         train(supernet, own, None)

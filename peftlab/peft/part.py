@@ -36,5 +36,5 @@ class Hybrid:
 
 def parts_of(peft: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """The parts of a peft node by name: its own, or the node itself as `peft`."""
-    parts: dict[str, dict[str, Any]] = peft["parts"] if "parts" in peft else {"peft": peft}
+    parts: dict[str, dict[str, Any]] = peft.get("parts", {"peft": peft})
     return parts

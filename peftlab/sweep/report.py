@@ -15,6 +15,8 @@ from peftlab.errors import UserError
 from peftlab.sweep.cell import METRICS, Cell, columns_of, group_cells, has_seeds, varying
 from peftlab.sweep.heat_map import heat_maps
 from peftlab.sweep.job import STATES, Job, number, read, split_choices
+from peftlab.sweep.markdown import write_markdown
+from peftlab.sweep.scatter import scatter
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,7 @@ class Report:
 
 
 def write_report(folder: str | Path, *, baseline: str | None) -> Report:
-    """Write sweep.csv, heat maps and, with several seeds, cells.csv into the sweep's folder, each atomically.
+    """Write sweep.csv, table.md, heat maps, a scatter plot and, with several seeds, cells.csv, each atomically.
 
     baseline: choices of one cell, `placement.depth=0-2,placement.position=q`, or as many of them as pick out
     one; None is the first cell.
@@ -50,8 +52,10 @@ def write_report(folder: str | Path, *, baseline: str | None) -> Report:
     cells = group_cells(jobs)
     files += heat_maps(folder, cells)
     reference = _find(cells, baseline)
-    if has_seeds(jobs):
+    seeds = has_seeds(jobs)
+    if seeds:
         files.append(_write_csv(folder / "cells.csv", [_cell_row(cell, reference) for cell in cells]))
+    files += [*scatter(folder, cells, seeds), write_markdown(folder, cells, seeds)]
     count = Counter(job.state for job in jobs)
     return Report(
         jobs=jobs,
@@ -94,6 +98,7 @@ def _job_row(job: Job) -> dict[str, Any]:
         "state": job.state,
         **dict(sorted(job.metrics.items())),
         "wall_s": job.wall_s,
+        "step_s": number(job.result.get("step_s")),
         "memory_mib": number(job.result.get("memory_mib")),
         **({f"num_{key}": value for key, value in num.items()} if isinstance(num, dict) else {}),
         "diverged_at": job.result.get("diverged_at"),

@@ -100,11 +100,17 @@ def test_any_key_that_changes_numbers_changes_the_hash_and_volatile_keys_do_not(
 
 def test_nothing_that_changes_numbers_is_volatile() -> None:
     """A new entry in this list is a claim about numbers: make it here too."""
-    assert set(VOLATILE) == {"device", "resume", "tracker", "baseline"}
+    assert set(VOLATILE) == {"device", "resume", "tracker", "baseline", "recipes"}
     assert {key: set(keys) for key, keys in VOLATILE_IN.items()} == {
         "dataset": {"num_workers"},
         "fit": {"save_every", "eval_batch_size"},
     }
+
+
+def test_a_recipe_counts_only_where_it_is_used(load: Load) -> None:
+    """The table of an experiment may gain a method without starting all others over."""
+    config = task_config(load())
+    assert config_hash({**config, "recipes": {"lora": {"lr": 1.0}}}) == config_hash(config)
 
 
 def test_a_key_more_or_less_changes_the_hash(load: Load) -> None:

@@ -194,7 +194,7 @@ def test_what_the_search_needs_is_asked_for_before_the_supernet_is_trained(
 ) -> None:
     with pytest.raises(peftlab.UserError, match=sentence):
         go(tmp_path / "run", composed(*TINY, *words))
-    assert not (tmp_path / "run" / "supernet" / "metrics.jsonl").exists()
+    assert not (tmp_path / "run" / "supernet").exists()
 
 
 def test_a_supernet_that_does_not_belong_here_is_refused(

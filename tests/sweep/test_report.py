@@ -286,7 +286,7 @@ def test_cells_with_jobs_that_did_not_finish(broken: Path) -> None:
 @pytest.mark.usefixtures("drawn")
 def test_one_seed_needs_no_cells_csv(tmp_path: Path) -> None:
     report = write_report(grid(tmp_path / "sweep", (0,)), baseline=None)
-    assert [file.name for file in report.files] == ["sweep.csv", "heatmap.png"]
+    assert [file.name for file in report.files] == ["sweep.csv", "heatmap.png", "table.md"]
     assert not (tmp_path / "sweep" / "cells.csv").exists()
 
 
@@ -396,7 +396,7 @@ def test_further_choices_get_a_picture_each(tmp_path: Path, drawn: dict[str, dic
             put(tmp_path / f"{depth}{value[0:2]}", "ok", choices, 0, result=record)
     report = write_report(tmp_path, baseline=None)
     assert len(drawn) == 2
-    assert {file.name for file in report.files} == {"sweep.csv", *drawn}
+    assert {file.name for file in report.files} == {"sweep.csv", "table.md", *drawn}
     assert [call["title"].split(", ")[1] for call in drawn.values()] == [
         "scaling.value=1",
         "scaling.value=10/3",
@@ -431,7 +431,7 @@ def test_report_counts_and_exit_code(broken: Path) -> None:
     assert (report.num_ok, report.num_failed, report.num_diverged) == (60, 3, 4)
     assert (report.num_interrupted, report.num_unfinished) == (1, 4)
     assert report.exit_code == 1
-    assert [file.name for file in report.files] == ["sweep.csv", "heatmap.png", "cells.csv"]
+    assert [file.name for file in report.files] == ["sweep.csv", "heatmap.png", "cells.csv", "table.md"]
 
 
 @pytest.mark.parametrize(
@@ -470,7 +470,8 @@ def test_table(broken: Path, capsys: pytest.CaptureFixture[str], monkeypatch: py
     assert [cell[:3] for cell in cells[-2:]] == [["0-2", "k", "failed"], ["3-5", "k", "missing"]]
     assert any("2 ok, 1 diverged" in line for line in lines)
     assert f"failed: {name_of('0-2', 'k', 0)}: CUDA out of memory [q,v]" in lines
-    assert lines[-3:] == [str(broken / name) for name in ("sweep.csv", "heatmap.png", "cells.csv")]
+    files = ("sweep.csv", "heatmap.png", "cells.csv", "table.md")
+    assert lines[-4:] == [str(broken / name) for name in files]
 
 
 @pytest.mark.usefixtures("drawn")

@@ -1,0 +1,35 @@
+"""scatter.png: tail accuracy against the number of trained parameters."""
+
+from math import isfinite
+from pathlib import Path
+
+from peftlab.sweep.cell import Cell, varying
+from peftlab.sweep.markdown import interval, trained
+
+
+def scatter(folder: Path, cells: list[Cell], seeds: bool) -> list[Path]:
+    """A point per cell with its 95 % interval, if cells train different numbers of parameters beside the head."""
+    keys = [key for key in varying(cells) if key != "optim.lr"]
+    points = [
+        (cell.choices.get("peft") or cell.label(keys), trained(cell), *interval(cell, "tail_acc", seeds))
+        for cell in cells
+    ]
+    points = [point for point in points if isfinite(point[1]) and isfinite(point[2])]
+    if len({round(point[1]) for point in points}) < 2:
+        return []
+    from peftlab.figure import Point, scatter_plot
+
+    path = folder / "scatter.png"
+    num = {cell.count["ok"] for cell in cells if cell.count["ok"]} or {0}
+    over = (
+        f"mean over n = {min(num)}-{max(num)} seeds" if seeds else "one run, Wilson interval over test images"
+    )
+    return [
+        scatter_plot(
+            [Point(name, x, 100 * y, 100 * low, 100 * high) for name, x, y, low, high in points],
+            path,
+            title=f"tail accuracy against trained parameters ({over})",
+            x_label="trained parameters, head aside",
+            y_label="tail accuracy (test, %)",
+        )
+    ]
