@@ -23,6 +23,7 @@ WRITTEN = (
     "result.json",
     "placement.csv",
     "per_class.csv",
+    "width.csv",
     "gamma.csv",
     "gamma.png",
     "adapter.safetensors",

@@ -26,7 +26,7 @@ def test_placement_shows_each_site_at_its_block() -> None:
         {"block": 2, "position": "q", "width": 8, "multiplier": 0.5},
         {"block": 1, "position": "q", "width": 8, "multiplier": 0.25},
     ]
-    show.show_placement(sites, 3)
+    show.show_placement(sites, ["0", "1", "2"])
     lines = [[cell.strip() for cell in line.split("│")[1:-1]] for line in text() if "│" in line]
     assert lines == [["q", ".", "8", "8", "0.25 to 0.5"], ["mlp1", "4", ".", ".", "1"]]
 

@@ -88,7 +88,7 @@ def is_one_sentence(said: SimpleNamespace) -> None:
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        (["+peft.rnk=3"], "peft.rnk=3 is not a key of peft; legal: dropout"),
+        (["+peft.rnk=3"], "peft.rnk=3 is not a key of peft; legal: depth, dropout"),
         (["peft.rank=-8"], "peft.rank=-8 is not legal; legal: a whole number above 0"),
         (
             ["fit.clip_norm=None"],

@@ -1,5 +1,7 @@
 """Only the layer norms."""
 
+import copy
+
 import pytest
 import torch
 
@@ -55,3 +57,20 @@ def test_every_layer_norm_of_every_family_and_nothing_else(recipe, family, adapt
         for key, _ in module.named_parameters()
     }
     assert model.selected.weights().keys() == norms
+
+
+@pytest.mark.filterwarnings("ignore:Unsupported layer type")  # timm's LayerNorm is a subclass of torch's
+def test_it_trains_what_hugging_face_peft_trains(recipe, family, adapt):
+    """LN tuning on the same timm model: the same weights, and as many of them."""
+    peft = pytest.importorskip("peft")
+    backbone = family("plain")
+    theirs = peft.get_peft_model(
+        copy.deepcopy(backbone.model), peft.LNTuningConfig(target_modules=r"blocks\.\d+\.norm[12]|norm")
+    )
+    trained = {
+        name.removeprefix("base_model.model.").replace("ln_tuning_layers.default.", "")
+        for name, value in theirs.named_parameters()
+        if value.requires_grad
+    }
+    model, _ = adapt(recipe("layernorm"), backbone)
+    assert set(model.selected.weights()) == trained
