@@ -94,7 +94,9 @@ def test_a_run_writes_its_record(composed: Config, tmp_path: Path) -> None:
 
 def test_one_dylora_run_gives_the_test_accuracy_of_every_rank(composed: Config, tmp_path: Path) -> None:
     """width.csv against the loaded model at each rank; the result is that of `eval_rank`."""
-    config = composed(*SMALL, "peft=dylora", "peft.rank=3", "peft.eval_rank=2", "optim=adamw", "optim.lr=0.02")
+    config = composed(
+        *SMALL, "peft=dylora", "peft.rank=3", "peft.eval_rank=2", "optim=adamw", "optim.lr=0.02"
+    )
     result = go(tmp_path, config)
     with (tmp_path / "width.csv").open() as file:
         table = {int(row["width"]): row for row in csv.DictReader(file)}

@@ -3,8 +3,8 @@
 from typing import Literal
 
 from peftlab.kinds import Fraction, PositiveInt
-from peftlab.peft.budget import budget
 from peftlab.peft.gradient_score import gradient_score
+from peftlab.peft.mask_size import mask_size
 from peftlab.peft.top_k import top_k
 from peftlab.peft.weights import Chosen, Weights
 
@@ -30,6 +30,6 @@ def mask_fisher(
     """
     candidates = [*weights.inside, *(weights.outside if outside_blocks else [])]
     available = sum(weight.value.numel() for weight in candidates)
-    k = budget(weights, available, keep_ratio=keep_ratio, count_head=count_head)
+    k = mask_size(weights, available, keep_ratio=keep_ratio, count_head=count_head)
     gradients = weights.gradients if fisher == "empirical" else weights.class_gradients
     return top_k(candidates, gradient_score(candidates, gradients(num_samples), "fisher"), k)

@@ -1,8 +1,8 @@
 """peft=mask_magnitude: the single weights with the largest gradients."""
 
 from peftlab.kinds import Fraction, PositiveInt
-from peftlab.peft.budget import budget
 from peftlab.peft.gradient_score import gradient_score
+from peftlab.peft.mask_size import mask_size
 from peftlab.peft.top_k import top_k
 from peftlab.peft.weights import Chosen, Weights
 
@@ -24,5 +24,5 @@ def mask_magnitude(
     """
     candidates = [*weights.inside, *(weights.outside if outside_blocks else [])]
     available = sum(weight.value.numel() for weight in candidates)
-    k = budget(weights, available, keep_ratio=keep_ratio, count_head=count_head)
+    k = mask_size(weights, available, keep_ratio=keep_ratio, count_head=count_head)
     return top_k(candidates, gradient_score(candidates, weights.gradients(num_samples), "magnitude"), k)

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from peftlab.kinds import Fraction, NonNegativeInt
-from peftlab.peft.budget import budget
+from peftlab.peft.mask_size import mask_size
 from peftlab.peft.top_k import top_k
 from peftlab.peft.weights import Chosen, Weight, Weights
 from peftlab.stream import generator
@@ -24,7 +24,7 @@ def mask_random(
     """
     candidates = [*weights.inside, *(weights.outside if outside_blocks else [])]
     available = sum(weight.value.numel() for weight in candidates)
-    k = budget(weights, available, keep_ratio=keep_ratio, count_head=count_head)
+    k = mask_size(weights, available, keep_ratio=keep_ratio, count_head=count_head)
     return top_k(candidates, [_draws(weight, seed) for weight in candidates], k)
 
 

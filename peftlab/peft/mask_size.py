@@ -8,7 +8,7 @@ from peftlab.kinds import Fraction
 from peftlab.peft.weights import Weights
 
 
-def budget(
+def mask_size(
     weights: Weights, available: int, smallest: int = 1, *, keep_ratio: Fraction, count_head: bool
 ) -> int:
     """k = floor(keep_ratio * num_backbone), less the head's parameters if `count_head`.

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from peftlab.errors import UserError
-from peftlab.peft.budget import budget
+from peftlab.peft.mask_size import mask_size
 from peftlab.peft.weights import Weight
 
 
@@ -19,15 +19,15 @@ def weights(hand_made):
 )
 def test_the_floor_of_the_written_ratio_less_the_head(weights, ratio, count_head, k):
     """As floats, 0.29 * 100 is 28.999999999999996."""
-    assert budget(weights(1000, 8), 1000, keep_ratio=ratio, count_head=count_head) == k
-    assert budget(weights(100), 100, keep_ratio=0.29, count_head=True) == 29
+    assert mask_size(weights(1000, 8), 1000, keep_ratio=ratio, count_head=count_head) == k
+    assert mask_size(weights(100), 100, keep_ratio=0.29, count_head=True) == 29
 
 
 def test_vit_base_at_half_a_percent(hand_made):
     """methods.md 2.9: about 429 thousand with the head."""
     weights = hand_made([], num_backbone=85_798_656, num_head=100 * 769)
-    assert budget(weights, 85_798_656, keep_ratio=0.005, count_head=False) == 428_993
-    assert budget(weights, 85_798_656, keep_ratio=0.005, count_head=True) == 428_993 - 76_900
+    assert mask_size(weights, 85_798_656, keep_ratio=0.005, count_head=False) == 428_993
+    assert mask_size(weights, 85_798_656, keep_ratio=0.005, count_head=True) == 428_993 - 76_900
 
 
 @pytest.mark.parametrize(
@@ -47,8 +47,8 @@ def test_vit_base_at_half_a_percent(hand_made):
 )
 def test_an_illegal_budget_names_the_nearest_legal_ratio(weights, ratio, available, smallest, text, legal):
     with pytest.raises(UserError, match=rf"{text}.*; legal: {legal} or (above|below)$"):
-        budget(weights(1000, 8), available, smallest, keep_ratio=ratio, count_head=True)
-    assert budget(weights(1000, 8), available, smallest, keep_ratio=legal, count_head=True) in (
+        mask_size(weights(1000, 8), available, smallest, keep_ratio=ratio, count_head=True)
+    assert mask_size(weights(1000, 8), available, smallest, keep_ratio=legal, count_head=True) in (
         1,
         smallest,
         available,
@@ -57,14 +57,14 @@ def test_an_illegal_budget_names_the_nearest_legal_ratio(weights, ratio, availab
 
 def test_a_legal_ratio_is_rounded_to_the_legal_side(weights):
     with pytest.raises(UserError, match=r"legal: 0.00143 or above$"):  # 1 / 700 = 0.0014285...
-        budget(weights(700), 700, keep_ratio=0.001, count_head=False)
-    assert budget(weights(700), 700, keep_ratio=0.00143, count_head=False) == 1
+        mask_size(weights(700), 700, keep_ratio=0.001, count_head=False)
+    assert mask_size(weights(700), 700, keep_ratio=0.00143, count_head=False) == 1
     with pytest.raises(UserError, match=r"legal: 0.00285 or below$"):  # 2 / 700 = 0.0028571...
-        budget(weights(700), 2, keep_ratio=0.5, count_head=False)
+        mask_size(weights(700), 2, keep_ratio=0.5, count_head=False)
 
 
 def test_a_placement_without_candidates(weights):
     with pytest.raises(
         UserError, match="the placement holds none of the weights that this mask chooses from"
     ):
-        budget(weights(700), 0, keep_ratio=0.5, count_head=False)
+        mask_size(weights(700), 0, keep_ratio=0.5, count_head=False)
