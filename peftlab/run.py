@@ -11,7 +11,7 @@ from typing import Any
 from peftlab.finish import finish, row_of
 from peftlab.fit import Diverged, fit, steps_per_epoch
 from peftlab.introduce import introduce
-from peftlab.memory import reset_peak
+from peftlab.memory import release, reset_peak
 from peftlab.noah.stages import with_found_placement
 from peftlab.preflight import preflight
 from peftlab.record import Record
@@ -29,6 +29,7 @@ def run(config: dict[str, Any], record: Record, group: str | None) -> None:
         UserError: for data or weights that cannot be had.
     """
     started = time.time()
+    release()
     console.rule(record.folder.name)
     show_line("run folder", str(record.folder))
     config = with_found_placement(config, record, run)
