@@ -89,6 +89,10 @@ def scatter_plot(points: list[Point], path: Path, *, title: str, x_label: str, y
         axes.set_xscale("symlog", linthresh=smallest)
         axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
         axes.set_xlim(left=-0.1 * smallest if any(point.x == 0 for point in points) else 0.7 * smallest)
+        low, high = min(point.y for point in points), max(point.y for point in points)
+        pad = max(2.0, 0.2 * (high - low))
+        # from the points: an interval over two seeds can be wider than any accuracy
+        axes.set_ylim(low - pad, high + pad)
         _name(figure, axes, points)
         axes.set(xlabel=x_label, ylabel=y_label)
         axes.set_title(title, fontsize=11)
