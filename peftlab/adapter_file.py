@@ -1,6 +1,5 @@
 """adapter.safetensors + adapter.yaml: what was trained, and all that is needed to use it again."""
 
-import os
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,6 +11,7 @@ from peftlab.backbone.backbone import Backbone
 from peftlab.config.place import Placed
 from peftlab.errors import UserError
 from peftlab.site import Site, parse_site
+from peftlab.whole_file import whole_file
 
 WEIGHTS, CARD = "adapter.safetensors", "adapter.yaml"
 
@@ -34,17 +34,14 @@ def save_adapter(folder: Path, model: Adapted, placed: Placed, card: dict[str, A
     tensors |= {f"index.{key}": value.cpu() for key, value in model.selected.indices().items()}
     if model.gamma.raw is not None:
         tensors["gamma.raw"] = model.gamma.raw.detach().cpu().contiguous()
-    part = folder / f"{WEIGHTS}.part"
-    save_file(tensors, part)
-    os.replace(part, folder / WEIGHTS)
+    with whole_file(folder / WEIGHTS) as part:
+        save_file(tensors, part)
     cells = {
-        name: {str(site): _options(model, site, own) for site, own in part.items()}
-        for name, part in placed.items()
+        name: {str(site): _options(model, site, own) for site, own in sites.items()}
+        for name, sites in placed.items()
     }
-    card = {**card, "cells": cells}
-    part = folder / f"{CARD}.part"
-    part.write_text(yaml.safe_dump(card, sort_keys=False))
-    os.replace(part, folder / CARD)
+    with whole_file(folder / CARD) as part:
+        part.write_text(yaml.safe_dump({**card, "cells": cells}, sort_keys=False))
 
 
 def _options(model: Adapted, site: Site, own: dict[str, Any]) -> dict[str, Any]:

@@ -1,6 +1,5 @@
 """last/: all that a run needs to go on as if it had never stopped."""
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +7,7 @@ import torch
 
 from peftlab.build import Experiment
 from peftlab.errors import UserError
+from peftlab.whole_file import whole_file
 
 
 def save_last(
@@ -30,9 +30,8 @@ def save_last(
     }
     path = folder / "last" / "state.pt"
     path.parent.mkdir(exist_ok=True)
-    part = path.with_suffix(".part")
-    torch.save(state, part)
-    os.replace(part, path)
+    with whole_file(path) as part:
+        torch.save(state, part)
 
 
 def saved_masks(folder: Path) -> dict[str, torch.Tensor] | None:

@@ -1,6 +1,5 @@
 """Heat maps of the placement grid and of gamma, scatter plots, as PNG; no display and none of pyplot's global state."""
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from textwrap import fill
@@ -13,6 +12,8 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
+
+from peftlab.whole_file import whole_file
 
 COLOUR_MAP = "viridis"  # safe for colour-blind readers, monotone in print, and no grey: grey means no value
 WIDE = 8  # columns beyond which panels stand one above the other
@@ -172,11 +173,6 @@ def _cell(axes: Axes, panel: Panel, row: int, column: int, colour: Float[np.ndar
 
 
 def _save(figure: Figure, path: Path) -> Path:
-    part = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with part.open("wb") as file:
-            FigureCanvasAgg(figure).print_png(file)
-        os.replace(part, path)  # a reader sees the old picture or the new one
-    finally:
-        part.unlink(missing_ok=True)
+    with whole_file(path) as part, part.open("wb") as file:
+        FigureCanvasAgg(figure).print_png(file)
     return path

@@ -13,11 +13,10 @@ from peftlab.adapt.selection import weight_key
 from peftlab.backbone.backbone import Backbone
 from peftlab.config.place import Placed, check_cells, options_of, placement_function, resolve_placement
 from peftlab.errors import UserError
-from peftlab.insertion import ends
+from peftlab.insertion import Ends, ends
 from peftlab.make import make
 from peftlab.measure import Measure
 from peftlab.noah.supernet import is_supernet, sampler_of, space_of
-from peftlab.peft.delta import OnHeads, OnTokens
 from peftlab.peft.part import parts_of
 from peftlab.peft.weights import Chosen, Weight, Weights
 from peftlab.placement.cell import Cells
@@ -91,7 +90,8 @@ def build_model(
             anchors.append(anchor)
             if part.get("scale") is not None:
                 factor = part["scale"] if config["scaling"]["value"] is None else 1.0
-                scaled.append(_scaled(anchor, backbone, float(options.get("scale", 1.0)) * factor))
+                reach = ends(part["insertion"], backbone.place(site))
+                scaled.append(_scaled(anchor, reach, float(options.get("scale", 1.0)) * factor))
     # gamma's order is that of the sites, whatever the order of the parts
     anchors.sort(key=lambda anchor: site_order(anchor.site))
     scaled.sort(key=lambda place: site_order(place.site))
@@ -117,13 +117,9 @@ def _anchor(
     return Anchor(site, reads, writes, delta)
 
 
-def _scaled(anchor: Anchor, backbone: Backbone, scale: float) -> ScaledPlace:
-    place, delta = backbone.place(anchor.site), anchor.delta
-    reads_output = anchor.reads == place.output
-    per_token = not isinstance(delta, OnTokens) and not (isinstance(delta, OnHeads) and not delta.per_token)
-    num_out = place.num_in if anchor.writes == place.input else place.num_out
-    num_read = place.num_out if reads_output and anchor.writes == place.output else place.num_in
-    return ScaledPlace(anchor.site, delta.width, num_out, scale, num_read, per_token)
+def _scaled(anchor: Anchor, reach: Ends, scale: float) -> ScaledPlace:
+    delta = anchor.delta
+    return ScaledPlace(anchor.site, delta.width, reach.num_out, scale, reach.num_in, delta.per_token)
 
 
 def _choose(
@@ -138,7 +134,7 @@ def _choose(
     """What a selective part trains, chosen by its own rule, or as `indices` say."""
     weights = _weights(cells, backbone, head, measure)
     if indices is not None and "keep_ratio" in part:
-        candidates = [*weights.inside, *(weights.outside if part.get("outside_blocks") else [])]
+        candidates = weights.candidates(part.get("outside_blocks", False))
         return [(weight, _mask(weight, indices)) for weight in candidates if weight_key(weight) in indices]
     part = mask_part(config, part, weights.num_backbone, weights.num_head)
     chosen: Chosen = make(options_of(part))(weights)

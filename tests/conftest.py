@@ -11,11 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hydra import compose, initialize_config_dir
-from omegaconf import OmegaConf
 
-from peftlab.config.directory import config_dir
-from peftlab.config.name import register_resolvers
+from peftlab.config import compose
 
 TINY = ("backbone=tiny", "dataset=digits_lt", "fit.epochs=2", "fit.batch_size=64")
 
@@ -40,14 +37,7 @@ def data_dir() -> Path:
 @pytest.fixture
 def composed() -> Callable[..., dict[str, Any]]:
     """The resolved config of a command line, as plain dicts: `composed("peft=lora", "seed=1")`."""
-
-    def make(*overrides: str) -> dict[str, Any]:
-        register_resolvers()
-        with initialize_config_dir(str(config_dir()), version_base="1.3"):
-            config: Any = OmegaConf.to_container(compose("config", list(overrides)), resolve=True)
-        return config
-
-    return make
+    return compose.composed
 
 
 @pytest.fixture(scope="session")
@@ -56,16 +46,13 @@ def recipe() -> Callable[..., dict[str, Any]]:
 
     The head starts from random vectors, so no data is needed. `cells` gives placement=cells, not the grid.
     """
-    register_resolvers()
 
     @cache
-    def base(peft: str, scaling: str) -> Any:
-        chosen = ["backbone=tiny", f"peft={peft}", f"scaling={scaling}", "head.init=random"]
-        with initialize_config_dir(str(config_dir()), version_base="1.3"):
-            return OmegaConf.to_container(compose("config", chosen), resolve=True)
+    def base(peft: str, scaling: str) -> dict[str, Any]:
+        return compose.composed("backbone=tiny", f"peft={peft}", f"scaling={scaling}", "head.init=random")
 
     def make(peft: str, scaling: str = "fixed", cells: Any = None, **keys: Any) -> dict[str, Any]:
-        result: dict[str, Any] = deepcopy(base(peft, scaling))
+        result = deepcopy(base(peft, scaling))
         if cells is not None:
             target = "peftlab.placement.cells.cells"
             result["placement"] = {"_target_": target, "_partial_": True, "cells": cells}

@@ -74,7 +74,7 @@ KNOWS = {
     "predict": {"adapter_file", "dataset", "parser", "run_folder"},
 }
 # what has no part in any group
-GROUND = {"errors", "kinds", "site", "stream", "input_spec"}
+GROUND = {"errors", "kinds", "site", "stream", "input_spec", "whole_file"}
 
 
 @cache

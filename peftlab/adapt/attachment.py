@@ -174,8 +174,7 @@ class Attachment:
         else:
             read = read_in if anchor.reads.side == "in" else _part(write, anchor.reads.part)
         added = anchor.delta(read)
-        gate = self.gates.get(anchor.site)
-        for factor in (self.scales.get(anchor.site), None if gate is None else gate(read)):
+        for factor in self.factors(anchor.site, read):
             added = added if factor is None else added * factor
         old = _part(write, anchor.writes.part)
         self.note(anchor.site, added, old)

@@ -4,19 +4,17 @@ import ast
 from difflib import get_close_matches
 from typing import Any
 
-from peftlab.config.place import check_cells, resolve_placement
+from peftlab.config.place import MARKS, PART, check_cells, resolve_placement
 from peftlab.config.signature import misfit, signature, yaml_text
 from peftlab.config.timm_name import check_timm_name
 from peftlab.errors import UserError
-from peftlab.peft.part import parts_of
+from peftlab.peft.part import part_path, parts_of
 from peftlab.placement.budget import parse_budget
 from peftlab.placement.depth import block_labels
 from peftlab.placement.supernet import check_supernet
 from peftlab.site import HEADS, LINEAR, NORM, STREAM, SUBLAYER
 
 GROUPS = ("backbone", "peft", "placement", "scaling", "dataset", "head", "loss", "optim", "fit", "tracker")
-MARKS = {"_target_", "_partial_"}
-PART = "peftlab.peft.part.Part"
 HYBRID = "peftlab.peft.part.Hybrid"
 BUDGET = "peftlab.placement.budget.Budget"
 # which positions an insertion can have
@@ -124,7 +122,7 @@ def _parts(cfg: dict[str, Any]) -> None:
     """The placement resolves to sites, and every part of the method, its placement and its scaling belong together."""
     parts = parts_of(cfg["peft"])
     for key, part in parts.items():
-        _insertion(part, _name(part), "peft" if part is cfg["peft"] else f"peft.parts.{key}")
+        _insertion(part, _name(part), part_path(cfg["peft"], key))
     parse_budget(cfg["placement"].get("budget"), parts)
     check_supernet(cfg, parts)
     scaled = [part for part in parts.values() if part.get("scale") is not None]

@@ -7,7 +7,7 @@ from typing import Any
 
 from peftlab.config.signature import misfit, signature, yaml_text
 from peftlab.errors import UserError
-from peftlab.peft.part import KEYS, parts_of
+from peftlab.peft.part import KEYS, part_path, parts_of
 from peftlab.placement.cell import Cells
 from peftlab.placement.depth import parse_depth
 from peftlab.site import POSITIONS, Site, site_order
@@ -36,8 +36,7 @@ def resolve_placement(
     """
     parts = parts_of(cfg["peft"])
     domains = {
-        name: _domain(part, labels, positions, "peft" if part is cfg["peft"] else f"peft.parts.{name}")
-        for name, part in parts.items()
+        name: _domain(part, labels, positions, part_path(cfg["peft"], name)) for name, part in parts.items()
     }
     legal = [name for name in POSITIONS if any(name in part["positions"] for part in parts.values())]
     legal = [name for name in legal if name in positions]

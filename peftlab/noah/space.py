@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from peftlab.site import POSITIONS, Site
+from peftlab.site import Site, site_order
 
 # for each part of the method the width in each of its blocks, from the bottom; 0 above the part's depth
 Genotype = tuple[tuple[int, ...], ...]
@@ -96,7 +96,7 @@ class Space:
         option = {site: stack.option for stack in self.stacks for sites in stack.sites for site in sites}
         active = self.active(genotype)
         return {
-            str(site): {option[site]: active[site]} for site in sorted(option, key=_order) if active[site]
+            str(site): {option[site]: active[site]} for site in sorted(option, key=site_order) if active[site]
         }
 
     def _depths(self, stack: Stack) -> list[int]:
@@ -112,10 +112,6 @@ class Space:
 def pick(items: Sequence[T], rng: random.Random) -> T:
     """One of them, uniformly; of all of `random.Random`, only `random()` is promised to stay the same."""
     return items[int(rng.random() * len(items))]
-
-
-def _order(site: Site) -> tuple[int, int]:
-    return site.block, POSITIONS.index(site.position)
 
 
 def _depth(genes: tuple[int, ...]) -> int:

@@ -13,7 +13,7 @@ def bitfit(weights: Weights, *, outside_blocks: bool) -> Chosen:
     Raises:
         UserError: if there is none.
     """
-    candidates = [*weights.inside, *(weights.outside if outside_blocks else [])]
+    candidates = weights.candidates(outside_blocks)
     biases = [weight for weight in candidates if weight.name.endswith("bias")]
     if not biases:
         raise UserError(

@@ -29,6 +29,7 @@ class Delta(nn.Module, ABC):
     is_identity: ClassVar[bool] = True  # delta(read) = 0 at the start
     is_nested: ClassVar[bool] = False  # one training serves every width from 1 to `width`
     is_elastic: ClassVar[bool] = False  # `active` can be less than `width`
+    per_token: ClassVar[bool] = True  # whether a gate of its own for every token has a meaning
     active: int | None = None
     after_training: ClassVar[dict[str, Any]] = {}
 
@@ -66,8 +67,6 @@ class Additive(Delta):
 class OnHeads(Delta):
     """A delta that acts on the output of the attention product, head by head."""
 
-    per_token: ClassVar[bool] = True  # whether a gate of its own for every token has a meaning
-
     @abstractmethod
     def forward(
         self,
@@ -84,6 +83,7 @@ class OnHeads(Delta):
 class OnTokens(Delta):
     """A delta that puts prompts among the tokens that enter a block; if it does not `travel`, they leave behind it."""
 
+    per_token = False
     travels: bool = True
 
     @abstractmethod

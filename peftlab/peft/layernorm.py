@@ -12,7 +12,7 @@ def layernorm(weights: Weights, *, outside_blocks: bool) -> Chosen:
     Raises:
         UserError: if there is none.
     """
-    candidates = [*weights.inside, *(weights.outside if outside_blocks else [])]
+    candidates = weights.candidates(outside_blocks)
     norms = [weight for weight in candidates if "norm" in weight.name]
     if not norms:
         raise UserError(

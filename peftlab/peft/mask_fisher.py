@@ -28,7 +28,7 @@ def mask_fisher(
     Raises:
         UserError: for a budget that nothing fits, or gradients that are all 0.
     """
-    candidates = [*weights.inside, *(weights.outside if outside_blocks else [])]
+    candidates = weights.candidates(outside_blocks)
     available = sum(weight.value.numel() for weight in candidates)
     k = mask_size(weights, available, keep_ratio=keep_ratio, count_head=count_head)
     gradients = weights.gradients if fisher == "empirical" else weights.class_gradients

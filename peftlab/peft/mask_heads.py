@@ -2,9 +2,8 @@
 
 from peftlab.errors import UserError
 from peftlab.kinds import Fraction, PositiveInt
-from peftlab.peft.gradient_score import Score, gradient_score
-from peftlab.peft.mask_size import mask_size
-from peftlab.peft.top_groups import Sliced, group_sizes, top_groups
+from peftlab.peft.gradient_score import Score
+from peftlab.peft.top_groups import Sliced, choose_groups
 from peftlab.peft.weights import Chosen, Weights
 
 
@@ -33,10 +32,6 @@ def mask_heads(
             slices.append(Sliced(weight, 0, weights.num_heads[block]))
         elif position == "out" and weight.value.dim() == 2:  # its bias belongs to no head
             slices.append(Sliced(weight, 1, weights.num_heads[block]))
-    sizes = group_sizes(slices)
-    available = sum(part.weight.value.numel() for part in slices)
-    k = mask_size(
-        weights, available, min(sizes.values(), default=1), keep_ratio=keep_ratio, count_head=count_head
+    return choose_groups(
+        weights, slices, keep_ratio=keep_ratio, num_samples=num_samples, score=score, count_head=count_head
     )
-    scores = gradient_score([part.weight for part in slices], weights.gradients(num_samples), score)
-    return top_groups(slices, scores, k)

@@ -22,7 +22,7 @@ def mask_random(
     Raises:
         UserError: for a budget that nothing fits.
     """
-    candidates = [*weights.inside, *(weights.outside if outside_blocks else [])]
+    candidates = weights.candidates(outside_blocks)
     available = sum(weight.value.numel() for weight in candidates)
     k = mask_size(weights, available, keep_ratio=keep_ratio, count_head=count_head)
     return top_k(candidates, [_draws(weight, seed) for weight in candidates], k)

@@ -38,3 +38,8 @@ def parts_of(peft: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """The parts of a peft node by name: its own, or the node itself as `peft`."""
     parts: dict[str, dict[str, Any]] = peft.get("parts", {"peft": peft})
     return parts
+
+
+def part_path(peft: dict[str, Any], name: str) -> str:
+    """How the command line says a part of a peft node: `peft`, or `peft.parts.NAME`."""
+    return f"peft.parts.{name}" if "parts" in peft else "peft"

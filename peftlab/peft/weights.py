@@ -39,6 +39,10 @@ class Weights:
     gradients: Callable[[int], Iterator[dict[str, Tensor]]]
     class_gradients: Callable[[int], Iterator[dict[str, Tensor]]]
 
+    def candidates(self, outside_blocks: bool) -> list[Weight]:
+        """All that can be chosen; those outside the blocks by option."""
+        return [*self.inside, *(self.outside if outside_blocks else [])]
+
 
 # a mask (true where it trains) in the shape of the weight's value, or None for all of it
 Chosen = list[tuple[Weight, Tensor | None]]

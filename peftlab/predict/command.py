@@ -2,13 +2,13 @@
 
 import csv
 import io
-import os
 import sys
 from pathlib import Path
 
 from peftlab.errors import UserError
 from peftlab.parser import Parser
 from peftlab.run_folder import finished_run
+from peftlab.whole_file import whole_file
 
 BATCH_SIZE = 32
 COLUMNS = ("file", "rank", "class", "probability")
@@ -86,6 +86,5 @@ def _answer(folder: Path, images: str, top: int, table: Path | None) -> list[Row
 def _write(table: Path, rows: list[Row]) -> None:
     text = io.StringIO()
     csv.writer(text).writerows([COLUMNS, *rows])
-    part = table.with_name(f"{table.name}.part")
-    part.write_text(text.getvalue())
-    os.replace(part, table)
+    with whole_file(table) as part:
+        part.write_text(text.getvalue())

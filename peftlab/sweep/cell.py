@@ -39,6 +39,18 @@ class Cell:
         """Mean over seeds with its 95 % t interval."""
         return mean_interval(list(self.values(metric).values()))
 
+    def is_mean(self, seeds: bool) -> bool:
+        """Whether what is shown of the cell is a mean over runs; `seeds`: its sweep has several."""
+        return seeds or len(self.jobs) > 1
+
+    def interval(self, metric: str, seeds: bool) -> tuple[float, float, float]:
+        """(value, low, high): a mean with its t interval, or one run with Wilson's over its images; NaN where there is none."""
+        if self.is_mean(seeds):
+            mean, half, _ = self.mean(metric)
+            return mean, mean - half, mean + half
+        get = self.jobs[0].metrics.get
+        return get(f"test/{metric}", nan), get(f"test/{metric}_low", nan), get(f"test/{metric}_high", nan)
+
     def difference(self, baseline: "Cell", metric: str) -> Interval:
         """Mean difference to the baseline cell, paired by seed; NaN with n = 0 without a common seed."""
         own, other = self.values(metric), baseline.values(metric)

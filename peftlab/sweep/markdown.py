@@ -1,11 +1,11 @@
 """table.md: what a sweep measured, as a table that a document can take in."""
 
-import os
 from math import isfinite, nan
 from pathlib import Path
 from statistics import fmean, median
 
 from peftlab.sweep.cell import METRICS, Cell, varying
+from peftlab.whole_file import whole_file
 
 COSTS = ("trained", "step ms", "MiB")
 
@@ -30,9 +30,8 @@ def write_markdown(folder: Path, cells: list[Cell], seeds: bool) -> Path:
         ]
         lines.append("| " + " | ".join(words) + " |")
     path = folder / "table.md"
-    part = path.with_name(f".{path.name}.{os.getpid()}")
-    part.write_text("\n".join(lines) + "\n")
-    os.replace(part, path)
+    with whole_file(path) as part:
+        part.write_text("\n".join(lines) + "\n")
     return path
 
 
@@ -47,26 +46,15 @@ def trained(cell: Cell) -> float:
     return fmean(own) if own else nan
 
 
-def interval(cell: Cell, metric: str, seeds: bool) -> tuple[float, float, float]:
-    """(value, low, high) as fractions; NaN where there is none."""
-    if seeds or len(cell.jobs) > 1:
-        mean, half, _ = cell.mean(metric)
-        return mean, mean - half, mean + half
-    get = cell.jobs[0].metrics.get
-    value, low, high = (get(f"test/{metric}{part}", nan) for part in ("", "_low", "_high"))
-    return value, low, high
-
-
 def _accuracy(cell: Cell, metric: str, seeds: bool) -> str:
-    value, low, high = interval(cell, metric, seeds)
+    value, low, high = cell.interval(metric, seeds)
     if not isfinite(value):
         return ""
     if not isfinite(low + high):
         return f"{100 * value:.1f}"
-    many = seeds or len(cell.jobs) > 1
-    return f"{100 * value:.1f} " + (
-        f"± {50 * (high - low):.1f}" if many else f"({100 * low:.1f}-{100 * high:.1f})"
-    )
+    if cell.is_mean(seeds):
+        return f"{100 * value:.1f} ± {50 * (high - low):.1f}"
+    return f"{100 * value:.1f} ({100 * low:.1f}-{100 * high:.1f})"
 
 
 def _median(cell: Cell, key: str) -> float:

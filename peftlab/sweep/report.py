@@ -4,7 +4,6 @@ Nothing here asks a running program: `peftlab-sweep FOLDER` writes the same file
 """
 
 import csv
-import os
 import re
 from collections import Counter
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from peftlab.sweep.heat_map import heat_maps
 from peftlab.sweep.job import STATES, Job, number, read, split_choices
 from peftlab.sweep.markdown import write_markdown
 from peftlab.sweep.scatter import scatter
+from peftlab.whole_file import whole_file
 
 
 @dataclass(frozen=True)
@@ -117,13 +117,8 @@ def _cell_row(cell: Cell, baseline: Cell) -> dict[str, Any]:
 
 def _write_csv(path: Path, rows: list[dict[str, Any]]) -> Path:
     """All rows under the union of their columns; what is absent or NaN is an empty field."""
-    part = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with part.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, columns_of(rows), lineterminator="\n")
-            writer.writeheader()
-            writer.writerows([{k: "" if x != x else x for k, x in row.items()} for row in rows])
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
+    with whole_file(path) as part, part.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, columns_of(rows), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows([{k: "" if x != x else x for k, x in row.items()} for row in rows])
     return path

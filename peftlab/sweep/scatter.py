@@ -4,14 +4,14 @@ from math import isfinite
 from pathlib import Path
 
 from peftlab.sweep.cell import Cell, varying
-from peftlab.sweep.markdown import interval, trained
+from peftlab.sweep.markdown import trained
 
 
 def scatter(folder: Path, cells: list[Cell], seeds: bool) -> list[Path]:
     """A point per cell with its 95 % interval, if cells train different numbers of parameters beside the head."""
     keys = [key for key in varying(cells) if key != "optim.lr"]
     points = [
-        (cell.choices.get("peft") or cell.label(keys), trained(cell), *interval(cell, "tail_acc", seeds))
+        (cell.choices.get("peft") or cell.label(keys), trained(cell), *cell.interval("tail_acc", seeds))
         for cell in cells
     ]
     points = [point for point in points if isfinite(point[1]) and isfinite(point[2])]

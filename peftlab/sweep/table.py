@@ -68,13 +68,9 @@ def _state(cell: Cell) -> str:
 
 def _estimate(cell: Cell, metric: str, seeds: bool) -> str:
     """`81.2 ±1.3` over seeds; `81.2 78.1-84.0` for one job, Wilson over its images."""
-    if seeds or len(cell.jobs) > 1:
-        mean, half, _ = cell.mean(metric)
-        extra = f" ±{100 * half:.1f}" if isfinite(half) else ""
-    else:
-        get = cell.jobs[0].metrics.get
-        mean, low, high = (get(f"test/{metric}{part}", nan) for part in ("", "_low", "_high"))
-        extra = f" {100 * low:.1f}-{100 * high:.1f}" if isfinite(low + high) else ""
+    mean, low, high = cell.interval(metric, seeds)
+    text = f" ±{50 * (high - low):.1f}" if cell.is_mean(seeds) else f" {100 * low:.1f}-{100 * high:.1f}"
+    extra = text if isfinite(low + high) else ""
     return f"{100 * mean:.1f}{extra}" if isfinite(mean) else ""
 
 

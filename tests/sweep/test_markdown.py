@@ -8,7 +8,7 @@ import pytest
 
 from peftlab.sweep.cell import Cell
 from peftlab.sweep.job import Job
-from peftlab.sweep.markdown import interval, trained, write_markdown
+from peftlab.sweep.markdown import trained, write_markdown
 
 
 def job(peft: str, seed: int, tail: float, **result: Any) -> Job:
@@ -37,7 +37,7 @@ def test_rows(tmp_path: Path) -> None:
 
 def test_one_run_has_the_interval_of_its_test_images(tmp_path: Path) -> None:
     cells = [Cell({"peft": name}, [job(name, 0, 0.4)]) for name in ("lora", "full")]
-    assert interval(cells[0], "tail_acc", seeds=False) == pytest.approx((0.4, 0.3, 0.6))
+    assert cells[0].interval("tail_acc", seeds=False) == pytest.approx((0.4, 0.3, 0.6))
     text = write_markdown(tmp_path, cells, seeds=False).read_text()
     assert "| lora | 1,032 | 50.0 | 50.0 | 50.0 | 40.0 (30.0-60.0) | 1 | 250 | 700 |" in text
 
