@@ -3,6 +3,7 @@
 import hashlib
 import json
 import re
+from pathlib import Path
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
@@ -14,13 +15,9 @@ VOLATILE_IN = {"dataset": ("num_workers",), "fit": ("save_every", "eval_batch_si
 # overrides that are no choice of a cell
 NO_CHOICE = (
     "experiment",
-    "tracker",
-    "device",
-    "resume",
-    "baseline",
     "hydra",
-    "fit.save_every",
-    "dataset.num_workers",
+    *VOLATILE,
+    *(f"{group}.{key}" for group, keys in VOLATILE_IN.items() for key in keys),
 )
 
 
@@ -59,15 +56,12 @@ def config_hash(config: dict[str, Any]) -> str:
 
 
 def choices(root: DictConfig) -> dict[str, str]:
-    """What was typed for this job: {"placement.depth": "0-2", ...}, without what is constant in its sweep."""
-    constant = set(root.hydra.job.config.override_dirname.exclude_keys)
+    """What was typed for this job: {"placement.depth": "0-2", ...}."""
     pairs = [line.lstrip("+").partition("=") for line in root.hydra.overrides.task if "=" in line]
     return {
         key: value
         for key, _, value in pairs
-        if key not in constant
-        and key not in NO_CHOICE
-        and not key.startswith(tuple(f"{word}." for word in NO_CHOICE))
+        if key not in NO_CHOICE and not key.startswith(tuple(f"{word}." for word in NO_CHOICE))
     }
 
 
@@ -79,9 +73,17 @@ def run_name(root: DictConfig) -> str:
 
 
 def job_name(root: DictConfig) -> str:
-    """A job of a sweep: `depth-0-2_position-q_seed-0-1a2b3c4d`."""
-    words = [f"{key.rpartition('.')[2]}-{value}" for key, value in choices(root).items()]
-    return _slug("_".join(words)[:120] + "-" + config_hash(task_config(root))[:8])
+    """A job of a sweep: `depth-0-2_position-q_seed-0-1a2b3c4d`, without the choices that all jobs share (if any differ).
+
+    Another sweep in the same folder may vary other keys: a job that it has under another name keeps that name.
+    """
+    constant = set(root.hydra.job.config.override_dirname.exclude_keys)
+    typed = choices(root)
+    named = {key: value for key, value in typed.items() if key not in constant} or typed
+    words = "_".join(f"{key.rpartition('.')[2]}-{value}" for key, value in named.items())
+    digest = config_hash(task_config(root))[:8]
+    here = sorted(path.name for path in Path(root.hydra.sweep.dir).glob(f"*{digest}"))
+    return here[0] if here else _slug(f"{words[:120]}-{digest}")
 
 
 def sweep_name(root: DictConfig) -> str:

@@ -30,6 +30,8 @@ class Job:
 def read(folder: str | Path) -> list[Job]:
     """The jobs of a sweep folder in job order; absent or half-written records give the state `missing`.
 
+    A run that two processes finished under two names counts once.
+
     Raises: UserError when there is no such folder or no job in it.
     """
     folder = Path(folder)
@@ -38,7 +40,10 @@ def read(folder: str | Path) -> list[Job]:
     jobs = [_job(path) for path in folder.iterdir() if _is_job(path)]
     if not jobs:
         raise UserError(f"folder={folder} holds no job; legal is a folder with one sub-folder per job.")
-    return sorted(jobs, key=lambda job: (job.number, _natural(job.folder.name)))
+    once: dict[str, Job] = {}
+    for job in sorted(jobs, key=lambda job: (job.number, _natural(job.folder.name))):
+        once.setdefault(str(job.result.get("run_id", job.folder.name)), job)
+    return list(once.values())
 
 
 def _is_job(path: Path) -> bool:

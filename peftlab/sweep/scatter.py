@@ -11,7 +11,11 @@ def scatter(folder: Path, cells: list[Cell], seeds: bool) -> list[Path]:
     """A point per cell with its 95 % interval, if cells train different numbers of parameters beside the head."""
     keys = [key for key in varying(cells) if key != "optim.lr"]
     points = [
-        (cell.choices.get("peft") or cell.label(keys), trained(cell), *cell.interval("tail_acc", seeds))
+        (
+            cell.choices["peft"] if "peft" in keys and "peft" in cell.choices else cell.label(keys),
+            trained(cell),
+            *cell.interval("tail_acc", seeds),
+        )
         for cell in cells
     ]
     points = [point for point in points if isfinite(point[1]) and isfinite(point[2])]

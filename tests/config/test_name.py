@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -169,6 +170,8 @@ def test_choices_are_what_was_typed_and_chooses_a_cell(load: Load) -> None:
         "device=cpu",
         "tracker.project=x",
         "fit.save_every=2",
+        "fit.eval_batch_size=2",
+        "recipes.lora.lr=2",
         "~peft.dropout",
     ]
     assert choices(typed(load(), words)) == {
@@ -190,6 +193,23 @@ def test_a_job_is_named_by_its_choices(load: Load) -> None:
     assert name == f"depth-m3-m1_position-q_seed-2-{config_hash(task_config(root))[:8]}"
     assert job_name(load("placement.depth=0%-75%")).startswith("depth-0p-75p-")
     assert LEGAL.fullmatch(job_name(load()))
+
+
+def test_a_job_that_the_folder_has_under_another_name_keeps_it(load: Load, tmp_path: Path) -> None:
+    """`peft=lora,full seed=0` and then `peft=lora seed=0,1` with one hydra.sweep.dir: lora's seed 0 is there already."""
+    first, second = (copy.deepcopy(load("peft=lora", "peft.rank=4", "seed=1")) for _ in range(2))
+    for root, constant in ((first, ["peft.rank", "seed"]), (second, ["peft.rank", "peft"])):
+        with open_dict(root):
+            root.hydra.sweep.dir = str(tmp_path)
+            root.hydra.job.config.override_dirname.exclude_keys = constant
+    digest = config_hash(task_config(first))[:8]
+    assert (job_name(first), job_name(second)) == (f"peft-lora-{digest}", f"seed-1-{digest}")
+    with open_dict(second):
+        second.hydra.job.config.override_dirname.exclude_keys = ["peft", "peft.rank", "seed"]
+    assert job_name(second) == f"peft-lora_rank-4_seed-1-{digest}"
+    (tmp_path / job_name(first)).mkdir()
+    assert job_name(first) == job_name(second) == f"peft-lora-{digest}"
+    assert choices(second) == {"peft": "lora", "peft.rank": "4", "seed": "1"}
 
 
 def test_jobs_whose_words_look_alike_are_told_apart(load: Load) -> None:

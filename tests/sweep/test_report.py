@@ -214,6 +214,14 @@ def test_a_folder_without_jobs_is_refused(tmp_path: Path, make: Any) -> None:
         read(tmp_path / "sweep")
 
 
+def test_a_run_with_two_folders_counts_once(tmp_path: Path) -> None:
+    same = {**result("0-2", "q", 0), "run_id": "1a2b"}
+    put(tmp_path / "peft-lora-1a2b", "ok", {"peft": "lora"}, 0, result=same, number=0)
+    put(tmp_path / "seed-0-1a2b", "ok", {"peft": "lora"}, 0, result=same, number=1)
+    put(tmp_path / "seed-1-3c4d", "ok", {"peft": "lora"}, 1, result={**same, "run_id": "3c4d"}, number=2)
+    assert [job.folder.name for job in read(tmp_path)] == ["peft-lora-1a2b", "seed-1-3c4d"]
+
+
 def test_two_finished_jobs_of_one_cell_and_seed_are_refused(tmp_path: Path) -> None:
     for name in ("one", "two"):
         put(tmp_path / name, "ok", {"a": "1"}, 0, result={"metrics": {}})
