@@ -1,9 +1,10 @@
 """Heat maps of the placement grid and of gamma, scatter plots, as PNG; no display and none of pyplot's global state."""
 
 from dataclasses import dataclass
+from itertools import cycle
 from pathlib import Path
 from textwrap import fill
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import matplotlib
 import numpy as np
@@ -12,10 +13,12 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
+from matplotlib.transforms import ScaledTranslation
 
 from peftlab.whole_file import whole_file
 
 COLOUR_MAP = "viridis"  # safe for colour-blind readers, monotone in print, and no grey: grey means no value
+BESIDE = 2.5  # between points of one x, in points of the page
 WIDE = 8  # columns beyond which panels stand one above the other
 
 
@@ -77,24 +80,33 @@ class Point(NamedTuple):
 
 
 def scatter_plot(points: list[Point], path: Path, *, title: str, x_label: str, y_label: str) -> Path:
-    """Points with their names and intervals over a logarithmic x that has room for 0; the PNG appears in one piece."""
+    """Points with their names and intervals over a logarithmic x that has room for 0; the PNG appears in one piece.
+
+    Points whose x differ by less than 10 % stand side by side, so that their intervals can be told apart.
+    """
     with matplotlib.rc_context({"text.usetex": False, "text.parse_math": False}):
         figure = Figure(figsize=(9, 6), dpi=150, layout="constrained")
         axes = figure.subplots()
-        colours = matplotlib.colormaps["tab20"].colors  # type: ignore[attr-defined]
-        for index, point in enumerate(points):
+        colours = cycle(matplotlib.colormaps["tab20"].colors)  # type: ignore[attr-defined]
+        colour = dict(zip(points, colours, strict=False))
+        shifts = _side_by_side(points)
+        for point in points:
             error = [[max(0.0, point.y - point.low)], [max(0.0, point.high - point.y)]]
-            style = {"fmt": "o", "markersize": 4, "elinewidth": 0.8, "color": colours[index % len(colours)]}
-            axes.errorbar([point.x], [point.y], yerr=np.nan_to_num(error), **style)
+            style = {"fmt": "o", "markersize": 4, "elinewidth": 0.8, "color": colour[point]}
+            aside = ScaledTranslation(shifts[point][0] / 72, 0, figure.dpi_scale_trans)
+            axes.errorbar(
+                [point.x], [point.y], yerr=np.nan_to_num(error), **style, transform=axes.transData + aside
+            )
         smallest = min((point.x for point in points if point.x > 0), default=1.0)
         axes.set_xscale("symlog", linthresh=smallest)
         axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
-        axes.set_xlim(left=-0.1 * smallest if any(point.x == 0 for point in points) else 0.7 * smallest)
+        left = -0.1 * smallest if any(point.x == 0 for point in points) else 0.7 * smallest
+        axes.set_xlim(left, 1.7 * max(smallest, max(point.x for point in points)))
         low, high = min(point.y for point in points), max(point.y for point in points)
         pad = max(2.0, 0.2 * (high - low))
         # from the points: an interval over two seeds can be wider than any accuracy
         axes.set_ylim(low - pad, high + pad)
-        _name(figure, axes, points)
+        _name(figure, axes, shifts, colour)
         axes.set(xlabel=x_label, ylabel=y_label)
         axes.set_title(title, fontsize=11)
         axes.grid(alpha=0.25, linewidth=0.5)
@@ -102,21 +114,47 @@ def scatter_plot(points: list[Point], path: Path, *, title: str, x_label: str, y
         return _save(figure, path)
 
 
-def _name(figure: Figure, axes: Axes, points: list[Point]) -> None:
-    """Each name beside its point, moved up or down until it covers no other."""
+def _side_by_side(points: list[Point]) -> dict[Point, tuple[float, float]]:
+    """How far each point stands beside its x, and how far the last of its neighbours, in points of the page."""
+    groups: list[list[Point]] = []
+    for point in sorted(points, key=lambda point: point.x):
+        if groups and point.x <= 1.1 * groups[-1][-1].x:
+            groups[-1].append(point)
+        else:
+            groups.append([point])
+    shifts = {}
+    for group in groups:
+        half = (len(group) - 1) / 2
+        for index, point in enumerate(sorted(group, key=lambda point: point.y)):
+            shifts[point] = (BESIDE * (index - half), BESIDE * half)
+    return shifts
+
+
+def _name(
+    figure: Figure, axes: Axes, points: dict[Point, tuple[float, float]], colour: dict[Point, Any]
+) -> None:
+    """Each name to the right of its point and of those beside it, moved up or down until it covers no other."""
     FigureCanvasAgg(figure).draw()  # fixes the scale
     taken: list[tuple[float, float, float, float]] = []
     for point in sorted(points, key=lambda point: point.y):
-        x, y = axes.transData.transform((point.x, point.y)) * 72 / figure.dpi  # points of the page
+        aside, last = points[point]
+        x, y = axes.transData.transform((point.x, point.y)) * 72 / figure.dpi + (
+            last,
+            0,
+        )  # points of the page
         width = 4.2 * len(point.name)
         shifts = sorted(np.arange(-120, 121, 3.0), key=abs)
         at = next((shift for shift in shifts if not _covers(taken, x, y + shift, width)), 0.0)
         taken.append((x, y + at, width, 8.0))
-        line = {"arrowstyle": "-", "linewidth": 0.4, "color": "0.6"} if abs(at) > 6 else None
+        far = abs(at) > 6 or last - aside > 6
+        line = (
+            {"arrowstyle": "-", "linewidth": 0.7, "color": colour[point], "relpos": (0, 0.5)} if far else None
+        )
         axes.annotate(
             point.name,
             (point.x, point.y),
-            (6, at),
+            (last - aside + 6, at),
+            xycoords=axes.transData + ScaledTranslation(aside / 72, 0, figure.dpi_scale_trans),
             textcoords="offset points",
             fontsize=7,
             va="center",
