@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
-from matplotlib.transforms import ScaledTranslation
+from matplotlib.transforms import ScaledTranslation, Transform
 
 from peftlab.whole_file import whole_file
 
@@ -93,10 +93,8 @@ def scatter_plot(points: list[Point], path: Path, *, title: str, x_label: str, y
         for point in points:
             error = [[max(0.0, point.y - point.low)], [max(0.0, point.high - point.y)]]
             style = {"fmt": "o", "markersize": 4, "elinewidth": 0.8, "color": colour[point]}
-            aside = ScaledTranslation(shifts[point][0] / 72, 0, figure.dpi_scale_trans)
-            axes.errorbar(
-                [point.x], [point.y], yerr=np.nan_to_num(error), **style, transform=axes.transData + aside
-            )
+            style["transform"] = _beside(axes, shifts[point][0])
+            axes.errorbar([point.x], [point.y], yerr=np.nan_to_num(error), **style)
         smallest = min((point.x for point in points if point.x > 0), default=1.0)
         axes.set_xscale("symlog", linthresh=smallest)
         axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
@@ -130,6 +128,11 @@ def _side_by_side(points: list[Point]) -> dict[Point, tuple[float, float]]:
     return shifts
 
 
+def _beside(axes: Axes, shift: float) -> Transform:
+    """Data coordinates, moved right by so many points of the page."""
+    return axes.transData + ScaledTranslation(shift / 72, 0, axes.figure.dpi_scale_trans)
+
+
 def _name(
     figure: Figure, axes: Axes, points: dict[Point, tuple[float, float]], colour: dict[Point, Any]
 ) -> None:
@@ -138,27 +141,22 @@ def _name(
     taken: list[tuple[float, float, float, float]] = []
     for point in sorted(points, key=lambda point: point.y):
         aside, last = points[point]
-        x, y = axes.transData.transform((point.x, point.y)) * 72 / figure.dpi + (
-            last,
-            0,
-        )  # points of the page
+        x, y = _beside(axes, last).transform((point.x, point.y)) * 72 / figure.dpi  # points of the page
         width = 4.2 * len(point.name)
         shifts = sorted(np.arange(-120, 121, 3.0), key=abs)
         at = next((shift for shift in shifts if not _covers(taken, x, y + shift, width)), 0.0)
         taken.append((x, y + at, width, 8.0))
         far = abs(at) > 6 or last - aside > 6
-        line = (
-            {"arrowstyle": "-", "linewidth": 0.7, "color": colour[point], "relpos": (0, 0.5)} if far else None
-        )
+        line = {"arrowstyle": "-", "linewidth": 0.7, "color": colour[point], "relpos": (0, 0.5)}
         axes.annotate(
             point.name,
             (point.x, point.y),
             (last - aside + 6, at),
-            xycoords=axes.transData + ScaledTranslation(aside / 72, 0, figure.dpi_scale_trans),
+            xycoords=_beside(axes, aside),
             textcoords="offset points",
             fontsize=7,
             va="center",
-            arrowprops=line,
+            arrowprops=line if far else None,
         )
 
 
