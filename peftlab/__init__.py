@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 from peftlab.errors import UserError
 
 if TYPE_CHECKING:
-    from peftlab.adapter_file import load
+    from peftlab.model.load import load
 
 __all__ = ["UserError", "load"]
 
@@ -13,7 +13,7 @@ __all__ = ["UserError", "load"]
 def __getattr__(name: str) -> Any:
     """`peftlab.load`, imported on first use: it brings torch, which the command line does not wait for."""
     if name == "load":
-        from peftlab.adapter_file import load
+        from peftlab.model.load import load
 
         return load
     raise AttributeError(f"module peftlab has no attribute {name}")

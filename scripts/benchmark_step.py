@@ -23,12 +23,12 @@ from rich.table import Table
 from torch import Tensor
 from torch.nn import functional as F
 
-from peftlab.bilevel.direct import direct
-from peftlab.bilevel.outer import Outer
+from peftlab.build.model import build_backbone, build_head, build_model
 from peftlab.config.directory import config_dir
 from peftlab.config.name import register_resolvers
 from peftlab.dataset.loader import Batch
-from peftlab.model import build_backbone, build_head, build_model
+from peftlab.scaling.estimator.direct import direct
+from peftlab.scaling.outer import Outer
 
 CLASSES = 100
 

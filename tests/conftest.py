@@ -14,6 +14,7 @@ import pytest
 
 from peftlab.config import compose
 
+pytest_plugins = ["fixtures.exported", "fixtures.space"]
 TINY = ("backbone=tiny", "dataset=digits_lt", "fit.epochs=2", "fit.batch_size=64")
 
 
@@ -70,7 +71,7 @@ def random_vit(name: str, **model_args: Any) -> Any:
     """A small timm ViT with no special weight: no zero bias, no unit norm, no vanishing LayerScale."""
     import torch  # here, as in all of this file: tests of the command line need not wait for torch
 
-    from peftlab.backbone.timm_model import timm_model
+    from peftlab.backbone.timm.model import timm_model
 
     node = {"pretrained": False, "checkpoint": None, "sha256": None, "depth": None}
     backbone = timm_model(name=name, model_args=model_args, **node)
@@ -107,9 +108,9 @@ def measure_of(backbone: Any, head: Any, num_images: int = 6) -> Any:
     """What `build` measures on training images, here on random ones with labels 0, 1, 2, 0, ..."""
     import torch
 
+    from peftlab.build.measure import Measure
     from peftlab.dataset.loader import Batch
     from peftlab.loss.cross_entropy import cross_entropy
-    from peftlab.measure import Measure
 
     size = backbone.input_spec.size
     images = torch.randn(num_images, 3, size, size, generator=torch.Generator().manual_seed(5))
@@ -124,7 +125,7 @@ def measure_of(backbone: Any, head: Any, num_images: int = 6) -> Any:
 @pytest.fixture
 def adapt() -> Iterator[Callable[..., Any]]:
     """`build_model` on a shared backbone, which is clean again after the test."""
-    from peftlab.model import build_head, build_model
+    from peftlab.build.model import build_head, build_model
 
     models: list[Any] = []
 
@@ -146,8 +147,8 @@ def vit_base() -> Any:
     import torch
 
     from peftlab.backbone.backbone import Backbone
-    from peftlab.backbone.vit_table import vit_table
-    from peftlab.input_spec import InputSpec
+    from peftlab.backbone.timm.vit import vit_table
+    from peftlab.inputs.image import InputSpec
 
     name = "vit_base_patch16_224"
     with torch.device("meta"):

@@ -152,7 +152,7 @@ def test_every_target_is_in_the_package(choice: str, composed: dict[str, Node]) 
     for node in nodes(composed[choice]):
         assert node["_target_"].startswith("peftlab.")
         assert callable(found_by_python(node["_target_"]))
-    home = {"fit": "peftlab.fit."}.get(group, f"peftlab.{group}.")
+    home = {"fit": "peftlab.fit.fit."}.get(group, f"peftlab.{group}.")
     assert composed[choice]["_target_"].startswith(home)
 
 
@@ -171,7 +171,7 @@ def test_every_estimator_fits_and_is_checked(default: Node) -> None:
             config = plain(compose("config", ["scaling=meta", f"scaling/estimator={path.stem}"]))
             check(config)
             node = config["scaling"]["estimator"]
-            assert node["_target_"] == f"peftlab.bilevel.{path.stem}.{path.stem}"
+            assert node["_target_"] == f"peftlab.scaling.estimator.{path.stem}.{path.stem}"
             keys = {key for key in node if not key.startswith("_")}
             parameters = inspect.signature(found_by_python(node["_target_"])).parameters.values()
             assert keys == {
@@ -271,24 +271,35 @@ def test_there_are_experiments() -> None:
 def test_every_group_has_its_folder_and_every_folder_its_group() -> None:
     folders = {path.name for path in PACKAGE.iterdir() if (path / "__init__.py").exists()}
     groups = {path.name for path in CONFIGS.iterdir() if path.is_dir()}
-    assert groups - folders == {"fit", "experiment", "wandb"}  # fit.py; whole command lines; W&B's own file
-    assert (PACKAGE / "fit.py").exists()
-    # what runs the groups, and what is done with their results
-    assert folders - groups == {"adapt", "bilevel", "config", "export", "noah", "predict", "sweep"}
+    assert groups - folders == {"experiment", "wandb"}  # whole command lines; W&B's own file
+    # the stages of a run, and what is done with its results
+    stages = {
+        "build",
+        "command",
+        "config",
+        "evaluate",
+        "export",
+        "figure",
+        "inputs",
+        "model",
+        "network",
+        "predict",
+    }
+    assert folders - groups == {*stages, "record", "report", "run", "search"}
 
 
 def test_a_word_of_the_command_line_is_a_file_of_the_package() -> None:
     for group in ONE_FILE_EACH:
-        folder = PACKAGE / {"scaling/estimator": "bilevel"}.get(group, group)
+        folder = PACKAGE / group
         words = {path.stem for path in (CONFIGS / group).glob("*.yaml")}
         assert words
-        assert words <= {path.stem for path in folder.glob("*.py")}, group
+        assert words <= {path.stem for path in folder.rglob("*.py")}, group
 
 
 def test_every_test_folder_mirrors_one_of_the_package() -> None:
     tests = Path(__file__).parent
     for path in tests.iterdir():
-        if path.is_dir() and path.name != "__pycache__":
+        if path.is_dir() and path.name not in ("__pycache__", "fixtures"):
             assert (PACKAGE / path.name / "__init__.py").exists(), path
 
 

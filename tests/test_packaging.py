@@ -38,7 +38,7 @@ def test_a_wheel_carries_configs_and_weights_and_composes(wheel: Path, tmp_path:
     ).stat().st_size > 10_000_000
     lines = (
         f"import sys; sys.path.insert(0, {str(wheel)!r}); sys.argv[1:] = ['--cfg', 'job']",
-        "import peftlab.train as train; print(train.__file__); train.main()",
+        "import peftlab.command.train as train; print(train.__file__); train.main()",
     )
     code = "; ".join(lines)
     done = subprocess.run(

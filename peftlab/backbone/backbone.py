@@ -6,7 +6,7 @@ from typing import Literal
 from torch import nn
 
 from peftlab.errors import UserError
-from peftlab.input_spec import InputSpec
+from peftlab.inputs.image import InputSpec
 from peftlab.site import POSITIONS, Site
 
 

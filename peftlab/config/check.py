@@ -4,9 +4,9 @@ import ast
 from difflib import get_close_matches
 from typing import Any
 
+from peftlab.backbone.timm.name import check_timm_name
 from peftlab.config.place import MARKS, PART, check_cells, resolve_placement
 from peftlab.config.signature import misfit, signature, yaml_text
-from peftlab.config.timm_name import check_timm_name
 from peftlab.errors import UserError
 from peftlab.peft.part import part_path, parts_of
 from peftlab.placement.budget import parse_budget

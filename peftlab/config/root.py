@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from peftlab.kinds import NonNegativeInt
+from peftlab.option import NonNegativeInt
 
 
 @dataclass(frozen=True)

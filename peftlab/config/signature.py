@@ -9,10 +9,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple, get_args
 
-from peftlab import kinds
+from peftlab import option
 
 PACKAGE = Path(__file__).resolve().parents[1]
-CHECKS = {name: get_args(kind) for name, kind in vars(kinds).items() if get_args(kind)}
+CHECKS = {name: get_args(kind) for name, kind in vars(option).items() if get_args(kind)}
 PLAIN: dict[str, tuple[tuple[type, ...], str]] = {
     "int": ((int,), "a whole number"),
     "float": ((int, float), "a number"),

@@ -10,13 +10,13 @@ from jaxtyping import Int64
 
 from peftlab.dataset.draw_per_class import draw_per_class, share_per_class
 from peftlab.dataset.group import group_classes, uses_thresholds
+from peftlab.dataset.image.transform import Transform, eval_transform, train_transform
 from peftlab.dataset.long_tail import long_tail, long_tail_counts
-from peftlab.dataset.source import Source
+from peftlab.dataset.source.source import Source
 from peftlab.dataset.split import Split
-from peftlab.dataset.transform import Transform, eval_transform, train_transform
 from peftlab.errors import UserError
-from peftlab.input_spec import InputSpec
-from peftlab.kinds import Fraction, NonNegativeInt, PositiveFloat, PositiveInt
+from peftlab.inputs.image import InputSpec
+from peftlab.option import Fraction, NonNegativeInt, PositiveFloat, PositiveInt
 
 INTERPOLATIONS = ("nearest", "bilinear", "bicubic")
 

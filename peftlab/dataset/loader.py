@@ -10,8 +10,8 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from peftlab.dataset.image.transform import Transform
 from peftlab.dataset.split import Split
-from peftlab.dataset.transform import Transform
 from peftlab.stream import generator
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Int64
 
-from peftlab.dataset.images import Images
+from peftlab.dataset.image.images import Images
 
 
 @dataclass(frozen=True, eq=False)

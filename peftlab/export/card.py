@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from peftlab.adapter_file import Trained
 from peftlab.dataset.dataset import used_transform
 from peftlab.export.head import FILE, kind, num_outputs
+from peftlab.model.load import Trained
 
 
 def card_of(

@@ -8,8 +8,7 @@ import yaml
 from jaxtyping import Float
 from torch import Tensor
 
-from peftlab.adapter_file import Trained, read_run
-from peftlab.backbone.plain import plain_model
+from peftlab.backbone.timm.plain import plain_model
 from peftlab.errors import UserError
 from peftlab.export.card import card_of, readme
 from peftlab.export.head import num_outputs, read_head
@@ -18,6 +17,7 @@ from peftlab.export.publish import CARD, staged
 from peftlab.export.to_adapter import to_adapter
 from peftlab.export.to_peft import read_peft, to_peft
 from peftlab.export.to_timm import read_timm, to_timm
+from peftlab.model.load import Trained, read_run
 
 TOLERANCE = 1e-3  # of the largest logit: a rounding error is far below, a wrong merge far above
 

@@ -6,9 +6,9 @@ from typing import Any
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from peftlab.adapter_file import Trained
-from peftlab.backbone.plain import classifiers, plain_model
-from peftlab.model import build_head
+from peftlab.backbone.timm.plain import classifiers, plain_model
+from peftlab.build.model import build_head
+from peftlab.model.load import Trained
 
 FILE = "head.safetensors"
 

@@ -6,12 +6,12 @@ import numpy as np
 from jaxtyping import Float
 from torch import Tensor
 
-from peftlab.adapter_file import Trained
+from peftlab.build.instantiate import make
 from peftlab.dataset.dataset import Dataset, used_transform
 from peftlab.dataset.loader import EvalBatches
-from peftlab.dataset.picture import picture_files, read_picture
+from peftlab.dataset.source.picture import picture_files, read_picture
 from peftlab.errors import UserError
-from peftlab.make import make
+from peftlab.model.load import Trained
 
 NUM_IMAGES = 32
 

@@ -5,10 +5,10 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor
 
-from peftlab.adapt.attachment import Anchor
-from peftlab.adapter_file import Trained
 from peftlab.export.affine import Diagonal, LowRank, affine
 from peftlab.export.refuse import Reason, refuse
+from peftlab.model.load import Trained
+from peftlab.network.attachment import Anchor
 
 State = dict[str, Tensor]
 LEGAL = "peftlab-export RUN --to adapter, or a method that is linear in what one layer reads or writes"

@@ -8,10 +8,10 @@ import yaml
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from peftlab.adapt.adapted import site_key
-from peftlab.adapter_file import CARD, WEIGHTS, Trained
 from peftlab.errors import UserError
 from peftlab.export.refuse import Reason, refuse
+from peftlab.model.load import CARD, WEIGHTS, Trained
+from peftlab.network.adapted import site_key
 from peftlab.peft.delta import Delta
 from peftlab.peft.part import parts_of
 from peftlab.site import parse_site

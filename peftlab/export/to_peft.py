@@ -10,12 +10,12 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from peftlab.adapt.attachment import Anchor
-from peftlab.adapter_file import Trained
 from peftlab.export.affine import LowRank, affine
 from peftlab.export.head import classifier_state, num_outputs, save_head
 from peftlab.export.merge import why_not_one_map
 from peftlab.export.refuse import Reason, refuse
+from peftlab.model.load import Trained
+from peftlab.network.attachment import Anchor
 
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 PREFIX = "base_model.model."

@@ -6,9 +6,9 @@ from typing import Any
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from peftlab.adapter_file import Trained
 from peftlab.export.head import classifier_state, num_outputs, save_head
 from peftlab.export.merge import merge
+from peftlab.model.load import Trained
 
 FILE = "model.safetensors"
 

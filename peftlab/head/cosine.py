@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from peftlab.head.initial import initial
-from peftlab.kinds import PositiveFloat
+from peftlab.option import PositiveFloat
 
 
 class Cosine(nn.Module):

@@ -4,8 +4,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional as F
 
-from peftlab.kinds import NonNegativeFloat
 from peftlab.loss.cross_entropy import Loss
+from peftlab.option import NonNegativeFloat
 
 
 def logit_adjusted(counts: Int[Tensor, " c"], *, tau: NonNegativeFloat) -> Loss:

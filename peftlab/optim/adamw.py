@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from peftlab.errors import UserError
-from peftlab.kinds import Fraction, NonNegativeFloat, PositiveFloat
+from peftlab.option import Fraction, NonNegativeFloat, PositiveFloat
 
 
 def adamw(

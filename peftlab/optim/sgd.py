@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import torch
 from torch import nn
 
-from peftlab.kinds import NonNegativeFloat, PositiveFloat
+from peftlab.option import NonNegativeFloat, PositiveFloat
 
 
 def sgd(

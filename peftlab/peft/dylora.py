@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from peftlab.errors import UserError
-from peftlab.kinds import PositiveInt
+from peftlab.option import PositiveInt
 from peftlab.peft.delta import Additive
 
 

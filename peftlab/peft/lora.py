@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from peftlab.kinds import Fraction, PositiveInt
+from peftlab.option import Fraction, PositiveInt
 from peftlab.peft.delta import Additive
 
 

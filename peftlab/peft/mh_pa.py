@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from peftlab.kinds import PositiveInt
+from peftlab.option import PositiveInt
 from peftlab.peft.delta import Attend, Heads, OnHeads
 from peftlab.peft.prefix import split_heads
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from peftlab.kinds import PositiveFloat
+from peftlab.option import PositiveFloat
 
 KEYS = ("positions", "depth", "insertion", "scale")
 Insertion = Literal["parallel", "sequential", "residual", "input", "heads", "concat", "in_place"]

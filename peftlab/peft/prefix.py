@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from peftlab.kinds import PositiveInt
+from peftlab.option import PositiveInt
 from peftlab.peft.delta import Attend, Heads, OnHeads
 
 

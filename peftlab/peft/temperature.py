@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from peftlab.kinds import PositiveFloat
+from peftlab.option import PositiveFloat
 from peftlab.peft.delta import Attend, Heads, OnHeads
 
 

@@ -8,7 +8,7 @@ from fractions import Fraction
 from typing import Any, NamedTuple
 
 from peftlab.errors import UserError
-from peftlab.kinds import PositiveFloat
+from peftlab.option import PositiveFloat
 from peftlab.site import Site, site_order
 
 WIDTHS = ("rank", "bottleneck", "length", "num_tokens")  # every form's width_key is one of these

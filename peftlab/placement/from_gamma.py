@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from peftlab.errors import UserError
-from peftlab.kinds import PositiveInt
+from peftlab.option import PositiveInt
 from peftlab.placement.cell import Cells
 from peftlab.site import Site, parse_site
 

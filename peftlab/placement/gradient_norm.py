@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from typing import Any, Literal
 
-from peftlab.kinds import PositiveInt
+from peftlab.option import PositiveInt
 from peftlab.placement.cell import Cells
 from peftlab.placement.ranking import among, largest
 from peftlab.site import Site

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from peftlab.errors import UserError
-from peftlab.kinds import Fraction, PositiveFloat, PositiveInt
+from peftlab.option import Fraction, PositiveFloat, PositiveInt
 from peftlab.placement.cell import Cells
 from peftlab.placement.supernet import supernet
 from peftlab.site import Site
@@ -27,7 +27,7 @@ def noah(
     p_width: Fraction,
     p_depth: Fraction,
 ) -> Cells:
-    """All candidates, for they are what is searched: peftlab.noah.stages puts what it finds in the place of this node.
+    """All candidates, for they are what is searched: peftlab.search.stages puts what it finds in the place of this node.
 
     Source: Zhang et al. 2022 (NOAH), arXiv:2206.04673.
 

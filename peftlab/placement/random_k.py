@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Sequence
 
-from peftlab.kinds import NonNegativeInt, PositiveInt
+from peftlab.option import NonNegativeInt, PositiveInt
 from peftlab.placement.cell import Cells
 from peftlab.placement.ranking import among, largest
 from peftlab.site import Site

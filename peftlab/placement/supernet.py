@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from peftlab.errors import UserError
-from peftlab.kinds import Fraction, PositiveInt
+from peftlab.option import Fraction, PositiveInt
 from peftlab.placement.cell import Cells
 from peftlab.site import Site
 

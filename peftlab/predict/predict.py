@@ -8,10 +8,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from peftlab.adapter_file import Trained
 from peftlab.dataset.dataset import used_transform
-from peftlab.dataset.picture import read_picture
+from peftlab.dataset.source.picture import read_picture
 from peftlab.errors import UserError
+from peftlab.model.load import Trained
 
 
 class Answer(NamedTuple):

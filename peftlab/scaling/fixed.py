@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from peftlab.kinds import NonNegativeFloat
+from peftlab.option import NonNegativeFloat
 from peftlab.scaling.gamma import Gamma, Place, Rule, Scaling
 
 

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from peftlab.errors import UserError
-from peftlab.kinds import Fraction, PositiveFloat
+from peftlab.option import Fraction, PositiveFloat
 from peftlab.scaling.gamma import Gamma, Place, Rule, Scaling
 from peftlab.site import Site
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import torch
 
-from peftlab.kinds import PositiveFloat
+from peftlab.option import PositiveFloat
 from peftlab.scaling.gamma import Activation, Gamma, Granularity, Place, Rule, Scaling, initial_raw
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-from peftlab.kinds import PositiveFloat
+from peftlab.option import PositiveFloat
 from peftlab.scaling.gamma import Activation, Gamma, Granularity, Place, Rule, Scaling, initial_raw
 
 
@@ -22,7 +22,7 @@ def meta(
 ) -> Scaling:
     """min_gamma L_outer(theta*(gamma), gamma), theta*(gamma) from inner steps on the training loss.
 
-    `outer` is peftlab.bilevel.outer.Outer, the only owner of gamma's optimizer: inside an inner step gamma takes
+    `outer` is peftlab.scaling.outer.Outer, the only owner of gamma's optimizer: inside an inner step gamma takes
     no gradient. `estimator` says how the hypergradient is computed.
 
     Source: Tian et al. 2025 (MetaPEFT), arXiv:2603.01759.

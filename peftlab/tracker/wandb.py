@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
-from peftlab.kinds import PositiveFloat
+from peftlab.option import PositiveFloat
 from peftlab.tracker.login import has_login
 
 MAX_TAG = 64  # characters; wandb refuses a longer tag, and the run with it

@@ -11,10 +11,3 @@ def test_depth_and_labels_say_the_same(depth):
     """`block_labels` cannot know the table, nor the table it; labels are made in both."""
     labels = tuple(block_labels(depth))
     assert Table(labels, labels, 0, {}, (), {}).depth == depth
-
-
-def test_a_real_table_has_the_labels_that_its_depth_gives(small):
-    for kind, depth in (("plain", 2), ("eva02", 2), ("swin", [1, 1]), ("swin_shifted", [2, 1])):
-        table = small(kind).table
-        assert table.depth == depth
-        assert list(table.labels) == block_labels(depth)

@@ -15,9 +15,9 @@ from omegaconf import OmegaConf
 from PIL import Image
 
 from peftlab.dataset.dataset import Dataset
-from peftlab.dataset.images import Images
+from peftlab.dataset.image.images import Images
 from peftlab.dataset.split import Split
-from peftlab.input_spec import InputSpec
+from peftlab.inputs.image import InputSpec
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs" / "dataset"
 

@@ -12,10 +12,10 @@ import yaml
 
 from peftlab.dataset.dataset import Dataset, dataset
 from peftlab.dataset.loader import EvalBatches, TrainBatches
-from peftlab.dataset.source import Source
+from peftlab.dataset.source.source import Source
 from peftlab.dataset.split import Split
 from peftlab.errors import UserError
-from peftlab.input_spec import InputSpec
+from peftlab.inputs.image import InputSpec
 
 CONFIGS = sorted((Path(__file__).resolve().parents[2] / "configs" / "dataset").glob("*.yaml"))
 Build = Callable[..., Dataset]

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import torch
 
+from peftlab.dataset.image.transform import eval_transform, train_transform
 from peftlab.dataset.loader import Batch, EvalBatches, TrainBatches
 from peftlab.dataset.split import Split
-from peftlab.dataset.transform import eval_transform, train_transform
-from peftlab.input_spec import InputSpec
+from peftlab.inputs.image import InputSpec
 
 # From Python 3.12 on, forking a process that has threads warns; DataLoader forks by default.
 pytestmark = pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")

@@ -7,7 +7,7 @@ import torch
 import yaml
 
 import peftlab
-from peftlab.model import build_backbone
+from peftlab.build.model import build_backbone
 
 IMAGES = torch.randn(4, 3, 32, 32, generator=torch.Generator().manual_seed(0))
 

@@ -7,10 +7,10 @@ import pytest
 import torch
 from PIL import Image
 
+from peftlab.build.instantiate import make
 from peftlab.errors import UserError
 from peftlab.export import images
 from peftlab.export.images import NUM_IMAGES, real_images
-from peftlab.make import make
 
 
 def dataset_of(run):
@@ -59,7 +59,7 @@ def test_data_that_is_not_here(perturbed, tmp_path):
     run = perturbed("lora").run
     run.config["dataset"] |= {
         "source": {
-            "_target_": "peftlab.dataset.image_folder.image_folder",
+            "_target_": "peftlab.dataset.source.image_folder.image_folder",
             "_partial_": True,
             "test_fraction": 0.5,
         },

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from peftlab.backbone.plain import plain_model
+from peftlab.backbone.timm.plain import plain_model
 from peftlab.errors import UserError
 from peftlab.export.merge import merge
 

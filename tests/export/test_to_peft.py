@@ -10,9 +10,9 @@ from safetensors.torch import load_file
 from torch.nn import functional as F
 
 import peftlab
+from peftlab.build.model import build_backbone
 from peftlab.errors import UserError
 from peftlab.export.to_peft import CONFIG, WEIGHTS, read_peft, to_peft
-from peftlab.model import build_backbone
 
 IMAGES = torch.randn(6, 3, 32, 32, generator=torch.Generator().manual_seed(0))
 CELLS = {

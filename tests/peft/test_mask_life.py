@@ -9,13 +9,13 @@ import yaml
 from safetensors.torch import load_file
 
 import peftlab
-from peftlab.adapter_file import save_adapter
-from peftlab.build import build
+from peftlab.build.build import build
+from peftlab.build.measure import Measure
 from peftlab.errors import UserError
-from peftlab.fit import fit
-from peftlab.measure import Measure
-from peftlab.record import Record
-from peftlab.run import Run, run
+from peftlab.fit.fit import fit
+from peftlab.model.load import save_adapter
+from peftlab.record.record import Record
+from peftlab.run.run import Run, run
 
 MASKS = ("mask_fisher", "mask_magnitude", "mask_random", "mask_heads", "mask_neurons")
 SMALL = ("backbone=tiny", "device=cpu", "fit.epochs=2", "fit.batch_size=64", "peft.keep_ratio=0.2")
@@ -97,7 +97,7 @@ def test_saved_and_loaded_without_a_training_image(composed, tmp_path, name):
 
 
 def test_a_mask_of_another_shape_is_refused(composed, tmp_path):
-    from peftlab.model import build_backbone, build_head, build_model
+    from peftlab.build.model import build_backbone, build_head, build_model
 
     config = composed(*SMALL, "peft=mask_random")
     backbone = build_backbone(config)

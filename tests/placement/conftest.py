@@ -16,9 +16,9 @@ def toy() -> Any:
     from torch import nn
 
     from peftlab.backbone.backbone import Backbone, Place, Port
+    from peftlab.build.measure import Measure
     from peftlab.dataset.loader import Batch
-    from peftlab.input_spec import InputSpec
-    from peftlab.measure import Measure
+    from peftlab.inputs.image import InputSpec
     from peftlab.site import Site
 
     class Net(nn.Module):

@@ -19,7 +19,7 @@ GAMMAS = {Site(0, "q"): 0.5, Site(0, "mlp1"): 2.0, Site(3, "v"): 1.5, Site(11, "
 
 
 def write(folder: Path, gamma: dict[Site, float], ratio: dict[Site, float] | None = None) -> str:
-    """The columns of peftlab.gamma_file, written by hand."""
+    """The columns of peftlab.record.gamma, written by hand."""
     with (folder / "gamma.csv").open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(COLUMNS)
@@ -43,7 +43,7 @@ def place(run: str, **options: Any) -> list[str]:
 
 def test_the_columns_are_those_that_a_run_writes() -> None:
     """Read from the source: the module itself imports torch."""
-    spec = find_spec("peftlab.gamma_file")
+    spec = find_spec("peftlab.record.gamma")
     assert spec is not None
     assert f"COLUMNS = {COLUMNS}".replace("'", '"') in Path(str(spec.origin)).read_text()
 

@@ -6,8 +6,8 @@ import pytest
 
 from peftlab.config.check import check
 from peftlab.errors import UserError
-from peftlab.noah.search import Evolution
 from peftlab.placement.noah import noah
+from peftlab.search.evolution import Evolution
 from peftlab.site import Site
 
 OPTIONS = {

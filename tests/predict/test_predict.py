@@ -8,10 +8,10 @@ import torch
 import yaml
 from PIL import Image
 
-from peftlab.adapter_file import read_run, save_adapter
+from peftlab.build.instantiate import make
+from peftlab.build.model import build_backbone, build_head, build_model, place
 from peftlab.dataset.loader import EvalBatches
-from peftlab.make import make
-from peftlab.model import build_backbone, build_head, build_model, place
+from peftlab.model.load import read_run, save_adapter
 from peftlab.predict.predict import predict
 
 

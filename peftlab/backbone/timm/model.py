@@ -1,0 +1,165 @@
+"""backbone=<any>: a timm model by name, with weights from timm's hub, a local file or the package itself."""
+
+import hashlib
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from peftlab.backbone.backbone import Backbone
+from peftlab.backbone.timm.hub import hub_or_cache
+from peftlab.backbone.timm.table import timm_table
+from peftlab.errors import UserError
+from peftlab.inputs.image import InputSpec
+from peftlab.stream import stream_seed
+
+PACKAGED = Path(__file__).parents[1] / "weights"
+
+
+def timm_model(
+    *,
+    name: str,
+    pretrained: bool,
+    checkpoint: str | None,
+    sha256: str | None,
+    depth: int | list[int] | None,
+    model_args: dict[str, Any],
+) -> Backbone:
+    """A frozen timm model in fp32, without its classifier, in eval mode.
+
+    `checkpoint` is a path, or `package:FILE` for weights that ship with peftlab; `depth` is what the YAML promises
+    (so that a placement can be checked before anything is loaded), and must be the model's own: how many blocks, or
+    a list of how many in each stage.
+
+    Raises:
+        UserError: unknown name, weights that cannot be had, a file that does not match the model or its sha256.
+    """
+    if pretrained and checkpoint is not None:
+        raise UserError(
+            f"backbone.pretrained=true and backbone.checkpoint={checkpoint} exclude each other; set one"
+        )
+    if sha256 is not None and checkpoint is None:
+        raise UserError(
+            f"backbone.sha256={sha256} has no file to check; set backbone.checkpoint, or backbone.sha256=null"
+        )
+    model = _create(name, pretrained, model_args)
+    if checkpoint is not None:
+        _load(model, name, checkpoint, sha256)
+    model.eval().requires_grad_(False)
+    table = timm_table(model, name)
+    if depth is not None and depth != table.depth:
+        raise UserError(
+            f"backbone.depth={depth}, but {name} has {table.depth} blocks; set backbone.depth={table.depth} or null"
+        )
+    spec, digest = input_spec(model, name), _hash(model)
+    num_features: Any = model.num_features
+    given: dict[str, Any] = table._asdict()
+    return Backbone(
+        model=model, name=name, input_spec=spec, num_features=int(num_features), hash=digest, **given
+    )
+
+
+def _create(name: str, pretrained: bool, model_args: dict[str, Any]) -> nn.Module:
+    import timm
+
+    if not timm.is_model(name):
+        near = timm.list_models(f"*{name.split('.')[0][:12]}*")[:5]
+        raise UserError(
+            f"backbone.name={name} is not a timm model; legal: timm.list_models(), near ones: {', '.join(near)}"
+        )
+    try:
+        with torch.random.fork_rng(devices=[]), hub_or_cache(name) if pretrained else nullcontext():
+            torch.manual_seed(stream_seed(0, "backbone"))
+            return timm.create_model(name, pretrained=pretrained, num_classes=0, **model_args)
+    except (TypeError, ValueError, AssertionError) as error:
+        raise UserError(
+            f"backbone.model_args={model_args} does not fit {name}: {_first_sentence(error)}"
+        ) from error
+    except (OSError, RuntimeError) as error:
+        if not pretrained:
+            raise UserError(f"backbone.name={name} cannot be built: {_first_sentence(error)}") from error
+        raise UserError(
+            f"backbone.pretrained=true: the weights of {name} cannot be had ({_first_sentence(error)}); download them on a machine with"
+            " network and give backbone.pretrained=false backbone.checkpoint=FILE"
+        ) from error
+
+
+def _first_sentence(error: Exception) -> str:
+    text = str(error).strip()
+    return text.splitlines()[0].split(". ")[0].rstrip(".") if text else type(error).__name__
+
+
+def _load(model: nn.Module, name: str, checkpoint: str, sha256: str | None) -> None:
+    path = PACKAGED / checkpoint[8:] if checkpoint.startswith("package:") else Path(checkpoint).expanduser()
+    if not path.is_file():
+        raise UserError(f"backbone.checkpoint={checkpoint} is not a file; looked for {path}")
+    if sha256 is not None and hashlib.sha256(path.read_bytes()).hexdigest() != sha256:
+        raise UserError(
+            f"backbone.checkpoint={checkpoint} does not have sha256 {sha256}: the file is damaged or another one"
+        )
+    state = _read(path, checkpoint)
+    classifier = tuple(f"{key}." for key in _classifiers(model))
+    wanted = model.state_dict()
+    state = {
+        key: value.float() for key, value in state.items() if key in wanted or not key.startswith(classifier)
+    }
+    missing, extra = sorted(wanted.keys() - state.keys()), sorted(state.keys() - wanted.keys())
+    shapes = [key for key in wanted.keys() & state.keys() if wanted[key].shape != state[key].shape]
+    if missing or extra or shapes:
+        raise UserError(
+            f"backbone.checkpoint={checkpoint} is not a {name}: {len(missing)} weights missing {missing[:3]},"
+            f" {len(extra)} not in the model {extra[:3]}, {len(shapes)} of another shape {sorted(shapes)[:3]}"
+        )
+    model.load_state_dict(state, strict=True)
+
+
+def _read(path: Path, checkpoint: str) -> dict[str, Tensor]:
+    """Name -> tensor, whether they are the file's top level or under its key `model` or `state_dict`."""
+    try:
+        state = (
+            load_file(path)
+            if path.suffix == ".safetensors"
+            else torch.load(path, map_location="cpu", weights_only=True)
+        )
+    except Exception as error:  # damaged, of another kind, or a pickle of more than tensors
+        raise UserError(
+            f"backbone.checkpoint={checkpoint} cannot be read ({_first_sentence(error)}); legal: .safetensors, or a .pt of plain tensors"
+        ) from error
+    state = state.get("model", state.get("state_dict", state)) if isinstance(state, dict) else None
+    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
+        raise UserError(
+            f"backbone.checkpoint={checkpoint} holds no tensors by name; legal: a state dict, alone or as `model` or `state_dict`"
+        )
+    return state
+
+
+def _classifiers(model: nn.Module) -> tuple[str, ...]:
+    names = getattr(model, "pretrained_cfg", {}).get("classifier") or "head"
+    return (names,) if isinstance(names, str) else tuple(names)
+
+
+def input_spec(model: nn.Module, name: str) -> InputSpec:
+    from timm.data import resolve_model_data_config
+
+    data = resolve_model_data_config(model)
+    patches = getattr(model, "patch_embed", None)
+    size = tuple(getattr(patches, "img_size", None) or data["input_size"][1:])
+    if size[0] != size[1]:
+        raise UserError(
+            f"backbone.name={name} reads images of {size[0]} x {size[1]}; legal: models of square images"
+        )
+    mean, std = data["mean"], data["std"]
+    return InputSpec(int(size[0]), tuple(mean), tuple(std), data["interpolation"], float(data["crop_pct"]))
+
+
+def _hash(model: nn.Module) -> str:
+    """sha256 over names, shapes and bytes of all weights: which network a result belongs to."""
+    digest = hashlib.sha256()
+    state: dict[str, Tensor] = model.state_dict()
+    for key in sorted(state):
+        digest.update(f"{key}{tuple(state[key].shape)}".encode())
+        digest.update(state[key].contiguous().numpy().tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,30 @@
+"""A backbone without numbers: its shapes and its table of places, in no time and no memory."""
+
+from typing import Any
+
+import torch
+
+from peftlab.backbone.backbone import Backbone
+from peftlab.backbone.timm.model import input_spec
+from peftlab.backbone.timm.plain import plain_model
+from peftlab.backbone.timm.table import timm_table
+
+
+def shapes(node: dict[str, Any]) -> Backbone:
+    """The backbone of a config node on torch's meta device; nothing is downloaded.
+
+    Raises:
+        UserError: if this architecture has no table.
+    """
+    with torch.device("meta"):
+        model = plain_model(node, num_classes=0).requires_grad_(False)
+    table = timm_table(model, node["name"])
+    num_features: Any = model.num_features
+    return Backbone(
+        model=model,
+        name=node["name"],
+        input_spec=input_spec(model, node["name"]),
+        num_features=int(num_features),
+        hash="meta",
+        **table._asdict(),
+    )

@@ -1,0 +1,143 @@
+"""What can be measured of the frozen backbone with the head at its start, before anything is trained."""
+
+from collections.abc import Callable, Iterator, Sequence
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from peftlab.backbone.backbone import Backbone
+from peftlab.dataset.loader import Batch
+from peftlab.loss.cross_entropy import Loss
+from peftlab.build.mean_square import mean_squares
+from peftlab.site import LINEAR, Site
+
+# whose weights a place without any of its own is scored by
+MEMBERS = {
+    "attn": ("q", "k", "v", "out"),
+    "ffn": ("mlp1", "gate", "mlp2"),
+    "kv": ("k", "v"),
+    "tokens": LINEAR,
+}
+Piece = tuple[str, tuple[int, int]]  # a parameter of the backbone, and which part of its axis 0
+
+
+class Measure:
+    """Gradients and activations on training images without augmentation, in an order of their own.
+
+    `batch(start, stop)` gives the images start..stop of that order, on the device. `scores` is what a placement found.
+    """
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        head: nn.Module,
+        loss: Loss,
+        batch: Callable[[int, int], Batch],
+        num_images: int,
+    ) -> None:
+        self.backbone, self.head, self.loss = backbone, head, loss
+        self.num_images = num_images
+        self.scores: dict[Site, float] = {}
+        self._batch = batch
+
+    def batches(self, num: int, size: int) -> Iterator[Batch]:
+        """The first `num` images (as many as there are) in batches of `size`."""
+        stop = min(num, self.num_images)
+        for start in range(0, stop, size):
+            yield self._batch(start, min(start + size, stop))
+
+    def gradients(self, num: int, size: int = 1) -> Iterator[dict[str, Tensor]]:
+        """For each batch, by default of one image, the gradient of the mean loss by parameter of the backbone.
+
+        A parameter that the loss does not depend on has a gradient of zeros.
+        """
+        for batch in self.batches(num, size):
+            values, logits = self._logits(batch)
+            with torch.enable_grad():
+                loss = self.loss(logits, batch.labels)
+            yield _gradient(loss, values, is_last=True)
+
+    def class_gradients(self, num: int) -> Iterator[dict[str, Tensor]]:
+        """For each of the first `num` images and each class y: sqrt(p(y|x)) times the gradient of log p(y|x).
+
+        p is the softmax of the logits. The sum of the squares is the diagonal of the Fisher information, times `num`.
+        """
+        for batch in self.batches(num, 1):
+            values, logits = self._logits(batch)
+            with torch.enable_grad():
+                log_p = logits.log_softmax(-1)[0]
+                terms = ((log_p / 2).exp().detach() * log_p).unbind()
+            for index, term in enumerate(terms):
+                yield _gradient(term, values, is_last=index + 1 == len(terms))
+
+    def squared_gradients(self, sites: Sequence[Site], num: int, size: int) -> dict[Site, float]:
+        """sum over batches of sum_w (dL_batch / dw)^2 over the weights w of each site, on the first `num` images."""
+        pieces = {site: self._pieces(site) for site in sites}
+        totals = {piece: torch.zeros((), dtype=torch.float64) for own in pieces.values() for piece in own}
+        for grads in self.gradients(num, size):
+            for piece in totals:
+                totals[piece] = (
+                    totals[piece].to(grads[piece[0]].device) + _part(grads, piece).double().square().sum()
+                )
+        return {site: sum(totals[piece].item() for piece in own) for site, own in pieces.items()}
+
+    def mean_gradient_norms(self, sites: Sequence[Site], num: int, size: int) -> dict[Site, float]:
+        """The norm of dL / dW at each site, L the mean loss over the first `num` images."""
+        pieces = {site: self._pieces(site) for site in sites}
+        names = {name for own in pieces.values() for name, _ in own}
+        total = min(num, self.num_images)
+        means: dict[str, Tensor] = {}
+        for number, grads in enumerate(self.gradients(num, size)):
+            share = min(size, total - number * size) / total  # the last batch may be smaller
+            for name in names:
+                means[name] = share * grads[name] + means.get(name, 0)
+        squares = {
+            piece: _part(means, piece).double().square().sum().item()
+            for own in pieces.values()
+            for piece in own
+        }
+        return {site: sum(squares[piece] for piece in own) ** 0.5 for site, own in pieces.items()}
+
+    def num_weights(self, site: Site) -> int:
+        """How many frozen weights a site is scored by."""
+        values: dict[str, Tensor] = dict(self.backbone.model.named_parameters())
+        return sum(_part(values, piece).numel() for piece in self._pieces(site))
+
+    def energies(self, sites: Sequence[Site], num: int, size: int) -> dict[Site, tuple[float, float]]:
+        """The mean squares of what each site reads and of what it writes, over images, tokens and channels."""
+        ends = {}
+        for site in sites:
+            place = self.backbone.place(site)
+            heads = {"kv": "out"}.get(site.position)  # what the heads give is what W_o reads
+            wrote = self.backbone.place(Site(site.block, heads)).input if heads else place.output
+            ends[site] = (place.input, place.input if site.position == "tokens" else wrote)
+        ports = {port for pair in ends.values() for port in pair}
+        found = mean_squares(self.backbone, ports, (batch.images for batch in self.batches(num, size)))
+        return {site: (found[read], found[wrote]) for site, (read, wrote) in ends.items()}
+
+    def _pieces(self, site: Site) -> list[Piece]:
+        """The frozen weights of a site: its own, or those of its linear layers."""
+        names = MEMBERS.get(site.position, (site.position,))
+        members = [Site(site.block, name) for name in names if Site(site.block, name) in self.backbone.places]
+        return [piece for member in members for piece in self.backbone.place(member).parameters]
+
+    def _logits(self, batch: Batch) -> tuple[dict[str, Tensor], Float[Tensor, "b c"]]:
+        """The logits, with a graph from copies of the backbone's parameters, which are frozen themselves."""
+        model = self.backbone.model
+        values = {name: value.detach().requires_grad_() for name, value in model.named_parameters()}
+        with torch.enable_grad():
+            return values, self.head(functional_call(model, values, (batch.images,))).float()
+
+
+def _part(tensors: dict[str, Tensor], piece: Piece) -> Tensor:
+    name, (index, count) = piece
+    return tensors[name].chunk(count)[index]
+
+
+def _gradient(value: Tensor, values: dict[str, Tensor], *, is_last: bool) -> dict[str, Tensor]:
+    grads = torch.autograd.grad(
+        value, list(values.values()), retain_graph=not is_last, allow_unused=True, materialize_grads=True
+    )
+    return dict(zip(values, grads, strict=True))

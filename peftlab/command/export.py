@@ -1,0 +1,47 @@
+"""The entry point `peftlab-export`. Imports no torch until its words have passed every check."""
+
+import sys
+from pathlib import Path
+
+from peftlab.command.parser import Parser
+from peftlab.errors import UserError
+from peftlab.export.publish import check_out
+from peftlab.record.finished import finished_run
+
+FORMATS = ("timm", "peft", "adapter")
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Write a finished run for another program and say how far its logits are: 0, or 1 for a wrong input."""
+    parser = Parser(
+        prog="peftlab-export",
+        description="A finished run as a plain timm model, a Hugging Face PEFT adapter, or an adapter without gamma.",
+    )
+    parser.add_argument("run", metavar="RUN", help="the folder of a finished run")
+    parser.add_argument("--to", required=True, choices=FORMATS, help="the format")
+    parser.add_argument("--out", metavar="DIR", help="where to (default RUN/export_FORMAT)")
+    parser.add_argument("--rank", type=int, metavar="B", help="the rank at which a DyLoRA is written")
+    parser.add_argument("--images", metavar="PATH", help="compare on these images, not on the run's own")
+    parser.add_argument("--force", action="store_true", help="replace an earlier export")
+    words = parser.parse_args(argv)
+    try:
+        folder = finished_run(words.run)
+        out = folder / f"export_{words.to}" if words.out is None else Path(words.out).expanduser()
+        check_out(out, force=words.force)
+        from peftlab.export.export import export
+
+        card = export(folder, words.to, out, rank=words.rank, images=words.images)
+    except UserError as error:
+        print(f"peftlab-export: {error}", file=sys.stderr)
+        return 1
+    if card["head"].get("where") == "head.safetensors":
+        print(
+            f"the {card['head']['kind']} head is no linear layer: the model gives features (num_classes=0), and"
+            " head.safetensors holds the head; README.md says how they go together"
+        )
+    print(
+        f"largest logit difference {card['largest_logit_difference']:.2g} (largest logit {card['largest_logit']:.3g})"
+        f" on {card['num_images']} images ({card['images']})"
+    )
+    print(f"written: {out}")
+    return 0

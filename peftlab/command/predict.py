@@ -1,0 +1,90 @@
+"""The entry point `peftlab-predict`. Imports no torch until its words have passed every check."""
+
+import csv
+import io
+import sys
+from pathlib import Path
+
+from peftlab.command.parser import Parser
+from peftlab.errors import UserError
+from peftlab.record.finished import finished_run
+from peftlab.record.whole_file import whole_file
+
+BATCH_SIZE = 32
+COLUMNS = ("file", "rank", "class", "probability")
+Row = tuple[str, int, str, float]
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Print the most probable classes of each image: 0, or 1 for a wrong input or if no image can be read."""
+    parser = Parser(prog="peftlab-predict", description="Classes and probabilities of new images.")
+    parser.add_argument("run", metavar="RUN", help="the folder of a finished run")
+    parser.add_argument(
+        "images", metavar="IMAGE_OR_FOLDER", help="an image, or a folder that is searched for images"
+    )
+    parser.add_argument(
+        "--csv", metavar="FILE", help=f"also write a table with the columns {', '.join(COLUMNS)}"
+    )
+    parser.add_argument(
+        "--top", type=int, default=5, metavar="N", help="how many classes of each image (default 5)"
+    )
+    words = parser.parse_args(argv)
+    try:
+        rows = _answer(finished_run(words.run), words.images, _top(words.top), _table_path(words.csv))
+    except UserError as error:
+        print(f"peftlab-predict: {error}", file=sys.stderr)
+        return 1
+    return 0 if rows else 1
+
+
+def _top(number: int) -> int:
+    if number < 1:
+        raise UserError(f"--top={number} shows no class; legal: a whole number above 0")
+    return number
+
+
+def _table_path(path: str | None) -> Path | None:
+    table = None if path is None else Path(path).expanduser()
+    if table is not None and (table.is_dir() or not table.absolute().parent.is_dir()):
+        raise UserError(f"--csv={path} cannot be written; legal: a file in a folder that exists")
+    return table
+
+
+def _answer(folder: Path, images: str, top: int, table: Path | None) -> list[Row]:
+    """Print as the answers come; a file that cannot be read is a warning on stderr."""
+    from peftlab.dataset.source.picture import picture_files
+    from peftlab.model.load import read_run
+    from peftlab.predict.predict import predict
+
+    files = picture_files(images)
+    trained = read_run(folder)
+    names = trained.card["class_names"]
+    width = max(len(name) for name in names)
+    rows: list[Row] = []
+    for answer in predict(trained, files, batch_size=BATCH_SIZE):
+        if answer.probabilities is None:
+            print(f"peftlab-predict: skipped: {answer.error}", file=sys.stderr)
+            continue
+        values, classes = answer.probabilities.topk(min(top, len(names)))
+        own = [
+            (str(answer.file), rank, names[index], value)
+            for rank, (index, value) in enumerate(
+                zip(classes.tolist(), values.tolist(), strict=True), start=1
+            )
+        ]
+        print(answer.file)
+        for _, rank, name, value in own:
+            print(f"  {rank:>3}  {name:<{width}}  {value:.4f}")
+        rows += own
+    if not rows:
+        raise UserError(f"{images} holds no image that can be read; legal: 8-bit images")
+    if table is not None:
+        _write(table, rows)
+    return rows
+
+
+def _write(table: Path, rows: list[Row]) -> None:
+    text = io.StringIO()
+    csv.writer(text).writerows([COLUMNS, *rows])
+    with whole_file(table) as part:
+        part.write_text(text.getvalue())

@@ -1,0 +1,108 @@
+"""The entry point `peftlab`: from a command line to runs. Imports no torch until a config has passed every check."""
+
+import os
+import re
+import sys
+import traceback
+from pathlib import Path
+from typing import Any
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException
+from hydra.types import RunMode
+from omegaconf import DictConfig
+from omegaconf.errors import OmegaConfBaseException
+
+from peftlab.config.check import check
+from peftlab.config.directory import config_dir
+from peftlab.config.name import choices, register_resolvers, task_config
+from peftlab.config.sentence import sentence
+from peftlab.errors import UserError
+from peftlab.record.record import Record
+from peftlab.report.callback import SweepReport
+
+FAILED, INTERRUPTED = 1, 130
+
+
+def main() -> None:
+    """Run, sweep or print what the command line asks for, and exit.
+
+    Exit codes: 0 all ran, 1 a wrong input or a failed run, 130 interrupted. A wrong input is one sentence on stderr.
+    """
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # hand errors over to us instead of printing half a traceback
+    sys.argv[1:] = rewrite(sys.argv[1:])
+    SweepReport.started = SweepReport.last = SweepReport.error = None
+    register_resolvers()
+    run = hydra.main(version_base="1.3", config_path=str(config_dir()), config_name="config")(job)
+    try:
+        run()
+    except SystemExit:
+        if SweepReport.started is not None:  # interrupted: Hydra then ends without a report
+            SweepReport().on_multirun_end(SweepReport.started)
+        raise
+    except (UserError, HydraException, OmegaConfBaseException, ValueError) as error:
+        sys.exit(
+            f"peftlab: {sentence(error, sys.argv[1:])}"
+        )  # ValueError: Hydra's, for peft=null; `job` lets none out
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
+    if isinstance(SweepReport.error, UserError):
+        sys.exit(f"peftlab: {SweepReport.error}")
+    if SweepReport.error is not None:
+        traceback.print_exception(SweepReport.error)
+        sys.exit(FAILED)
+    sys.exit(SweepReport.last.exit_code if SweepReport.last is not None else 0)
+
+
+def rewrite(words: list[str]) -> list[str]:
+    """Spellings that Hydra does not know: any timm name as a backbone, quoted keys as in YAML, `=` in a value.
+
+    `backbone=vit_small_patch16_224` without a YAML of its own means `backbone=timm backbone.name=vit_small_patch16_224`.
+    """
+    known = {file.stem for file in (config_dir() / "backbone").glob("*.yaml")}
+    result = []
+    for word in words:
+        key, equals, value = word.partition("=")
+        if key == "placement.cells":
+            result.append(re.sub(r"""["']([^"'{}:,]+)["']\s*:""", r"\1:", word))
+        elif key == "backbone" and equals and value not in known and re.fullmatch(r"[\w.]+", value):
+            result += ["backbone=timm", f"backbone.name={value}"]
+        elif "=" in value and value[0] not in "\"'[{" and (key == "baseline" or "," not in value):
+            result.append(f'{key}="{value}"')
+        else:
+            result.append(word)
+    return result
+
+
+def job(cfg: DictConfig) -> None:
+    """One run of a command line or of a sweep. In a sweep a failure is recorded and the next job starts."""
+    root: Any = HydraConfig.instance().cfg
+    sweep = root.hydra.mode == RunMode.MULTIRUN
+    config = task_config(cfg)
+    record = Record(Path(root.hydra.runtime.output_dir), choices(root), config, root.hydra.job.get("num"))
+    try:
+        check(config)
+        if record.skip(config["resume"]):
+            return
+        from peftlab.run.run import run
+
+        run(config, record, group=Path(root.hydra.sweep.dir).name if sweep else None)
+    except KeyboardInterrupt:
+        record.status("interrupted")
+        sys.exit(INTERRUPTED)
+    except UserError as error:
+        if not sweep:
+            record.discard()
+            sys.exit(f"peftlab: {error}")
+        record.fail(str(error))
+        print(f"peftlab: {error}", file=sys.stderr)
+    except Exception as error:
+        record.fail(f"{type(error).__name__}: {error}", traceback.format_exc())
+        traceback.print_exc()
+        if not sweep:
+            sys.exit(FAILED)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,103 @@
+"""Geometry: 8-bit pictures of any size in, 8-bit squares of the backbone's size out."""
+
+import math
+from collections.abc import Iterable
+
+import numpy as np
+import torch
+from jaxtyping import UInt8
+from torch import Tensor
+from torch.nn import functional
+from torchvision.transforms.v2.functional import InterpolationMode, center_crop, resize
+
+from peftlab.dataset.image.images import Pixels
+
+NUM_ATTEMPTS = 10
+ASPECT = (3 / 4, 4 / 3)
+
+
+def centre_crop(
+    images: Pixels, generators: Iterable[torch.Generator], *, size: int, interpolation: str, crop_pct: float
+) -> UInt8[Tensor, "b 3 {size} {size}"]:
+    """Shorter side to int(size / crop_pct), then the central size x size. Draws nothing.
+
+    A picture whose longer side is at most `size` is resized straight to `size`: it has no border to spare.
+    """
+    if isinstance(images, Tensor):
+        return _centre(images, size, interpolation, crop_pct)
+    return torch.cat([_centre(image[None], size, interpolation, crop_pct) for image in images])
+
+
+def pad_crop(
+    images: Pixels, generators: Iterable[torch.Generator], *, size: int, interpolation: str, flip: bool
+) -> UInt8[Tensor, "b 3 {size} {size}"]:
+    """Resize to `size`, reflect `size // 8` pixels at every side, cut size x size, mirror one in two."""
+    square = centre_crop(images, (), size=size, interpolation=interpolation, crop_pct=1.0)
+    pad = size // 8
+    padded = np.pad(
+        square.permute(0, 2, 3, 1).numpy(), ((0, 0), (pad, pad), (pad, pad), (0, 0)), mode="reflect"
+    )
+    out = np.empty((len(square), size, size, 3), dtype=np.uint8)
+    for item, own in enumerate(generators):
+        down, right, mirror = torch.rand(3, generator=own).tolist()
+        top, left = int(down * (2 * pad + 1)), int(right * (2 * pad + 1))
+        window = padded[item, top : top + size, left : left + size]
+        out[item] = window[:, ::-1] if flip and mirror < 0.5 else window
+    return torch.from_numpy(out).permute(0, 3, 1, 2)
+
+
+def random_resized_crop(
+    images: Pixels,
+    generators: Iterable[torch.Generator],
+    *,
+    size: int,
+    interpolation: str,
+    scale: tuple[float, float],
+    flip: bool,
+) -> UInt8[Tensor, "b 3 {size} {size}"]:
+    """Cut a random box (share of the area in `scale`, aspect 3/4 to 4/3), resize it, mirror one in two.
+
+    Source: torchvision's RandomResizedCrop and RandomHorizontalFlip.
+    Differs: the same distribution, drawn at once from each picture's own generator instead of the global one.
+    """
+    out = np.empty((len(images), 3, size, size), dtype=np.uint8)
+    antialias = interpolation != "nearest"
+    for item, (image, own) in enumerate(zip(images, generators, strict=True)):
+        draw = torch.rand(4 * NUM_ATTEMPTS + 1, generator=own).tolist()
+        top, left, height, width = crop_box(draw, image.shape[1], image.shape[2], scale)
+        box = image[None, :, top : top + height, left : left + width]
+        resized = functional.interpolate(box, size=(size, size), mode=interpolation, antialias=antialias)[
+            0
+        ].numpy()
+        out[item] = resized[..., ::-1] if flip and draw[-1] < 0.5 else resized
+    return torch.from_numpy(out)
+
+
+def crop_box(
+    draw: list[float], height: int, width: int, scale: tuple[float, float]
+) -> tuple[int, int, int, int]:
+    """(top, left, height, width) from uniform numbers, four a try; the central box if none of ten fits."""
+    for attempt in range(NUM_ATTEMPTS):
+        area, aspect, down, right = draw[4 * attempt : 4 * attempt + 4]
+        pixels = height * width * (scale[0] + (scale[1] - scale[0]) * area)
+        ratio = math.exp(math.log(ASPECT[0]) + (math.log(ASPECT[1]) - math.log(ASPECT[0])) * aspect)
+        box_width, box_height = round(math.sqrt(pixels * ratio)), round(math.sqrt(pixels / ratio))
+        if 0 < box_width <= width and 0 < box_height <= height:
+            return (
+                int(down * (height - box_height + 1)),
+                int(right * (width - box_width + 1)),
+                box_height,
+                box_width,
+            )
+    box_width = min(width, round(height * ASPECT[1]))
+    box_height = min(height, round(width / ASPECT[0]))
+    return (height - box_height) // 2, (width - box_width) // 2, box_height, box_width
+
+
+def _centre(
+    images: UInt8[Tensor, "b 3 h w"], size: int, interpolation: str, crop_pct: float
+) -> UInt8[Tensor, "b 3 {size} {size}"]:
+    short = size if max(images.shape[2:]) <= size else int(size / crop_pct)
+    return center_crop(
+        resize(images, [short], InterpolationMode(interpolation), antialias=True), [size, size]
+    )

@@ -1,0 +1,104 @@
+"""An Arrow table of encoded pictures and labels, as the Hugging Face hub stores image sets."""
+
+import json
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from jaxtyping import Int64
+
+from peftlab.dataset.source.encoded_split import encoded_split
+from peftlab.dataset.split import Split
+from peftlab.errors import UserError
+
+
+def class_names(table: pa.Table, *, label_column: str) -> list[str]:
+    """The names of the set's ClassLabel; else the column's strings, sorted, or 0, 1, ... to its largest id.
+
+    Raises:
+        UserError: for a column that is missing or holds neither strings nor whole numbers.
+    """
+    column = _column(table, label_column, key="label_column")
+    features = (
+        json.loads((table.schema.metadata or {}).get(b"huggingface", b"{}"))
+        .get("info", {})
+        .get("features", {})
+    )
+    names = features.get(label_column, {}).get("names")
+    if names:
+        return [str(name) for name in names]
+    if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
+        return sorted(name for name in pc.unique(column).to_pylist() if name is not None)
+    if pa.types.is_integer(column.type):
+        return [str(label) for label in range((pc.max(column).as_py() or 0) + 1)]
+    raise UserError(
+        f"dataset.source.label_column={label_column} holds {column.type}; legal: a column of classes"
+    )
+
+
+def table_split(
+    table: pa.Table, names: list[str], *, image_column: str, label_column: str, split: str
+) -> Split:
+    """All rows of `table` with labels that are positions in `names`.
+
+    Raises:
+        UserError: for a missing column, a column without pictures, and a row whose label is in no class.
+    """
+    column = _column(table, image_column, key="image_column")
+    cells = pc.struct_field(column, "bytes") if _is_image_struct(column.type) else column
+    if not (pa.types.is_binary(cells.type) or pa.types.is_large_binary(cells.type)):
+        raise UserError(
+            f"dataset.source.image_column={image_column} holds {column.type}; legal: a column of images"
+        )
+    sizes = pc.fill_null(pc.binary_length(cells), 0).to_numpy().astype(np.int64)
+    labels = _labels(_column(table, label_column, key="label_column"), names, label_column, split)
+    return encoded_split(names, labels, sizes, partial(_read_cell, column, split), partial(_describe, split))
+
+
+def _column(table: pa.Table, name: str, *, key: str) -> pa.ChunkedArray:
+    if name not in table.column_names:
+        raise UserError(
+            f"dataset.source.{key}={name} is not in the data set; legal: {', '.join(table.column_names)}"
+        )
+    return table.column(name)
+
+
+def _is_image_struct(kind: pa.DataType) -> bool:
+    return pa.types.is_struct(kind) and kind.get_field_index("bytes") >= 0
+
+
+def _labels(
+    column: pa.ChunkedArray, names: list[str], label_column: str, split: str
+) -> Int64[np.ndarray, " n"]:
+    if pa.types.is_integer(column.type):
+        labels = pc.fill_null(column, -1).to_numpy().astype(np.int64)
+    else:
+        ids = {name: label for label, name in enumerate(names)}
+        labels = np.array([ids.get(name, -1) for name in column.to_pylist()], dtype=np.int64)
+    wrong = np.flatnonzero((labels < 0) | (labels >= len(names)))
+    if len(wrong):
+        value = column[int(wrong[0])].as_py()
+        raise UserError(
+            f"dataset.source.label_column={label_column} has the label {value} in row {wrong[0]} of {split}; "
+            f"legal: one of the {len(names)} classes"
+        )
+    return labels
+
+
+def _read_cell(column: pa.ChunkedArray, split: str, row: int) -> bytes:
+    cell = column[row].as_py()
+    if not isinstance(cell, dict):
+        cell = {"bytes": cell, "path": None}
+    if cell["bytes"] is not None:
+        return bytes(cell["bytes"])
+    # A set of loose files on the hub is a table of paths into the library's cache.
+    file = Path(cell.get("path") or "")
+    if not file.is_file():
+        raise UserError(f"dataset.path has no image in {_describe(split, row)}; legal: an image in every row")
+    return file.read_bytes()
+
+
+def _describe(split: str, row: int) -> str:
+    return f"row {row} of the split {split}"

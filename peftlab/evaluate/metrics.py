@@ -1,0 +1,127 @@
+"""Accuracies of class groups from counts of a fixed size; a class without a test image is NaN and counted."""
+
+from dataclasses import dataclass
+from math import nan
+
+import torch
+from jaxtyping import Float64, Int, Int64
+from torch import Tensor
+
+from peftlab.errors import UserError
+from peftlab.evaluate.statistics import wilson
+
+GROUPS = ("head", "medium", "tail")
+HARMONIC_FLOOR = 1e-5  # the published evaluator counts in per cent and clamps at 0.001 %
+
+
+@dataclass
+class Counts:
+    """How many images of each class there were, were predicted, and were predicted rightly."""
+
+    correct: Int64[Tensor, " c"]
+    predicted: Int64[Tensor, " c"]
+    total: Int64[Tensor, " c"]
+
+    @classmethod
+    def zeros(cls, num_classes: int) -> "Counts":
+        """Counts before the first image."""
+        return cls(*(torch.zeros(num_classes, dtype=torch.int64) for _ in range(3)))
+
+    def update(self, pred: Int[Tensor, " b"], label: Int[Tensor, " b"]) -> None:
+        """Add one batch, in place.
+
+        Raises: ValueError for a class outside 0..c-1.
+        """
+        pred, label = pred.to(self.total.device), label.to(self.total.device)
+        correct, predicted, total = (self._count(x) for x in (label[pred == label], pred, label))
+        self.correct += correct
+        self.predicted += predicted
+        self.total += total
+
+    def merge(self, other: "Counts") -> "Counts":
+        """The counts of two disjoint sets of images together."""
+        if len(self.total) != len(other.total):
+            raise ValueError(f"Counts of {len(self.total)} and of {len(other.total)} classes do not add up.")
+        return Counts(
+            self.correct + other.correct, self.predicted + other.predicted, self.total + other.total
+        )
+
+    def _count(self, label: Int[Tensor, " n"]) -> Int64[Tensor, " c"]:
+        num_classes = len(self.total)
+        low, high = (int(label.min()), int(label.max())) if label.numel() else (0, 0)
+        if low < 0 or high >= num_classes:
+            raise ValueError(f"Class {low if low < 0 else high} is outside 0..{num_classes - 1}.")
+        return torch.bincount(label, minlength=num_classes)
+
+
+def per_class(counts: Counts) -> Float64[Tensor, " c"]:
+    """Accuracy of each class (its recall); NaN where the class has no image."""
+    return counts.correct.double() / counts.total.double()  # 0 / 0 is NaN
+
+
+def group_metrics(counts: Counts, groups: dict[str, list[int]]) -> dict[str, float]:
+    """Every accuracy of one evaluation, in fractions; means leave out absent classes, which are counted.
+
+        mean_acc = mean_c p_c,  p_c = correct_c / total_c      micro_acc = sum correct / sum total
+        macro_f1 = mean_c 2 correct_c / (predicted_c + total_c)
+        harmonic_acc = 1 / mean_c (1 / max(p_c, 1e-5))          geometric_acc = (prod_c p_c)^(1/K)
+
+    `head_acc`, `medium_acc`, `tail_acc` (and any further group) are means of p_c over the group; they and
+    `mean_acc` have `tail_acc_low`, `tail_acc_high` (95 % Wilson), `tail_num` (images). An empty group is NaN.
+    `num_absent` is the number of classes without an image.
+
+    Raises: UserError for a group that names a class twice or one that does not exist.
+    Source: utils/evaluator.py of github.com/shijxcs/LIFT and github.com/doem97/metalora (groups, F1 over the
+    labels that occur, p_c clamped at 0.001 % in the harmonic mean). Differs: fractions, not per cent; a group
+    holds classes, not positions among the classes present.
+    """
+    _check(groups, len(counts.total))
+    accuracy, present = per_class(counts), counts.total > 0
+    p = accuracy[present]
+    f1 = 2 * counts.correct.double() / (counts.predicted + counts.total).double()
+    metric = _class_mean("mean", counts, list(range(len(counts.total))))
+    metric["micro_acc"] = _mean(counts.correct.sum() / counts.total.sum().double())
+    metric["macro_f1"] = _mean(f1[present])
+    metric["worst_acc"] = float(p.min()) if len(p) else nan
+    metric["harmonic_acc"] = 1 / _mean(1 / p.clamp_min(HARMONIC_FLOOR))
+    metric["geometric_acc"] = float(p.log().mean().exp())  # 0 as soon as one class is never right
+    metric["num_absent"] = float((~present).sum())
+    for name in dict.fromkeys((*GROUPS, *groups)):
+        metric |= _class_mean(name, counts, groups.get(name, []))
+    return metric
+
+
+def _mean(x: Float64[Tensor, "*n"]) -> float:
+    return float(x.mean())  # NaN for none
+
+
+def _class_mean(name: str, counts: Counts, classes: list[int]) -> dict[str, float]:
+    """Mean of per-class accuracies with its Wilson interval.
+
+    The mean over K classes has variance (1/K^2) sum_c p_c (1-p_c) / n_c. With one p for all classes this is
+    p (1-p) / n, the variance of a proportion from
+
+        n = K^2 / sum_c (1/n_c)
+
+    images: K times the harmonic mean of the n_c, which is the pooled number when the classes are balanced and
+    fewer otherwise. p (1-p) is concave, so balanced classes of different p_c get too wide an interval rather
+    than too narrow a one.
+    """
+    total = counts.total[classes]
+    total = total[total > 0].double()
+    p = _mean(per_class(counts)[classes][counts.total[classes] > 0])
+    low, high = wilson(p, len(total) ** 2 / float((1 / total).sum()) if len(total) else 0.0)
+    return {
+        f"{name}_acc": p,
+        f"{name}_acc_low": low,
+        f"{name}_acc_high": high,
+        f"{name}_num": float(total.sum()),
+    }
+
+
+def _check(groups: dict[str, list[int]], num_classes: int) -> None:
+    for name, classes in groups.items():
+        if len(set(classes)) < len(classes):
+            raise UserError(f"Group {name}={classes} names a class twice; a class counts once in its group.")
+        if wrong := [c for c in classes if not 0 <= c < num_classes]:
+            raise UserError(f"Group {name} names the classes {wrong}; legal are 0 to {num_classes - 1}.")

@@ -1,0 +1,35 @@
+"""The end of a multirun: its report, from Hydra's callback."""
+
+from typing import Any, ClassVar
+
+from hydra.experimental.callback import Callback
+from omegaconf import OmegaConf
+
+from peftlab.report.report import Report, write_report
+from peftlab.report.table import print_table
+
+
+class SweepReport(Callback):
+    """Hydra callback (`hydra.callbacks`): writes and prints the report when a multirun ends.
+
+    Hydra turns what a callback raises into a warning, and calls no `on_multirun_end` when a job raised. So a
+    job records its failure and returns, and the outcome stands here for the exit code of the command.
+    """
+
+    started: ClassVar[Any] = None  # the config of a sweep that has begun and not ended
+    last: ClassVar[Report | None] = None
+    error: ClassVar[Exception | None] = None
+
+    def on_multirun_start(self, config: Any, **kwargs: Any) -> None:
+        """Remember the sweep, for a report on what is finished if it is interrupted."""
+        SweepReport.started, SweepReport.last, SweepReport.error = config, None, None
+
+    def on_multirun_end(self, config: Any, **kwargs: Any) -> None:
+        """Report on `hydra.sweep.dir` against the key `baseline`; what goes wrong is kept in `error`."""
+        SweepReport.started = SweepReport.last = SweepReport.error = None
+        try:
+            baseline = OmegaConf.select(config, "baseline")
+            SweepReport.last = write_report(str(config.hydra.sweep.dir), baseline=baseline)
+            print_table(SweepReport.last)
+        except Exception as error:  # Hydra would make it a warning; the command has it as its exit code
+            SweepReport.error = error

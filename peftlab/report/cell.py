@@ -1,0 +1,92 @@
+"""The jobs of a sweep, grouped into cells that differ only in their seed."""
+
+from collections import Counter
+from dataclasses import dataclass
+from functools import cached_property
+from math import isfinite, nan
+from typing import Any
+
+from peftlab.errors import UserError
+from peftlab.evaluate.statistics import Interval, mean_interval, paired_difference
+from peftlab.report.job import Job
+
+METRICS = ("mean_acc", "head_acc", "medium_acc", "tail_acc")  # of the test split
+
+
+@dataclass(frozen=True)
+class Cell:
+    """The jobs that differ only in their seed."""
+
+    choices: dict[str, str]
+    jobs: list[Job]
+
+    def label(self, keys: list[str]) -> str:
+        """The cell as the command line names it, by these keys of its choices."""
+        return ",".join(f"{key}={self.choices[key]}" for key in keys if key in self.choices)
+
+    @cached_property
+    def count(self) -> Counter[str]:
+        """Number of jobs by state."""
+        return Counter(job.state for job in self.jobs)
+
+    def values(self, metric: str) -> dict[int, float]:
+        """Seed -> value over finished jobs; a diverged job is counted beside a mean and never in it."""
+        done = [job for job in self.jobs if job.state == "ok"]
+        value = {job.seed or 0: job.metrics.get(f"test/{metric}", nan) for job in done}
+        return {seed: x for seed, x in value.items() if isfinite(x)}
+
+    def mean(self, metric: str) -> Interval:
+        """Mean over seeds with its 95 % t interval."""
+        return mean_interval(list(self.values(metric).values()))
+
+    def is_mean(self, seeds: bool) -> bool:
+        """Whether what is shown of the cell is a mean over runs; `seeds`: its sweep has several."""
+        return seeds or len(self.jobs) > 1
+
+    def interval(self, metric: str, seeds: bool) -> tuple[float, float, float]:
+        """(value, low, high): a mean with its t interval, or one run with Wilson's over its images; NaN where there is none."""
+        if self.is_mean(seeds):
+            mean, half, _ = self.mean(metric)
+            return mean, mean - half, mean + half
+        get = self.jobs[0].metrics.get
+        return get(f"test/{metric}", nan), get(f"test/{metric}_low", nan), get(f"test/{metric}_high", nan)
+
+    def difference(self, baseline: "Cell", metric: str) -> Interval:
+        """Mean difference to the baseline cell, paired by seed; NaN with n = 0 without a common seed."""
+        own, other = self.values(metric), baseline.values(metric)
+        return paired_difference(own, other) if own.keys() & other.keys() else Interval(nan, nan, 0)
+
+
+def group_cells(jobs: list[Job]) -> list[Cell]:
+    """Jobs that differ only in their seed, together, in the order of each cell's first job.
+
+    Raises: UserError when two finished jobs have the same choices and the same seed.
+    """
+    by_choice: dict[tuple[tuple[str, str], ...], Cell] = {}
+    for job in jobs:
+        cell = by_choice.setdefault(tuple(sorted(job.choices.items())), Cell(job.choices, []))
+        for twin in cell.jobs:
+            if twin.seed == job.seed and twin.state == job.state == "ok":
+                raise UserError(
+                    f"Jobs {twin.folder.name} and {job.folder.name} have the same choices and the same "
+                    f"seed={job.seed}; legal is one folder for each."
+                )
+        cell.jobs.append(job)
+    return list(by_choice.values())
+
+
+def varying(cells: list[Cell]) -> list[str]:
+    """The choices that tell cells apart: not `dataset=cifar100_lt` where every job has it."""
+    keys = columns_of([dict(cell.choices) for cell in cells])
+    known = [cell.choices for cell in cells if cell.choices]
+    return [key for key in keys if len({choices.get(key) for choices in known}) > 1]
+
+
+def columns_of(rows: list[dict[str, Any]]) -> list[str]:
+    """Keys of all rows in the order of the fullest: a failed job does not know where the metrics stand."""
+    return list(dict.fromkeys(key for row in sorted(rows, key=len, reverse=True) for key in row))
+
+
+def has_seeds(jobs: list[Job]) -> bool:
+    """Whether a cell has several runs to average."""
+    return len({job.seed for job in jobs} - {None}) > 1

@@ -1,0 +1,124 @@
+"""The report of a sweep from the records in its folder: sweep.csv, cells.csv, heat maps, exit code.
+
+Nothing here asks a running program: `peftlab-sweep FOLDER` writes the same files as the end of the sweep did.
+"""
+
+import csv
+import re
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from peftlab.errors import UserError
+from peftlab.record.whole_file import whole_file
+from peftlab.report.cell import METRICS, Cell, columns_of, group_cells, has_seeds, varying
+from peftlab.report.heat_map import heat_maps
+from peftlab.report.job import STATES, Job, number, read, split_choices
+from peftlab.report.markdown import write_markdown
+from peftlab.report.scatter import scatter
+
+
+@dataclass(frozen=True)
+class Report:
+    """The outcome of a sweep and the files that hold it."""
+
+    jobs: list[Job]
+    cells: list[Cell]
+    baseline: Cell
+    files: list[Path]
+    num_ok: int
+    num_failed: int
+    num_diverged: int
+    num_interrupted: int
+    num_unfinished: int  # running or missing
+
+    @property
+    def exit_code(self) -> int:
+        """0 when every job was measured, as a diverged one was, else 1: a killed job still says `running`."""
+        return int(self.num_ok + self.num_diverged < len(self.jobs))
+
+
+def write_report(folder: str | Path, *, baseline: str | None) -> Report:
+    """Write sweep.csv, table.md, heat maps, a scatter plot and, with several seeds, cells.csv, each atomically.
+
+    baseline: choices of one cell, `placement.depth=0-2,placement.position=q`, or as many of them as pick out
+    one; None is the first cell.
+
+    Raises: UserError for a folder without jobs and, when the other files are written, for a wrong baseline.
+    """
+    folder, jobs = Path(folder), read(folder)
+    files = [_write_csv(folder / "sweep.csv", [_job_row(job) for job in jobs])]
+    cells = group_cells(jobs)
+    files += heat_maps(folder, cells)
+    reference = _find(cells, baseline)
+    seeds = has_seeds(jobs)
+    if seeds:
+        files.append(_write_csv(folder / "cells.csv", [_cell_row(cell, reference) for cell in cells]))
+    files += [*scatter(folder, cells, seeds), write_markdown(folder, cells, seeds)]
+    count = Counter(job.state for job in jobs)
+    return Report(
+        jobs=jobs,
+        cells=cells,
+        baseline=reference,
+        files=files,
+        num_ok=count["ok"],
+        num_failed=count["failed"],
+        num_diverged=count["diverged"],
+        num_interrupted=count["interrupted"],
+        num_unfinished=count["running"] + count["missing"],
+    )
+
+
+def _find(cells: list[Cell], baseline: str | None) -> Cell:
+    if not baseline:  # a job whose choices cannot be read is no baseline
+        return next((cell for cell in cells if cell.choices), cells[0])
+    wanted = {pair for pair in _plain(split_choices(baseline)) if pair[0] != "seed"}
+    found = [cell for cell in cells if wanted and wanted <= _plain(cell.choices)]
+    if len(found) != 1:
+        legal = "; ".join(cell.label(varying(cells)) or "the only one, null" for cell in cells)
+        raise UserError(
+            f"baseline={baseline} is {'more than one' if found else 'no'} cell of this sweep; "
+            f"legal are {legal}."
+        )
+    return found[0]
+
+
+def _plain(choices: dict[str, str]) -> set[tuple[str, str]]:
+    """Choices for comparison: `[q, v]` and `'[q,v]'` are `[q,v]`."""
+    return {(key, re.sub(r"[\s'\"]", "", value)) for key, value in choices.items()}
+
+
+def _job_row(job: Job) -> dict[str, Any]:
+    num = job.result.get("num_parameters")
+    return {
+        "job": job.folder.name,
+        **job.choices,
+        "seed": job.seed,
+        "state": job.state,
+        **dict(sorted(job.metrics.items())),
+        "wall_s": job.wall_s,
+        "step_s": number(job.result.get("step_s")),
+        "memory_mib": number(job.result.get("memory_mib")),
+        **({f"num_{key}": value for key, value in num.items()} if isinstance(num, dict) else {}),
+        "diverged_at": job.result.get("diverged_at"),
+        "error": job.error,
+    }
+
+
+def _cell_row(cell: Cell, baseline: Cell) -> dict[str, Any]:
+    row: dict[str, Any] = {**cell.choices, "baseline": int(cell is baseline)}
+    row |= {f"num_{state}": cell.count[state] for state in STATES}
+    for metric in METRICS:
+        for name, interval in (("", cell.mean(metric)), ("_diff", cell.difference(baseline, metric))):
+            row |= {f"{metric}{name}{part}": x for part, x in zip(("", "_half", "_n"), interval, strict=True)}
+    return row
+
+
+def _write_csv(path: Path, rows: list[dict[str, Any]]) -> Path:
+    """All rows under the union of their columns; what is absent or NaN is an empty field."""
+    with whole_file(path) as part, part.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, columns_of(rows), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows([{k: "" if x != x else x for k, x in row.items()} for row in rows])
+    return path

@@ -1,0 +1,131 @@
+"""What is measured of a frozen network, against what can be written down."""
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+from peftlab.dataset.loader import Batch
+from peftlab.build.measure import Measure
+from peftlab.site import Site
+
+
+@pytest.fixture
+def vit(family):
+    """A measure on a random ViT, with the images that it sees."""
+    backbone = family("plain")
+    rng = torch.Generator().manual_seed(1)
+    images, labels = torch.randn(7, 3, 32, 32, generator=rng), torch.arange(7) % 3
+    head = torch.nn.Linear(backbone.num_features, 3)
+
+    def batch(start, stop):
+        return Batch(images[start:stop], labels[start:stop], torch.arange(start, stop))
+
+    return Measure(backbone, head, F.cross_entropy, batch, 7), images, labels
+
+
+def test_batches_are_the_first_images_and_no_more_than_there_are(vit):
+    measure, images, _ = vit
+    assert [len(batch.labels) for batch in measure.batches(5, 2)] == [2, 2, 1]
+    assert torch.equal(torch.cat([batch.images for batch in measure.batches(99, 3)]), images)
+
+
+def test_gradients_are_those_of_a_training_step(vit):
+    """Against autograd on the modules themselves."""
+    measure, images, labels = vit
+    model = measure.backbone.model
+    (found,) = measure.gradients(7, 7)
+    model.requires_grad_(True)
+    try:
+        F.cross_entropy(measure.head(model(images)), labels).backward()
+        for name, value in model.named_parameters():
+            torch.testing.assert_close(found[name], value.grad, msg=name)
+    finally:
+        model.requires_grad_(False)
+        model.zero_grad()
+
+
+def test_nothing_of_the_backbone_changes(vit):
+    measure = vit[0]
+    model = measure.backbone.model
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    sites = [Site(0, "q"), Site(1, "ffn")]
+    measure.squared_gradients(sites, 4, 2)
+    measure.mean_gradient_norms(sites, 4, 2)
+    measure.energies(sites, 4, 2)
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+    assert not any(value.requires_grad or value.grad is not None for value in model.parameters())
+    assert not any(module._forward_hooks or module._forward_pre_hooks for module in model.modules())
+
+
+def test_a_sublayer_is_scored_by_the_weights_of_its_layers(vit):
+    measure = vit[0]
+    members = {"attn": ("q", "k", "v", "out"), "ffn": ("mlp1", "mlp2"), "kv": ("k", "v")}
+    members["tokens"] = members["attn"] + members["ffn"]
+    single = [Site(1, name) for name in members["tokens"]]
+    squares = measure.squared_gradients([*single, *(Site(1, name) for name in members)], 7, 3)
+    for name, own in members.items():
+        parts = [Site(1, member) for member in own]
+        assert squares[Site(1, name)] == pytest.approx(sum(squares[site] for site in parts), rel=1e-12)
+        assert measure.num_weights(Site(1, name)) == sum(measure.num_weights(site) for site in parts)
+    assert measure.num_weights(Site(0, "q")) == 16 * 16 + 16
+    assert measure.num_weights(Site(0, "ffn")) == 2 * 16 * 64 + 16 + 64
+
+
+def test_the_mean_gradient_does_not_depend_on_the_batches(vit):
+    measure = vit[0]
+    sites = [Site(0, "q"), Site(0, "mlp2"), Site(1, "norm1")]
+    whole = measure.mean_gradient_norms(sites, 7, 7)
+    for size in (1, 2, 3, 5):
+        assert measure.mean_gradient_norms(sites, 7, size) == pytest.approx(whole, rel=1e-4)
+
+
+def test_one_batch_of_squares_is_the_square_of_the_norm(vit):
+    measure = vit[0]
+    sites = [Site(0, "k"), Site(1, "mlp1")]
+    norms = measure.mean_gradient_norms(sites, 6, 6)
+    assert measure.squared_gradients(sites, 6, 6) == pytest.approx({s: n**2 for s, n in norms.items()})
+
+
+def test_energies_are_those_of_a_forward_by_hand(vit):
+    """The first block, module by module, without a hook."""
+    measure, images, _ = vit
+    model = measure.backbone.model
+    block = model.blocks[0]
+    with torch.no_grad():
+        x = model.norm_pre(model._pos_embed(model.patch_embed(images)))
+        n1 = block.norm1(x)
+        q, k, v = block.attn.qkv(n1).chunk(3, dim=-1)
+        heads = [
+            ((q[..., s] @ k[..., s].transpose(1, 2)) / 8**0.5).softmax(-1) @ v[..., s]
+            for s in (slice(0, 8), slice(8, 16))
+        ]
+        mixed = torch.cat(heads, dim=-1)
+        attn = block.attn.proj(mixed)
+        n2 = block.norm2(x + attn)
+        hidden = block.mlp.fc1(n2)
+        active = F.gelu(hidden)
+        ffn = block.mlp.fc2(active)
+    expected = {"q": (n1, q), "k": (n1, k), "v": (n1, v), "out": (mixed, attn), "mlp1": (n2, hidden)}
+    expected |= {"mlp2": (active, ffn), "attn": (n1, attn), "ffn": (n2, ffn), "kv": (n1, mixed)}
+    expected |= {"tokens": (x, x), "norm1": (x, n1), "norm2": (x + attn, n2)}
+    sites = [Site(0, name) for name in expected]
+    for size in (7, 3):
+        found = measure.energies(sites, 7, size)
+        for name, pair in expected.items():
+            own = tuple(value.square().mean().item() for value in pair)
+            assert found[Site(0, name)] == pytest.approx(own, rel=1e-4), name
+
+
+@pytest.mark.parametrize("name", ["dinov2", "clip", "average", "eva02", "swin"])
+def test_every_place_of_every_family_has_an_energy_and_gradients(family, name):
+    backbone = family(name)
+    size = backbone.input_spec.size
+    images, labels = torch.randn(2, 3, size, size), torch.tensor([0, 1])
+
+    def batch(start, stop):
+        return Batch(images[start:stop], labels[start:stop], labels[start:stop])
+
+    measure = Measure(backbone, torch.nn.Linear(backbone.num_features, 2), F.cross_entropy, batch, 2)
+    sites = list(backbone.places)
+    assert all(read > 0 and wrote > 0 for read, wrote in measure.energies(sites, 2, 2).values())
+    assert all(score > 0 for score in measure.squared_gradients(sites, 2, 2).values())

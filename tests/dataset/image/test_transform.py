@@ -1,0 +1,89 @@
+"""The values against torchvision's Normalize and NumPy; the text names what acts."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from torchvision.transforms import v2
+
+from peftlab.dataset.image.transform import eval_transform, train_transform
+from peftlab.inputs.image import InputSpec
+from peftlab.stream import generator
+
+
+def pictures(number: int, side: int) -> torch.Tensor:
+    return torch.randint(0, 256, (number, 3, side, side), generator=generator(0, side), dtype=torch.uint8)
+
+
+def test_evaluation_is_torchvisions(spec: InputSpec) -> None:
+    images = pictures(4, 30)
+    standard = v2.Compose(
+        [
+            v2.Resize(17, antialias=True),  # int(16 / 0.9)
+            v2.CenterCrop(16),
+            v2.ToDtype(torch.float32, scale=True),
+            v2.Normalize(spec.mean, spec.std),
+        ]
+    )
+    out = eval_transform(spec, standardise=False)(images)
+    assert out.dtype == torch.float32
+    assert out.is_contiguous()
+    torch.testing.assert_close(out, standard(images), rtol=0, atol=1e-6)
+
+
+def test_pictures_of_several_sizes_give_the_same_values(spec: InputSpec) -> None:
+    transform = eval_transform(spec, standardise=False)
+    small, large = pictures(1, 16), pictures(1, 30)
+    both = transform([small[0], large[0]])
+    assert torch.equal(both, torch.cat([transform(small), transform(large)]))
+
+
+def test_standardised_pictures_have_mean_0_and_std_1(spec: InputSpec) -> None:
+    images = pictures(3, 16)
+    images[1] //= 20
+    images[2] = 77
+    out = eval_transform(spec, standardise=True)(images).double().numpy()
+    for picture in (0, 1):
+        values = images[picture].double().numpy()
+        np.testing.assert_allclose(out[picture], (values - values.mean()) / values.std(), atol=1e-5)
+    assert np.abs(out[2]).max() < 1e-4
+
+
+@pytest.mark.parametrize(
+    ("augment", "text"),
+    [
+        (
+            "random_resized_crop",
+            "random_resized_crop(size=16, scale=0.3-0.8, bilinear) -> flip -> normalise(mean=(",
+        ),
+        ("pad_crop_flip", "pad_crop(size=16, pad=2, bilinear) -> flip -> normalise(mean=("),
+        ("pad_crop", "pad_crop(size=16, pad=2, bilinear) -> normalise(mean=("),
+        ("none", "centre_crop(size=16, crop_pct=0.9, bilinear) -> normalise(mean=("),
+    ],
+)
+def test_text_names_what_acts(spec: InputSpec, augment: str, text: str) -> None:
+    transform = train_transform(spec, augment=augment, crop_scale=(0.3, 0.8), standardise=False)
+    assert transform.text.startswith(text)
+    again = train_transform(spec, augment=augment, crop_scale=(0.3, 0.8), standardise=True)
+    assert again.text.endswith("standardise each image")
+
+
+def test_training_draws_from_the_given_generators_only(spec: InputSpec) -> None:
+    images = pictures(6, 24)
+    for augment in ("random_resized_crop", "pad_crop_flip", "pad_crop"):
+        transform = train_transform(spec, augment=augment, crop_scale=(0.3, 0.8), standardise=False)
+        outs = [transform(images, [generator(seed, item) for item in range(6)]) for seed in (0, 0, 1)]
+        assert torch.equal(outs[0], outs[1])
+        assert not torch.equal(outs[0], outs[2])
+
+
+def test_crop_scale_and_interpolation_act(spec: InputSpec) -> None:
+    images = pictures(1, 24)
+
+    def area(scale: tuple[float, float], used: InputSpec) -> torch.Tensor:
+        transform = train_transform(used, augment="random_resized_crop", crop_scale=scale, standardise=False)
+        return transform(images, [generator(0)])
+
+    assert not torch.equal(area((0.1, 0.2), spec), area((0.8, 1.0), spec))
+    assert not torch.equal(area((0.1, 0.2), spec), area((0.1, 0.2), replace(spec, interpolation="bicubic")))

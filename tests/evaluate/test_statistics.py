@@ -1,0 +1,99 @@
+"""Intervals against scipy.stats, and the cases without an interval."""
+
+from math import isnan, nan
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from peftlab.errors import UserError
+from peftlab.evaluate.statistics import Interval, mean_interval, paired_difference, wilson
+
+LEVELS = st.sampled_from([0.8, 0.95, 0.99])
+
+
+@given(st.integers(1, 5000).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))), LEVELS)
+def test_wilson_equals_scipy(trial: tuple[int, int], level: float) -> None:
+    k, n = trial
+    expected = stats.binomtest(k, n).proportion_ci(level, method="wilson")
+    assert wilson(k / n, float(n), level) == pytest.approx((expected.low, expected.high), abs=1e-12)
+
+
+@given(st.floats(0, 1), st.floats(0.5, 1e6), LEVELS)
+def test_wilson_solves_its_equation(p: float, num: float, level: float) -> None:
+    """Both bounds b satisfy |p - b| = z sqrt(b (1-b) / n), also for a fractional number of trials."""
+    low, high = wilson(p, num, level)
+    z = stats.norm.ppf((1 + level) / 2)
+    assert 0 <= low <= p <= high <= 1
+    for bound in (low, high):
+        assert (p - bound) ** 2 == pytest.approx(z**2 * bound * (1 - bound) / num, abs=1e-9)
+
+
+def test_wilson_at_the_ends_is_exact() -> None:
+    assert wilson(0.0, 7.0)[0] == 0.0
+    assert wilson(1.0, 7.0)[1] == 1.0
+
+
+def test_wilson_without_a_trial_is_nan() -> None:
+    assert all(map(isnan, wilson(0.5, 0.0)))
+    assert all(map(isnan, wilson(nan, 10.0)))
+
+
+@pytest.mark.parametrize(("p", "level"), [(1.2, 0.95), (-0.1, 0.95), (0.5, 0.0), (0.5, 1.0), (0.5, 95.0)])
+def test_wilson_refuses(p: float, level: float) -> None:
+    with pytest.raises(ValueError, match=str(p) if level == 0.95 else str(level)):
+        wilson(p, 10.0, level)
+
+
+@given(st.lists(st.floats(-1, 1), min_size=2, max_size=9), LEVELS)
+def test_mean_interval_equals_scipy(values: list[float], level: float) -> None:
+    mean, half, n = mean_interval(values, level)
+    assert (mean, n) == (pytest.approx(np.mean(values), abs=1e-12), len(values))
+    quantile = stats.t.ppf((1 + level) / 2, len(values) - 1)
+    assert half == pytest.approx(quantile * np.std(values, ddof=1) / len(values) ** 0.5, abs=1e-12)
+
+
+def test_mean_interval_of_a_known_sample() -> None:
+    values = [0.61, 0.64, 0.70]
+    low, high = stats.t.interval(0.95, 2, loc=0.65, scale=stats.sem(values))
+    interval = mean_interval(values)
+    assert (interval.mean - interval.half, interval.mean + interval.half) == pytest.approx((low, high))
+    assert interval.half == pytest.approx(0.11384, abs=1e-5)  # 4.30265 * 0.0458258 / sqrt(3)
+
+
+def test_mean_interval_without_an_interval() -> None:
+    mean, half, n = mean_interval([0.5])
+    assert (mean, n, isnan(half)) == (0.5, 1, True)
+    mean, half, n = mean_interval([])
+    assert (isnan(mean), isnan(half), n) == (True, True, 0)
+
+
+@pytest.mark.parametrize("values", [[nan], [0.5, nan], [0.5, nan, 0.7]])
+def test_a_nan_is_not_dropped_silently(values: list[float]) -> None:
+    mean, half, n = mean_interval(values)
+    assert (isnan(mean), isnan(half), n) == (True, True, len(values))
+
+
+def test_paired_difference_equals_the_paired_t_test() -> None:
+    cell, baseline = {0: 0.61, 1: 0.70, 2: 0.66, 5: 0.9}, {2: 0.60, 1: 0.68, 0: 0.60, 7: 0.1}
+    expected = stats.ttest_rel([0.61, 0.70, 0.66], [0.60, 0.68, 0.60]).confidence_interval(0.9)
+    mean, half, n = paired_difference(cell, baseline, 0.9)
+    assert (mean - half, mean + half) == pytest.approx((expected.low, expected.high))
+    assert (mean, n) == (pytest.approx(0.03), 3)
+
+
+@given(st.dictionaries(st.integers(0, 5), st.floats(0, 1), min_size=2))
+def test_paired_difference_of_a_cell_with_itself_is_zero(cell: dict[int, float]) -> None:
+    assert paired_difference(cell, cell) == Interval(0.0, 0.0, len(cell))
+
+
+def test_paired_difference_of_one_common_seed_has_no_interval() -> None:
+    mean, half, n = paired_difference({0: 0.5, 1: 0.9}, {0: 0.25, 2: 0.3})
+    assert (mean, n, isnan(half)) == (0.25, 1, True)
+
+
+def test_paired_difference_needs_a_common_seed() -> None:
+    with pytest.raises(UserError, match=r"\[0, 1\].*\[2, 3\]"):
+        paired_difference({1: 0.5, 0: 0.5}, {2: 0.5, 3: 0.5})

@@ -1,0 +1,304 @@
+"""Whole runs: what they write, and that an interrupted one ends with the numbers of one that never stopped."""
+
+import csv
+import json
+import os
+import shutil
+import signal
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+import peftlab
+from peftlab.dataset.dataset import Dataset
+from peftlab.dataset.loader import EvalBatches
+from peftlab.record.record import Record
+from peftlab.run.run import Run, run
+
+SMALL = ("backbone=tiny", "fit.epochs=3", "fit.batch_size=64", "optim.lr=0.1")
+META = (
+    "scaling=meta",
+    "scaling.outer.every=2",
+    "scaling.outer.warmup=2",
+    "scaling.outer.lr=0.1",
+    "scaling.outer.resample=4",
+)
+Config = Callable[..., dict[str, Any]]
+
+
+def go(folder: Path, config: dict[str, Any]) -> dict[str, Any]:
+    """One run in `folder`, as the command line does it; the result."""
+    record = Record(folder, {}, config)
+    if not record.skip(config["resume"]):
+        run(config, record, None)
+    return record.read("result.json")
+
+
+def rows(folder: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+
+
+def same(one: Path, other: Path) -> None:
+    """Bit for bit the same weights, gamma, losses and test numbers."""
+    assert rows(one) == rows(other)
+    first, second = (load_file(folder / "adapter.safetensors") for folder in (one, other))
+    assert first.keys() == second.keys()
+    assert all(torch.equal(first[name], second[name]) for name in first)
+    results = [json.loads((folder / "result.json").read_text())["metrics"] for folder in (one, other)]
+    assert results[0] == results[1]
+
+
+def stop_at(monkeypatch: pytest.MonkeyPatch, step: int, number: int) -> None:
+    """Send ourselves a signal in the middle of step `step`."""
+    log = Run.log
+
+    def logging(self: Run, at: int, row: dict[str, float]) -> None:
+        log(self, at, row)
+        if at == step and "train/loss" in row:
+            os.kill(os.getpid(), number)
+
+    monkeypatch.setattr(Run, "log", logging)
+
+
+def test_a_run_writes_its_record(composed: Config, tmp_path: Path) -> None:
+    result = go(tmp_path, composed(*SMALL))
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "adapter.safetensors",
+        "adapter.yaml",
+        "config.yaml",
+        "last",
+        "metrics.jsonl",
+        "per_class.csv",
+        "result.json",
+        "split.json",
+        "status.json",
+    }
+    status = json.loads((tmp_path / "status.json").read_text())
+    assert (status["state"], status["error"]) == ("ok", None)
+    assert result["test_reads"] == 1
+    assert result["num_parameters"]["gamma"] == 0
+    assert 0 <= result["metrics"]["test/tail_acc"] <= 1
+    assert [row["step"] for row in rows(tmp_path)] == list(range(1, 16))
+    with (tmp_path / "per_class.csv").open() as file:
+        table = list(csv.DictReader(file))
+    assert sum(float(row["acc"]) for row in table) / len(table) == pytest.approx(
+        result["metrics"]["test/mean_acc"]
+    )
+    assert sum(int(row["train_num"]) for row in table) == 277
+
+
+def test_one_dylora_run_gives_the_test_accuracy_of_every_rank(composed: Config, tmp_path: Path) -> None:
+    """width.csv against the loaded model at each rank; the result is that of `eval_rank`."""
+    config = composed(
+        *SMALL, "peft=dylora", "peft.rank=3", "peft.eval_rank=2", "optim=adamw", "optim.lr=0.02"
+    )
+    result = go(tmp_path, config)
+    with (tmp_path / "width.csv").open() as file:
+        table = {int(row["width"]): row for row in csv.DictReader(file)}
+    assert list(table) == [1, 2, 3]
+    assert float(table[2]["mean_acc"]) == result["metrics"]["test/mean_acc"]
+    model = peftlab.load(tmp_path)
+    state = Run(config, Record(tmp_path / "again", {}, config), None)
+    test = state.experiment.dataset.open_test()
+    images = EvalBatches(test, state.experiment.dataset.eval_transform, batch_size=len(test), num_workers=0)
+    batch = next(iter(images))
+    found = []
+    for rank in (1, 2, 3):
+        model.at(rank)
+        with torch.no_grad():
+            right = (model(batch.images).argmax(-1) == batch.labels).double()
+        by_class = [right[batch.labels == label].mean().item() for label in range(10)]
+        found.append(sum(by_class) / 10)
+    assert found == pytest.approx([float(row["mean_acc"]) for row in table.values()])
+    assert len(set(found)) > 1, "the ranks differ"
+
+
+def test_a_finished_run_is_skipped_and_resume_false_repeats_it(
+    composed: Config, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = composed(*SMALL)
+    first = go(tmp_path, config)
+    written = (tmp_path / "result.json").stat().st_mtime_ns
+    assert go(tmp_path, config) == first
+    assert (tmp_path / "result.json").stat().st_mtime_ns == written
+    assert "resume=false" in capsys.readouterr().err
+    again = go(tmp_path, {**config, "resume": False})
+    assert (tmp_path / "result.json").stat().st_mtime_ns != written
+    assert again["metrics"] == first["metrics"]
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        (),
+        META,
+        (*META, "scaling/estimator=unrolled", "scaling.outer.hold_out=true"),
+        ("scaling=learned", "peft=adaptformer"),
+        ("fit.select=best", "fit.accumulate=2", "optim=adamw", "peft=bitfit", "peft.outside_blocks=false"),
+    ],
+    ids=["fixed", "meta", "meta-unrolled", "learned-dropout", "best-adamw"],
+)
+def test_interrupted_and_resumed_is_bit_for_bit_uninterrupted(
+    composed: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, overrides: tuple[str, ...]
+) -> None:
+    config = composed(*SMALL, *overrides)
+    go(tmp_path / "whole", config)
+    with monkeypatch.context() as patch:
+        stop_at(patch, 4, signal.SIGINT)
+        with pytest.raises(SystemExit) as stopped:
+            go(tmp_path / "parts", config)
+    assert stopped.value.code == 130
+    assert json.loads((tmp_path / "parts" / "status.json").read_text())["state"] == "interrupted"
+    assert not (tmp_path / "parts" / "result.json").exists()
+    torch.manual_seed(12345)  # the process that goes on has another history
+    go(tmp_path / "parts", config)
+    same(tmp_path / "whole", tmp_path / "parts")
+
+
+def test_a_run_killed_without_warning_goes_on_from_its_last_save(
+    composed: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = composed(*SMALL, *META)
+    go(tmp_path / "whole", config)
+    log = Run.log
+
+    def dies(self: Run, at: int, row: dict[str, float]) -> None:
+        log(self, at, row)
+        if at == 8:
+            raise MemoryError("as if killed")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Run, "log", dies)
+        with pytest.raises(MemoryError):
+            go(tmp_path / "parts", config)
+    assert rows(tmp_path / "parts")[-1]["step"] == 8
+    go(tmp_path / "parts", config)
+    same(tmp_path / "whole", tmp_path / "parts")
+
+
+def test_sigterm_saves_too(composed: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stop_at(monkeypatch, 2, signal.SIGTERM)
+    with pytest.raises(SystemExit):
+        go(tmp_path, composed(*SMALL))
+    assert torch.load(tmp_path / "last" / "state.pt", weights_only=True)["step"] == 2
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+
+
+def test_the_test_split_is_opened_once_and_last(
+    composed: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[int] = []
+    import peftlab.build.build as builder
+
+    make = builder._dataset
+
+    def watched(*arguments: Any) -> Dataset:
+        dataset = make(*arguments)
+        return replace(dataset, open_test=lambda: opened.append(len(rows(tmp_path))) or dataset.open_test())
+
+    monkeypatch.setattr(builder, "_dataset", watched)
+    go(tmp_path, composed(*SMALL, "fit.select=best"))
+    assert opened == [len(rows(tmp_path))], "before the last step, or more than once"
+
+
+def test_best_is_selected_on_validation_and_never_on_test(composed: Config, tmp_path: Path) -> None:
+    result = go(tmp_path, composed(*SMALL, "fit.select=best"))
+    scores = {row["step"]: row["val/mean_acc"] for row in rows(tmp_path) if "val/mean_acc" in row}
+    assert result["selected"]["val/mean_acc"] == max(scores.values())
+    assert result["selected"]["step"] == min(
+        step for step, score in scores.items() if score == max(scores.values())
+    )
+    assert not any(key.startswith("test/") for row in rows(tmp_path) for key in row)
+
+
+def test_an_alpha_far_too_large_is_a_number_or_diverged(composed: Config, tmp_path: Path) -> None:
+    result = go(tmp_path, composed(*SMALL, "scaling.value=1e30", "optim.lr=10"))
+    status = json.loads((tmp_path / "status.json").read_text())
+    assert status["state"] == "diverged"
+    assert "loss became" in status["error"]
+    assert result["diverged_at"] > 0
+    assert result["metrics"]["test/mean_acc"] <= 0.2
+
+
+def test_load_gives_the_logits_of_the_end_of_the_run_and_gamma_counts(
+    composed: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept: list[Run] = []
+    init = Run.__init__
+    monkeypatch.setattr(
+        Run, "__init__", lambda self, *arguments: (init(self, *arguments), kept.append(self))[0]
+    )
+    result = go(tmp_path, composed(*SMALL, *META))
+    dataset = kept[0].experiment.dataset
+    batch = EvalBatches(dataset.open_test(), dataset.eval_transform, batch_size=100, num_workers=0).batch(0)
+    model = peftlab.load(tmp_path)
+    with torch.no_grad():
+        assert torch.equal(model(batch.images), kept[0].experiment.model(batch.images))
+        before = model(batch.images)
+        model.gamma.raw.add_(1.0)
+        assert not torch.equal(model(batch.images), before), "gamma must act at test time"
+    assert result["num_parameters"]["gamma"] == 12
+    with (tmp_path / "gamma.csv").open() as file:
+        gammas = [float(row["gamma"]) for row in csv.DictReader(file)]
+    assert len(gammas) == 12
+    assert max(abs(gamma - 1) for gamma in gammas) > 1e-3
+    assert (tmp_path / "gamma.png").stat().st_size > 1000
+    outer = [row for row in rows(tmp_path) if "outer/loss" in row]
+    assert len(outer) == len([step for step in range(3, 16) if step % 2 == 0])
+    assert all(f"outer/{key}/0.q" in outer[-1] for key in ("gamma", "grad", "ratio"))
+    assert outer[-1]["outer/ratio/0.q"] > 0
+
+
+def test_a_gamma_becomes_a_placement(composed: Config, tmp_path: Path) -> None:
+    go(tmp_path / "meta", composed(*SMALL, *META))
+    result = go(
+        tmp_path / "static",
+        composed(*SMALL, "placement=from_gamma", f"placement.run={tmp_path / 'meta'}", "placement.keep=5"),
+    )
+    with (tmp_path / "meta" / "gamma.csv").open() as file:
+        table = sorted(csv.DictReader(file), key=lambda row: -float(row["gamma"]))
+    assert {f"{site['block']}.{site['position']}" for site in result["sites"]} == {
+        row["site"] for row in table[:5]
+    }
+    shutil.rmtree(tmp_path / "meta")
+    assert len(peftlab.load(tmp_path / "static").sites) == 5, "the adapter knows its own sites"
+
+
+def test_held_out_images_are_never_trained_on(composed: Config, tmp_path: Path) -> None:
+    from peftlab.build.build import build
+
+    experiment = build(composed(*SMALL, *META, "scaling.outer.hold_out=true"))
+    assert experiment.outer is not None
+    trained = {
+        int(row)
+        for number in range(experiment.batches.num_batches)
+        for row in experiment.batches.batch(number).rows
+    }
+    take, _ = experiment.outer._draw(0)
+    outer = {int(row) for number in range(3) for row in take(number).rows}  # type: ignore[attr-defined]
+    assert outer
+    assert not outer & trained
+    assert len(trained) == experiment.num_train < len(experiment.dataset.train)
+
+
+def test_a_changed_split_is_not_resumed_silently(
+    composed: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = composed(*SMALL)
+    stop_at(monkeypatch, 2, signal.SIGINT)
+    with pytest.raises(SystemExit):
+        go(tmp_path, config)
+    monkeypatch.undo()
+    import peftlab.build.build as builder
+
+    make = builder._dataset
+    monkeypatch.setattr(
+        builder, "_dataset", lambda *arguments: replace(make(*arguments), index_hash="another")
+    )
+    with pytest.raises(peftlab.UserError, match="the data split is no longer"):
+        go(tmp_path, config)

@@ -1,0 +1,35 @@
+"""evaluated.jsonl and found.yaml are read as they were written."""
+
+import pytest
+
+from peftlab.config.check import check
+from peftlab.errors import UserError
+from peftlab.record.record import Record
+from peftlab.search.file import read_found, read_scores, write_found, write_scores
+
+IDENTITY = {"supernet": "1a", "split": "2b"}
+SCORES = {((5, 1, 0, 0), (10, 1, 5, 1)): 0.25, ((1, 1, 0, 0), (1, 1, 0, 0)): 1 / 3}
+
+
+def test_scores_come_back_in_their_order(tmp_path, space):
+    record = Record(tmp_path, {}, {})
+    assert read_scores(record, IDENTITY) == {}
+    write_scores(record, IDENTITY, SCORES, space)
+    assert list(read_scores(record, IDENTITY).items()) == list(SCORES.items())
+    with pytest.raises(UserError, match=r"evaluated\.jsonl is of another supernet"):
+        read_scores(record, {**IDENTITY, "split": "3c"})
+
+
+def test_what_was_found_is_a_node_of_the_group_placement(tmp_path, space, composed):
+    record = Record(tmp_path, {}, {})
+    assert read_found(record) is None
+    genotype = next(iter(SCORES))
+    write_found(record, space, genotype, 0.25, 3)
+    node = read_found(record)
+    assert node["cells"] == space.cells(genotype)
+    text = (tmp_path / "search" / "found.yaml").read_text()
+    assert text.startswith(
+        f"# found with seed 3: val/mean_acc 0.2500 with the weights of the supernet, {space.cost(genotype)} "
+    )
+    cells = {key: value for key, value in node["cells"].items() if key.split(".")[0] in "01"}
+    check({**composed("peft=noah", "backbone=tiny"), "placement": {**node, "cells": cells}})

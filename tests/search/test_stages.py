@@ -1,0 +1,252 @@
+"""The three stages in one run: what each leaves behind, that none is repeated, and what is refused before the first."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+from safetensors.torch import load_file
+
+import peftlab
+from peftlab.record.record import Record
+from peftlab.run.run import run
+from peftlab.search import stages
+
+TINY = (
+    "backbone=tiny",
+    "experiment=noah",
+    "fit.epochs=2",
+    "fit.batch_size=64",
+    "placement.epochs=3",
+    "placement.lr=0.05",
+    "placement.limit=2000",
+    "placement.generations=2",
+)
+Config = Callable[..., dict[str, Any]]
+
+
+def go(folder: Path, config: dict[str, Any]) -> dict[str, Any]:
+    """One run, as the command line does it."""
+    record = Record(folder, {}, config)
+    if not record.skip(config["resume"]):
+        run(config, record, None)
+    return record.read("result.json")
+
+
+def scores_of(folder: Path) -> dict[str, float]:
+    lines = [json.loads(line) for line in (folder / "search" / "evaluated.jsonl").read_text().splitlines()]
+    return {json.dumps(line["genotype"]): line["val/mean_acc"] for line in lines[1:]}
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
+    """One run through all three stages; the tests only read it."""
+    from hydra import compose, initialize_config_dir
+    from omegaconf import OmegaConf
+
+    from peftlab.config.directory import config_dir
+    from peftlab.config.name import register_resolvers
+
+    register_resolvers()
+    with initialize_config_dir(str(config_dir()), version_base="1.3"):
+        config: Any = OmegaConf.to_container(compose("config", list(TINY)), resolve=True)
+    folder = tmp_path_factory.mktemp("noah") / "run"
+    go(folder, config)
+    return folder, config
+
+
+@pytest.fixture
+def count(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
+    """How many sub-networks are evaluated from now on."""
+    made, number = stages._fitness, {"evaluated": 0}
+
+    def watched(*arguments: Any) -> Any:
+        measure = made(*arguments)
+
+        def fitness(genotype: Any) -> float:
+            number["evaluated"] += 1
+            return measure(genotype)
+
+        return fitness
+
+    monkeypatch.setattr(stages, "_fitness", watched)
+    return number
+
+
+def test_what_is_found_is_what_is_trained(finished: tuple[Path, dict[str, Any]]) -> None:
+    folder, config = finished
+    found = yaml.safe_load((folder / "search" / "found.yaml").read_text())
+    result = json.loads((folder / "result.json").read_text())
+    card = yaml.safe_load((folder / "adapter.yaml").read_text())
+    trained = {site: options for cells in card["cells"].values() for site, options in cells.items()}
+    assert trained == found["cells"]
+    assert yaml.safe_load((folder / "config.yaml").read_text())["placement"] == found
+    assert 0 < result["num_parameters"]["delta"] <= config["placement"]["limit"]
+    for site in result["sites"]:
+        (width,) = found["cells"][f"{site['block']}.{site['position']}"].values()
+        assert site["width"] == width
+    assert len(peftlab.load(folder).sites) == len(found["cells"])
+
+
+def test_the_found_one_is_the_best_that_was_evaluated_and_its_score_is_that_of_the_supernet_s_weights(
+    finished: tuple[Path, dict[str, Any]],
+) -> None:
+    folder, config = finished
+    rows = [json.loads(line) for line in (folder / "search" / "evaluated.jsonl").read_text().splitlines()][1:]
+    assert len(rows) == 20
+    assert all(row["num_parameters"] <= 2000 for row in rows)
+    first = max(rows, key=lambda row: (row["val/mean_acc"], -row["num_parameters"]))
+    found = yaml.safe_load((folder / "search" / "found.yaml").read_text())["cells"]
+    genes = dict(zip(("tokens", "q", "ffn"), first["genotype"], strict=True))
+    for position, widths in genes.items():
+        got = [next(iter(found.get(f"{block}.{position}", {0: 0}).values())) for block in (0, 1)]
+        assert got == widths
+
+    from peftlab.build.build import build
+    from peftlab.dataset.loader import EvalBatches
+    from peftlab.site import Site
+
+    dataset = build(stages.supernet_config(config)).dataset
+    model = peftlab.load(folder / "supernet")
+    positions = {"tokens": ["tokens"], "q": ["q", "k", "v"], "ffn": ["ffn"]}
+    model.use(
+        {
+            Site(block, name): width
+            for position, widths in genes.items()
+            for name in positions[position]
+            for block, width in enumerate(widths)
+        }
+    )
+    assert dataset.val is not None
+    batch = EvalBatches(dataset.val, dataset.eval_transform, batch_size=100, num_workers=0).batch(0)
+    with torch.no_grad():
+        right = (model(batch.images).argmax(-1) == batch.labels).double()
+    mean = torch.stack([right[batch.labels == label].mean() for label in batch.labels.unique()]).mean()
+    assert mean.item() == pytest.approx(first["val/mean_acc"])
+
+
+def test_the_supernet_is_a_run_of_its_own_with_its_own_epochs(finished: tuple[Path, dict[str, Any]]) -> None:
+    folder, _ = finished
+    rows = [json.loads(line) for line in (folder / "supernet" / "metrics.jsonl").read_text().splitlines()]
+    steps = [row for row in rows if "train/loss" in row]
+    assert len(steps) == 3 * 4
+    assert max(row["train/lr"] for row in steps) == pytest.approx(0.05)
+    config = yaml.safe_load((folder / "supernet" / "config.yaml").read_text())
+    assert config["placement"]["_target_"].endswith(".supernet")
+    assert json.loads((folder / "supernet" / "status.json").read_text())["state"] == "ok"
+
+
+def test_a_search_that_is_started_again_repeats_no_evaluation(
+    finished: tuple[Path, dict[str, Any]], composed: Config, tmp_path: Path, count: dict[str, int]
+) -> None:
+    """Stopped after 7 of 20, on the supernet of the finished run, which is not trained again."""
+    folder, _ = finished
+    config = composed(*TINY, f"placement.run={folder / 'supernet'}")
+    write, lines = stages.write_scores, []
+
+    def stopping(record: Any, identity: Any, known: Any, space: Any) -> None:
+        write(record, identity, known, space)
+        lines.append(len(known))
+        if len(known) == 7 and len(lines) == 7:
+            raise KeyboardInterrupt
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(stages, "write_scores", stopping)
+        with pytest.raises(KeyboardInterrupt):
+            go(tmp_path / "run", config)
+    assert count["evaluated"] == 7
+    go(tmp_path / "run", config)
+    assert count["evaluated"] == 20
+    assert not (tmp_path / "run" / "supernet").exists()
+    assert scores_of(tmp_path / "run") == scores_of(folder)
+    first, second = (load_file(path / "adapter.safetensors") for path in (folder, tmp_path / "run"))
+    assert first.keys() == second.keys()
+    assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_a_found_placement_loads_by_its_file(
+    finished: tuple[Path, dict[str, Any]], composed: Config, tmp_path: Path
+) -> None:
+    folder, _ = finished
+    words = ["backbone=tiny", "peft=noah", "dataset.val_fraction=0.2", "fit.epochs=2", "fit.batch_size=64"]
+    config = composed(*words, "placement=from_file", f"placement.file={folder / 'search' / 'found.yaml'}")
+    go(tmp_path / "run", config)
+    first, second = (load_file(path / "adapter.safetensors") for path in (folder, tmp_path / "run"))
+    assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (
+            ["dataset.val_fraction=null"],
+            r"^dataset\.val_fraction=null leaves placement=noah no images to search on; legal",
+        ),
+        (["dataset.val_fraction=0.0"], r"^dataset\.val_fraction=0\.0 leaves"),
+        (["placement.limit=100"], r"^placement\.limit=100 is less than the 161 parameters of the smallest"),
+    ],
+)
+def test_what_the_search_needs_is_asked_for_before_the_supernet_is_trained(
+    composed: Config, tmp_path: Path, words: list[str], sentence: str
+) -> None:
+    with pytest.raises(peftlab.UserError, match=sentence):
+        go(tmp_path / "run", composed(*TINY, *words))
+    assert not (tmp_path / "run" / "supernet").exists()
+
+
+def test_a_supernet_that_does_not_belong_here_is_refused(
+    finished: tuple[Path, dict[str, Any]], composed: Config, tmp_path: Path
+) -> None:
+    folder, _ = finished
+    own = f"placement.run={folder / 'supernet'}"
+    for words, sentence in (
+        (["seed=1"], "was trained on other images"),
+        (["placement.depths=[0.5,1.0]"], "has another placement"),
+        (["peft.parts.adapter.dropout=0.0"], "has another peft"),
+    ):
+        with pytest.raises(peftlab.UserError, match=sentence):
+            go(tmp_path / "other", composed(*TINY, own, *words))
+    with pytest.raises(peftlab.UserError, match="has another placement"):
+        go(tmp_path / "other", composed(*TINY, f"placement.run={folder}"))
+
+
+def test_scores_of_another_supernet_are_not_taken_for_this_one_s(
+    finished: tuple[Path, dict[str, Any]], composed: Config, tmp_path: Path
+) -> None:
+    folder, _ = finished
+    (tmp_path / "search").mkdir()
+    (tmp_path / "search" / "evaluated.jsonl").write_text('{"supernet": "other", "split": "other"}\n')
+    with pytest.raises(
+        peftlab.UserError, match=r"is of another supernet or other images.* legal: resume=false"
+    ):
+        go(tmp_path, composed(*TINY, f"placement.run={folder / 'supernet'}"))
+
+
+def test_resume_false_starts_over(
+    finished: tuple[Path, dict[str, Any]], composed: Config, tmp_path: Path
+) -> None:
+    for name in ("supernet", "search"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "file").touch()
+    assert not Record(tmp_path, {}, {}).skip(resume=False)
+    assert {path.name for path in tmp_path.iterdir()} == {"status.json"}
+
+
+def test_an_interrupted_supernet_leaves_the_run_interrupted(composed: Config, tmp_path: Path) -> None:
+    config = composed(*TINY)
+    record = Record(tmp_path, {}, config)
+
+    def stopped(*_: Any) -> None:
+        raise SystemExit(130)
+
+    with pytest.raises(SystemExit):
+        stages.with_found_placement(config, record, stopped)
+    assert record.read("status.json")["state"] == "interrupted"
+
+
+def test_other_placements_stay_as_they_are(composed: Config, tmp_path: Path) -> None:
+    config = composed("backbone=tiny")
+    assert stages.with_found_placement(config, Record(tmp_path, {}, config), run) is config
