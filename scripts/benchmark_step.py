@@ -26,7 +26,7 @@ from torch.nn import functional as F
 from peftlab.build.model import build_backbone, build_head, build_model
 from peftlab.config.directory import config_dir
 from peftlab.config.name import register_resolvers
-from peftlab.dataset.loader import Batch
+from peftlab.inputs.batch import Batch
 from peftlab.scaling.estimator.direct import direct
 from peftlab.scaling.outer import Outer
 
@@ -100,7 +100,7 @@ def meta(overrides: list[str], images: Tensor, labels: Tensor) -> Callable[[], N
     )
     backbone = build_backbone(config)
     model, _ = build_model(config, backbone, build_head(config, backbone, CLASSES, None))
-    batch = Batch(images, labels, torch.arange(len(labels)))
+    batch = Batch({"images": images}, labels, torch.arange(len(labels)))
     options = {key: value for key, value in config["scaling"]["outer"].items() if not key.startswith("_")}
     draw = lambda number: (lambda index: batch, F.cross_entropy)  # noqa: E731
     outer = Outer(model, draw, F.cross_entropy, nullcontext, direct, **options)

@@ -109,7 +109,7 @@ def measure_of(backbone: Any, head: Any, num_images: int = 6) -> Any:
     import torch
 
     from peftlab.build.measure import Measure
-    from peftlab.dataset.loader import Batch
+    from peftlab.inputs.batch import Batch
     from peftlab.loss.cross_entropy import cross_entropy
 
     size = backbone.input_spec.size
@@ -117,7 +117,7 @@ def measure_of(backbone: Any, head: Any, num_images: int = 6) -> Any:
     labels, rows = torch.arange(num_images) % 3, torch.arange(num_images)
 
     def batch(start: int, stop: int) -> Batch:
-        return Batch(images[start:stop], labels[start:stop], rows[start:stop])
+        return Batch({"images": images[start:stop]}, labels[start:stop], rows[start:stop])
 
     return Measure(backbone, head, cross_entropy(torch.ones(3, dtype=torch.long)), batch, num_images)
 

@@ -15,7 +15,8 @@ from peftlab.backbone.backbone import Backbone
 from peftlab.scaling.outer import Outer
 from peftlab.config.place import Placed
 from peftlab.dataset.dataset import Dataset
-from peftlab.dataset.loader import Batch, EvalBatches, TrainBatches
+from peftlab.dataset.loader import EvalBatches, TrainBatches
+from peftlab.inputs.batch import Batch
 from peftlab.dataset.outer_split import coverage, outer_split
 from peftlab.errors import UserError
 from peftlab.fit.fit import Plan, autocast, steps_per_epoch
@@ -145,8 +146,8 @@ def _class_means(
         num_workers=dataset.num_workers,
     ):
         with torch.no_grad():
-            features = backbone.model(batch.images.to(device)).double().cpu()
-        total.index_add_(0, batch.labels, features)
+            features = backbone.model(batch.inputs["images"].to(device)).double().cpu()
+        total.index_add_(0, batch.targets, features)
     counts = torch.from_numpy(dataset.counts).double()
     empty = [dataset.class_names[index] for index in (counts == 0).nonzero().flatten().tolist()]
     if empty:
@@ -164,7 +165,7 @@ def _measure(
     def batch(start: int, stop: int) -> Batch:
         part = dataset.train.subset(order[start:stop])
         found = EvalBatches(part, dataset.eval_transform, batch_size=len(part), num_workers=0).batch(0)
-        return found._replace(images=found.images.to(device), labels=found.labels.to(device))
+        return found.to(device)
 
     return Measure(backbone, head, loss, batch, len(order))
 
@@ -176,9 +177,9 @@ def _probe(backbone: Backbone, dataset: Dataset, device: torch.device) -> Probe:
         batch_size=8,
         num_workers=0,
     ).batch(0)
-    images = batch.images.to(device)
+    images = batch.inputs["images"].to(device)
     with torch.no_grad():
-        return Probe(images, batch.labels.to(device), backbone.model(images))
+        return Probe(images, batch.targets.to(device), backbone.model(images))
 
 
 def _outer_part(
@@ -218,7 +219,7 @@ def _draw(
 
     def take(number: int) -> Batch:
         batch = batches.batch(number)
-        return batch._replace(images=batch.images.to(device), labels=batch.labels.to(device))
+        return batch.to(device)
 
     return take, make(config["loss"])(_counts(split.labels, dataset, device))
 

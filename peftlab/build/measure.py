@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from peftlab.backbone.backbone import Backbone
-from peftlab.dataset.loader import Batch
+from peftlab.inputs.batch import Batch
 from peftlab.loss.cross_entropy import Loss
 from peftlab.build.mean_square import mean_squares
 from peftlab.site import LINEAR, Site
@@ -56,7 +56,7 @@ class Measure:
         for batch in self.batches(num, size):
             values, logits = self._logits(batch)
             with torch.enable_grad():
-                loss = self.loss(logits, batch.labels)
+                loss = self.loss(logits, batch.targets)
             yield _gradient(loss, values, is_last=True)
 
     def class_gradients(self, num: int) -> Iterator[dict[str, Tensor]]:
@@ -114,7 +114,7 @@ class Measure:
             wrote = self.backbone.place(Site(site.block, heads)).input if heads else place.output
             ends[site] = (place.input, place.input if site.position == "tokens" else wrote)
         ports = {port for pair in ends.values() for port in pair}
-        found = mean_squares(self.backbone, ports, (batch.images for batch in self.batches(num, size)))
+        found = mean_squares(self.backbone, ports, (batch.inputs["images"] for batch in self.batches(num, size)))
         return {site: (found[read], found[wrote]) for site, (read, wrote) in ends.items()}
 
     def _pieces(self, site: Site) -> list[Piece]:
@@ -128,7 +128,7 @@ class Measure:
         model = self.backbone.model
         values = {name: value.detach().requires_grad_() for name, value in model.named_parameters()}
         with torch.enable_grad():
-            return values, self.head(functional_call(model, values, (batch.images,))).float()
+            return values, self.head(functional_call(model, values, (batch.inputs["images"],))).float()
 
 
 def _part(tensors: dict[str, Tensor], piece: Piece) -> Tensor:

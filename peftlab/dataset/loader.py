@@ -2,25 +2,17 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from itertools import count
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int64
-from torch import Tensor
+from jaxtyping import Int64
 from torch.utils.data import DataLoader
 
 from peftlab.dataset.image.transform import Transform
 from peftlab.dataset.split import Split
+from peftlab.inputs.batch import Batch
 from peftlab.stream import generator
-
-
-class Batch(NamedTuple):
-    """Normalised pictures, class ids, and the row ids in the source's split."""
-
-    images: Float[Tensor, "b 3 h w"]
-    labels: Int64[Tensor, " b"]
-    rows: Int64[Tensor, " b"]
 
 
 class TrainBatches:
@@ -94,7 +86,7 @@ def _batch(
 ) -> Batch:
     rows = split.rows[positions]
     images = transform(split.images.take(rows), generators)
-    return Batch(images, torch.from_numpy(split.labels[positions]), torch.from_numpy(rows))
+    return Batch({"images": images}, torch.from_numpy(split.labels[positions]), torch.from_numpy(rows))
 
 
 class _Numbered:

@@ -6,8 +6,8 @@ from contextlib import AbstractContextManager
 import torch
 from torch import nn
 
-from peftlab.dataset.loader import Batch
 from peftlab.evaluate.metrics import Counts
+from peftlab.inputs.batch import Batch
 
 
 @torch.no_grad()
@@ -23,7 +23,7 @@ def evaluate(
     model.eval()
     for batch in batches:
         with context():
-            logits = model(batch.images.to(device))
-        counts.update(logits.argmax(-1).cpu(), batch.labels)
+            logits = model(batch.inputs["images"].to(device))
+        counts.update(logits.argmax(-1).cpu(), batch.targets)
     model.train(training)
     return counts

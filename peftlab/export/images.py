@@ -43,7 +43,7 @@ def real_images(trained: Trained, path: str | None) -> Compared:
     name, split = ("train", dataset.train) if dataset.val is None else ("val", dataset.val)
     part = split.subset(_evenly(len(split)))
     batch = EvalBatches(part, dataset.eval_transform, batch_size=len(part), num_workers=0).batch(0)
-    return Compared(batch.images, f"{dataset.name}, {name} split")
+    return Compared(batch.inputs["images"], f"{dataset.name}, {name} split")
 
 
 def _evenly(count: int) -> np.ndarray:

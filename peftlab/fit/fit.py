@@ -10,7 +10,8 @@ from typing import Literal, NamedTuple
 import torch
 from torch import nn
 
-from peftlab.dataset.loader import Batch, TrainBatches
+from peftlab.dataset.loader import TrainBatches
+from peftlab.inputs.batch import Batch
 from peftlab.loss.cross_entropy import Loss
 from peftlab.network.adapted import Adapted
 from peftlab.option import NonNegativeFloat, PositiveFloat, PositiveInt
@@ -142,12 +143,12 @@ def _accumulate(
     model: Adapted, group: list[Batch], loss: Loss, context: Callable[[], AbstractContextManager]
 ) -> float:
     """Backward through every batch; the gradient is that of the mean over all images of the group."""
-    total = sum(len(batch.labels) for batch in group)
+    total = sum(len(batch.targets) for batch in group)
     value = 0.0
     for batch in group:
         with context():
-            logits = model(batch.images)
-        part = loss(logits.float(), batch.labels) * (len(batch.labels) / total)
+            logits = model(batch.inputs["images"])
+        part = loss(logits.float(), batch.targets) * (len(batch.targets) / total)
         part.backward()
         value += part.item()
     return value
@@ -170,4 +171,4 @@ def _set_lr(optimizers: list[torch.optim.Optimizer], base: list[list[float]], fa
 
 
 def _to(batch: Batch, device: torch.device) -> Batch:
-    return batch._replace(images=batch.images.to(device), labels=batch.labels.to(device))
+    return batch.to(device)

@@ -41,7 +41,9 @@ def finish(state: Run, diverged: Diverged | None, started: float) -> dict[str, A
     record.write_text("per_class.csv", table_text(table))
     state.tracker.table("test/per_class", table[0], table[1:])
     if model.gamma.raw is not None:
-        rows = gamma_rows(model, next(experiment.batches.iterate(0)).images[:64].to(experiment.device))
+        rows = gamma_rows(
+            model, next(experiment.batches.iterate(0)).inputs["images"][:64].to(experiment.device)
+        )
         write_gamma(record, rows, experiment.backbone.labels)
         state.tracker.table("gamma", list(rows[0]), [list(row.values()) for row in rows])
         state.tracker.image("gamma", record.folder / "gamma.png")

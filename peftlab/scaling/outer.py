@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.func import functional_call
 
-from peftlab.dataset.loader import Batch
+from peftlab.inputs.batch import Batch
 from peftlab.loss.cross_entropy import Loss
 from peftlab.network.adapted import Adapted
 from peftlab.option import Fraction, NonNegativeInt, PositiveFloat, PositiveInt
@@ -106,8 +106,10 @@ class Outer:
 
     def _value(self, loss: Loss, theta: Values, gamma: Values, batch: Batch) -> Tensor:
         with self.context():
-            logits = functional_call(self.model, {**theta, "gamma.raw": gamma["raw"]}, (batch.images,))
-        return loss(logits.float(), batch.labels)
+            logits = functional_call(
+                self.model, {**theta, "gamma.raw": gamma["raw"]}, (batch.inputs["images"],)
+            )
+        return loss(logits.float(), batch.targets)
 
     def _by_group(self, values: Tensor) -> dict[str, float]:
         gamma = self.model.gamma

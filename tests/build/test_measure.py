@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from peftlab.dataset.loader import Batch
+from peftlab.inputs.batch import Batch
 from peftlab.build.measure import Measure
 from peftlab.site import Site
 
@@ -18,15 +18,15 @@ def vit(family):
     head = torch.nn.Linear(backbone.num_features, 3)
 
     def batch(start, stop):
-        return Batch(images[start:stop], labels[start:stop], torch.arange(start, stop))
+        return Batch({"images": images[start:stop]}, labels[start:stop], torch.arange(start, stop))
 
     return Measure(backbone, head, F.cross_entropy, batch, 7), images, labels
 
 
 def test_batches_are_the_first_images_and_no_more_than_there_are(vit):
     measure, images, _ = vit
-    assert [len(batch.labels) for batch in measure.batches(5, 2)] == [2, 2, 1]
-    assert torch.equal(torch.cat([batch.images for batch in measure.batches(99, 3)]), images)
+    assert [len(batch.targets) for batch in measure.batches(5, 2)] == [2, 2, 1]
+    assert torch.equal(torch.cat([batch.inputs["images"] for batch in measure.batches(99, 3)]), images)
 
 
 def test_gradients_are_those_of_a_training_step(vit):
@@ -123,7 +123,7 @@ def test_every_place_of_every_family_has_an_energy_and_gradients(family, name):
     images, labels = torch.randn(2, 3, size, size), torch.tensor([0, 1])
 
     def batch(start, stop):
-        return Batch(images[start:stop], labels[start:stop], labels[start:stop])
+        return Batch({"images": images[start:stop]}, labels[start:stop], labels[start:stop])
 
     measure = Measure(backbone, torch.nn.Linear(backbone.num_features, 2), F.cross_entropy, batch, 2)
     sites = list(backbone.places)

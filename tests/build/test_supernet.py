@@ -11,7 +11,7 @@ import torch
 from torch.nn import functional as F
 
 from peftlab.config.place import resolve_placement
-from peftlab.dataset.loader import Batch
+from peftlab.inputs.batch import Batch
 from peftlab.errors import UserError
 from peftlab.build.supernet import space_of
 from peftlab.site import Site
@@ -165,7 +165,7 @@ def test_the_outer_loop_works_on_the_sub_network_of_its_step(recipe, family, ada
     options = {"direct": {}, "unrolled": {"num_steps": 2, "lr": 0.1}, "implicit": {"num_terms": 2, "lr": 0.1}}
     function = getattr(import_module(f"peftlab.scaling.estimator.{estimator}"), estimator)
     model, _, scaled = supernet(recipe, family, adapt, scaling="meta")
-    batch = Batch(images_of(), torch.arange(5) % 3, torch.arange(5))
+    batch = Batch({"images": images_of()}, torch.arange(5) % 3, torch.arange(5))
     keys = {key: value for key, value in scaled.outer.keywords.items() if key != "warmup"}
     outer = scaled.outer.func(
         model,

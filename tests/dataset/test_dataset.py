@@ -75,9 +75,9 @@ def test_digits_lt(build: Build) -> None:
     assert built.val is None
     assert built.open_test().counts(10).min() >= 87
     batch = next(TrainBatches(built.train, built.train_transform, batch_size=32, seed=0).iterate(0))
-    assert batch.images.shape == (32, 3, 16, 16)
+    assert batch.inputs["images"].shape == (32, 3, 16, 16)
     found = list(EvalBatches(built.open_test(), built.eval_transform, batch_size=500, num_workers=0))
-    assert torch.cat([one.labels for one in found]).tolist() == built.open_test().labels.tolist()
+    assert torch.cat([one.targets for one in found]).tolist() == built.open_test().labels.tolist()
 
 
 def test_digits(build: Build) -> None:
@@ -143,7 +143,7 @@ def test_the_other_sets(
     batch = next(TrainBatches(built.train, built.train_transform, batch_size=4, seed=0).iterate(0))
     if name == "mstar10_lt":
         assert built.counts.tolist() == [299, 193, 125, 81, 52, 34, 22, 14, 9, 5]
-        assert batch.images.mean(dim=(1, 2, 3)).abs().max() < 1e-5
+        assert batch.inputs["images"].mean(dim=(1, 2, 3)).abs().max() < 1e-5
 
 
 def test_validation_takes_a_share_of_each_class_and_groups_come_before_it(

@@ -8,8 +8,9 @@ import pytest
 import torch
 
 from peftlab.dataset.image.transform import eval_transform, train_transform
-from peftlab.dataset.loader import Batch, EvalBatches, TrainBatches
+from peftlab.dataset.loader import EvalBatches, TrainBatches
 from peftlab.dataset.split import Split
+from peftlab.inputs.batch import Batch
 from peftlab.inputs.image import InputSpec
 
 # From Python 3.12 on, forking a process that has threads warns; DataLoader forks by default.
@@ -37,7 +38,11 @@ def take(loader: TrainBatches, start: int, number: int) -> list[Batch]:
 
 def equal(first: list[Batch], second: list[Batch]) -> bool:
     pairs = zip(first, second, strict=True)
-    return all(torch.equal(a, b) for one, other in pairs for a, b in zip(one, other, strict=True))
+    return all(torch.equal(a, b) for pair in pairs for a, b in zip(*map(flat, pair), strict=True))
+
+
+def flat(batch: Batch) -> list[torch.Tensor]:
+    return [batch.inputs["images"], batch.targets, batch.rows]
 
 
 def test_an_epoch_visits_every_item_once_and_keeps_the_last_batch(
@@ -46,7 +51,7 @@ def test_an_epoch_visits_every_item_once_and_keeps_the_last_batch(
     loader = batches()
     assert loader.num_batches == 4
     found = take(loader, 0, 8)
-    assert [len(batch.labels) for batch in found] == [8, 8, 8, 5] * 2
+    assert [len(batch.targets) for batch in found] == [8, 8, 8, 5] * 2
     epochs = [torch.cat([batch.rows for batch in found[start : start + 4]]).tolist() for start in (0, 4)]
     assert sorted(epochs[0]) == sorted(epochs[1]) == list(range(29))
     assert epochs[0] != epochs[1]
@@ -55,7 +60,7 @@ def test_an_epoch_visits_every_item_once_and_keeps_the_last_batch(
 def test_labels_belong_to_rows(batches: Callable[..., TrainBatches], memory_split: SplitOf) -> None:
     labels = memory_split([20, 9]).labels
     for batch in take(batches(), 0, 4):
-        assert batch.labels.tolist() == labels[batch.rows.numpy()].tolist()
+        assert batch.targets.tolist() == labels[batch.rows.numpy()].tolist()
 
 
 @pytest.mark.parametrize("start", [0, 3, 4, 9])
@@ -76,7 +81,11 @@ def test_seeds_and_streams_differ_and_seed_zero_is_one(batches: Callable[..., Tr
 
 
 def by_row(found: list[Batch]) -> dict[int, torch.Tensor]:
-    return {int(row): image for batch in found for row, image in zip(batch.rows, batch.images, strict=True)}
+    return {
+        int(row): image
+        for batch in found
+        for row, image in zip(batch.rows, batch.inputs["images"], strict=True)
+    }
 
 
 def test_augmentation_depends_on_epoch_and_row_and_nothing_else(batches: Callable[..., TrainBatches]) -> None:
@@ -133,6 +142,6 @@ def test_evaluation_is_in_order(spec: InputSpec, memory_split: SplitOf, num_work
         assert len(loader) == 3
         assert torch.cat([batch.rows for batch in found]).tolist() == list(range(28, -1, -1))
         assert torch.equal(
-            torch.cat([batch.images for batch in found]), transform(split.images.take(split.rows))
+            torch.cat([batch.inputs["images"] for batch in found]), transform(split.images.take(split.rows))
         )
-        assert torch.cat([batch.labels for batch in found]).tolist() == split.labels.tolist()
+        assert torch.cat([batch.targets for batch in found]).tolist() == split.labels.tolist()

@@ -5,8 +5,8 @@ from contextlib import nullcontext
 import torch
 from torch import nn
 
-from peftlab.dataset.loader import Batch
 from peftlab.evaluate.evaluate import evaluate
+from peftlab.inputs.batch import Batch
 
 
 class Table(nn.Module):
@@ -22,8 +22,8 @@ def test_counts_every_image_once_and_restores_the_mode() -> None:
     images = torch.zeros(5, 3, 2, 2)
     images[:, 0, 0, 0] = torch.tensor([0.0, 1, 2, 2, 0])
     batches = [
-        Batch(images[:3], labels[:3], torch.arange(3)),
-        Batch(images[3:], labels[3:], torch.arange(3, 5)),
+        Batch({"images": images[:3]}, labels[:3], torch.arange(3)),
+        Batch({"images": images[3:]}, labels[3:], torch.arange(3, 5)),
     ]
     model = Table().train()
     counts = evaluate(model, batches, 3, torch.device("cpu"), nullcontext)

@@ -154,7 +154,7 @@ def test_two_placements_differ_in_placement_only(composed: Config) -> None:
         build(composed(*SMALL, f"placement.position={name}", "head.init=random"))
         for name in ("q", "[q,mlp1]")
     )
-    assert torch.equal(one.batches.batch(3).images, two.batches.batch(3).images)
+    assert torch.equal(one.batches.batch(3).inputs["images"], two.batches.batch(3).inputs["images"])
     assert torch.equal(one.batches.batch(3).rows, two.batches.batch(3).rows)
     shared = theta(one).keys() & theta(two).keys()
     assert len(shared) == 2 * 2 + 2

@@ -17,7 +17,7 @@ def toy() -> Any:
 
     from peftlab.backbone.backbone import Backbone, Place, Port
     from peftlab.build.measure import Measure
-    from peftlab.dataset.loader import Batch
+    from peftlab.inputs.batch import Batch
     from peftlab.inputs.image import InputSpec
     from peftlab.site import Site
 
@@ -56,7 +56,7 @@ def toy() -> Any:
 
     def batch(start: int, stop: int) -> Batch:
         rows = torch.arange(start, min(stop, len(images)))
-        return Batch(images[rows], rows, rows)
+        return Batch({"images": images[rows]}, rows, rows)
 
     def loss(logits: Any, labels: Any) -> Any:
         return logits.square().sum(-1).mean() / 2

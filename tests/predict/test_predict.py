@@ -58,7 +58,11 @@ def test_files_get_the_run_s_evaluation_transform(run, tmp_path, keys):
     data = make(trained.config["dataset"])(trained.backbone.input_spec, 0)
     files = write_images(tmp_path / "images", data.train, 5)
     with torch.no_grad():
-        images = EvalBatches(data.train, data.eval_transform, batch_size=5, num_workers=0).batch(0).images
+        images = (
+            EvalBatches(data.train, data.eval_transform, batch_size=5, num_workers=0)
+            .batch(0)
+            .inputs["images"]
+        )
         wanted = torch.softmax(trained.model(images).double(), -1).float()
     answers = list(predict(trained, files, batch_size=2))
     assert [answer.file for answer in answers] == files

@@ -111,8 +111,8 @@ def test_one_dylora_run_gives_the_test_accuracy_of_every_rank(composed: Config, 
     for rank in (1, 2, 3):
         model.at(rank)
         with torch.no_grad():
-            right = (model(batch.images).argmax(-1) == batch.labels).double()
-        by_class = [right[batch.labels == label].mean().item() for label in range(10)]
+            right = (model(batch.inputs["images"]).argmax(-1) == batch.targets).double()
+        by_class = [right[batch.targets == label].mean().item() for label in range(10)]
         found.append(sum(by_class) / 10)
     assert found == pytest.approx([float(row["mean_acc"]) for row in table.values()])
     assert len(set(found)) > 1, "the ranks differ"
@@ -238,10 +238,10 @@ def test_load_gives_the_logits_of_the_end_of_the_run_and_gamma_counts(
     batch = EvalBatches(dataset.open_test(), dataset.eval_transform, batch_size=100, num_workers=0).batch(0)
     model = peftlab.load(tmp_path)
     with torch.no_grad():
-        assert torch.equal(model(batch.images), kept[0].experiment.model(batch.images))
-        before = model(batch.images)
+        assert torch.equal(model(batch.inputs["images"]), kept[0].experiment.model(batch.inputs["images"]))
+        before = model(batch.inputs["images"])
         model.gamma.raw.add_(1.0)
-        assert not torch.equal(model(batch.images), before), "gamma must act at test time"
+        assert not torch.equal(model(batch.inputs["images"]), before), "gamma must act at test time"
     assert result["num_parameters"]["gamma"] == 12
     with (tmp_path / "gamma.csv").open() as file:
         gammas = [float(row["gamma"]) for row in csv.DictReader(file)]

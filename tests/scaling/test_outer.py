@@ -51,9 +51,9 @@ def test_direct_step_is_adam_on_the_finite_difference_of_the_outer_loss(composed
     model.double()
     take, loss = outer._draw(0)
     batch = take(0)
-    batch = batch._replace(images=batch.images.double())
+    batch = batch._replace(inputs={"images": batch.inputs["images"].double()})
     outer._batches, outer._loss, outer._drawn = (lambda number: batch), loss, 0
-    counts = torch.bincount(experiment.outer._draw(0)[0](0).labels, minlength=10)
+    counts = torch.bincount(experiment.outer._draw(0)[0](0).targets, minlength=10)
     assert counts.min() >= 1, "one batch holds the whole outer split here, so its prior can be written down"
     theta = {name: value.clone() for name, value in model.theta().items()}
     raw = model.gamma.raw.detach().clone()
@@ -61,8 +61,8 @@ def test_direct_step_is_adam_on_the_finite_difference_of_the_outer_loss(composed
     def value(at: torch.Tensor) -> float:
         with torch.no_grad():
             model.gamma.raw.copy_(at)  # type: ignore[union-attr]
-            logits = model(batch.images) + 0.5 * (counts / counts.sum()).log().double()
-            return F.cross_entropy(logits, batch.labels).item()
+            logits = model(batch.inputs["images"]) + 0.5 * (counts / counts.sum()).log().double()
+            return F.cross_entropy(logits, batch.targets).item()
 
     slopes = torch.stack(
         [
@@ -112,7 +112,7 @@ def test_the_outer_split_is_drawn_anew_and_holds_every_class(composed: Config) -
         outer.step(step)
     assert drawn == [0, 1, 2]
     first, second = (draw(number)[0](0) for number in (0, 1))
-    assert len(set(first.labels.tolist())) == 10
+    assert len(set(first.targets.tolist())) == 10
     assert set(first.rows.tolist()) != set(second.rows.tolist())
     assert experiment.outer_coverage is not None
     assert experiment.outer_coverage["num_classes_covered"] == 10

@@ -123,8 +123,8 @@ def test_the_found_one_is_the_best_that_was_evaluated_and_its_score_is_that_of_t
     assert dataset.val is not None
     batch = EvalBatches(dataset.val, dataset.eval_transform, batch_size=100, num_workers=0).batch(0)
     with torch.no_grad():
-        right = (model(batch.images).argmax(-1) == batch.labels).double()
-    mean = torch.stack([right[batch.labels == label].mean() for label in batch.labels.unique()]).mean()
+        right = (model(batch.inputs["images"]).argmax(-1) == batch.targets).double()
+    mean = torch.stack([right[batch.targets == label].mean() for label in batch.targets.unique()]).mean()
     assert mean.item() == pytest.approx(first["val/mean_acc"])
 
 

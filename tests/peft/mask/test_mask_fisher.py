@@ -8,7 +8,7 @@ from torch import nn
 
 from peftlab.backbone.backbone import Backbone
 from peftlab.build.measure import Measure
-from peftlab.dataset.loader import Batch
+from peftlab.inputs.batch import Batch
 from peftlab.inputs.image import InputSpec
 from peftlab.peft.mask.mask_fisher import mask_fisher
 from peftlab.peft.weights import Weight
@@ -79,7 +79,7 @@ def regression():
     images, labels = torch.randn(5, 3, 1, 1), torch.tensor([0, 3, 1, 1, 2])
 
     def batch(start, stop):
-        return Batch(images[start:stop], labels[start:stop], labels[start:stop])
+        return Batch({"images": images[start:stop]}, labels[start:stop], labels[start:stop])
 
     measure = Measure(backbone, nn.Identity(), nn.functional.cross_entropy, batch, 5)
     flat = images.flatten(1)
