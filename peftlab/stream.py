@@ -11,6 +11,6 @@ def stream_seed(seed: int, *name: str | int) -> int:
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
 
 
-def generator(seed: int, *name: str | int) -> torch.Generator:
-    """A CPU generator at the start of the stream called `name`."""
-    return torch.Generator().manual_seed(stream_seed(seed, *name))
+def generator(seed: int, *name: str | int, device: torch.device | str = "cpu") -> torch.Generator:
+    """A generator at the start of the stream called `name`; on a GPU its numbers are others than on a CPU."""
+    return torch.Generator(device).manual_seed(stream_seed(seed, *name))

@@ -1,9 +1,11 @@
 """A frozen network and its table of places that can be read and written."""
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from torch import nn
+from torch import Tensor, nn
+from torch.func import functional_call
 
 from peftlab.errors import UserError
 from peftlab.inputs.image import InputSpec
@@ -12,7 +14,7 @@ from peftlab.site import POSITIONS, Site
 
 @dataclass(frozen=True)
 class Port:
-    """One tensor of one module call. `part=(0, 3)` is the first third of its last axis: q of a fused qkv.
+    """One tensor of one module call. `slice=(0, 3)` is the first third of its last axis: q of a fused qkv.
 
     side: `in` is the module's first argument, `out` what it returns, `heads` the output of the attention product inside
     an attention module, `tokens` the sequence that enters a block.
@@ -20,7 +22,7 @@ class Port:
 
     module: str
     side: Literal["in", "out", "heads", "tokens"]
-    part: tuple[int, int] = (0, 1)
+    slice: tuple[int, int] = (0, 1)
 
 
 @dataclass(frozen=True)
@@ -28,7 +30,7 @@ class Place:
     """The ports of one sub-module of one block, and their widths.
 
     `input` is what the sub-module reads, `output` what it writes; `residual` is the stream before its norm
-    (sub-layers only). `parameters` are the names of the weights that belong to it, each with its part of axis 0.
+    (sub-layers only). `parameters` are the names of the weights that belong to it, each with its slice of axis 0.
     At `kv`, input is the attention module's and num_out the width of all heads; at `tokens`, input is the block's.
     """
 
@@ -40,9 +42,16 @@ class Place:
     parameters: tuple[tuple[str, tuple[int, int]], ...]
 
 
+def only_input(model: nn.Module, inputs: dict[str, Tensor]) -> Tensor:
+    """The features of a network that takes one tensor and gives them."""
+    (value,) = inputs.values()
+    features: Tensor = model(value)
+    return features
+
+
 @dataclass(frozen=True)
 class Backbone:
-    """`model(images)` gives pooled features `[b, num_features]`; `places` is the table.
+    """`read(model, inputs)` gives pooled features `[b, num_features]`; `places` is the table.
 
     `blocks` are the module names of the blocks from bottom to top, `labels` what people call them: 0, 1, ... or
     stage.block. `num_prefix_tokens` stand before the patches (CLS, registers); prompts go behind them.
@@ -60,6 +69,24 @@ class Backbone:
     num_features: int
     hash: str
     refused: dict[str, str] = field(default_factory=dict)
+    read: Callable[[nn.Module, dict[str, Tensor]], Tensor] = only_input
+
+    def features(self, inputs: dict[str, Tensor], weights: Mapping[str, Tensor] | None = None) -> Tensor:
+        """Pooled features, `[b, num_features]`; `weights` take the place of the network's own of their names."""
+        if not weights:
+            return self.read(self.model, inputs)
+        named = {f"model.{name}": value for name, value in weights.items()}
+        return functional_call(_Reader(self.model, self.read), named, (inputs,))
+
+    def num_heads(self, block: int) -> int:
+        """Attention heads of a block; 1 where its attention is of a kind of its own."""
+        place = self.places.get(Site(block, "kv"))
+        return 1 if place is None else int(getattr(self.model.get_submodule(place.input.module), "num_heads", 1))
+
+    @property
+    def num_weights(self) -> int:
+        """Parameters of the frozen network."""
+        return sum(value.numel() for value in self.model.parameters())
 
     @property
     def depth(self) -> int:
@@ -88,3 +115,14 @@ class Backbone:
                 f"placement: {self.name} has no place {site}; legal in block {site.block}: {', '.join(legal)}"
             )
         return self.places[site]
+
+
+class _Reader(nn.Module):
+    """`read` as the forward of a module, since only a module's call can have other weights."""
+
+    def __init__(self, model: nn.Module, read: Callable[[nn.Module, dict[str, Tensor]], Tensor]) -> None:
+        super().__init__()
+        self.model, self._read = model, read
+
+    def forward(self, inputs: dict[str, Tensor]) -> Tensor:
+        return self._read(self.model, inputs)

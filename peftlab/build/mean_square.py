@@ -9,8 +9,10 @@ from peftlab.backbone.backbone import Backbone, Port
 from peftlab.errors import UserError
 
 
-def mean_squares(backbone: Backbone, ports: Iterable[Port], images: Iterable[Tensor]) -> dict[Port, float]:
-    """E[y^2] at each port over all batches of images, tokens and channels; no batch counts more than its entries do.
+def mean_squares(
+    backbone: Backbone, ports: Iterable[Port], batches: Iterable[dict[str, Tensor]]
+) -> dict[Port, float]:
+    """E[y^2] at each port over all batches of inputs, tokens and channels; no batch counts more than its entries do.
 
     Raises:
         UserError: if a module is never called.
@@ -20,8 +22,8 @@ def mean_squares(backbone: Backbone, ports: Iterable[Port], images: Iterable[Ten
     handles = [_watch(modules[port.module], port, sums) for port in ports]
     try:
         with torch.no_grad():
-            for batch in images:
-                backbone.model(batch)
+            for inputs in batches:
+                backbone.features(inputs)
     finally:
         for handle in handles:
             handle.remove()
@@ -37,7 +39,7 @@ def _watch(
     module: nn.Module, port: Port, sums: dict[Port, tuple[Tensor, int]]
 ) -> torch.utils.hooks.RemovableHandle:
     def add(value: Tensor) -> None:
-        index, count = port.part
+        index, count = port.slice
         own = value.chunk(count, dim=-1)[index].double()
         total, number = sums.get(port, (own.new_zeros(()), 0))
         sums[port] = (total + own.square().sum(), number + own.numel())

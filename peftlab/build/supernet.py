@@ -9,16 +9,8 @@ import torch
 
 from peftlab.errors import UserError
 from peftlab.placement.space import Space, Stack
-from peftlab.peft.delta import Delta
+from peftlab.peft.delta import Delta, Elastic
 from peftlab.site import Site
-
-TARGET = "peftlab.placement.supernet.supernet"
-
-
-def is_supernet(config: Mapping[str, Any]) -> bool:
-    """Whether this is the config of a supernet."""
-    return bool(config["placement"]["_target_"] == TARGET)
-
 
 def space_of(
     deltas: Mapping[Site, Delta], placed: Mapping[str, Iterable[Site]], placement: Mapping[str, Any]
@@ -47,7 +39,7 @@ def _stack(deltas: Mapping[Site, Delta], name: str, sites: Iterable[Site], width
     by_block: dict[int, list[Site]] = {}
     for site in sorted(sites):
         delta = deltas.get(site)
-        if delta is None or not delta.is_elastic:
+        if delta is None or not isinstance(delta, Elastic):
             kind = "a selection of weights" if delta is None else type(delta).__name__
             raise UserError(
                 f"placement=supernet: the part {name} is {kind}, which has no smaller width; legal: Lora, Adapter, Prompt"
@@ -68,7 +60,5 @@ def _stack(deltas: Mapping[Site, Delta], name: str, sites: Iterable[Site], width
 
 
 def _cost(delta: Delta, width: int) -> int:
-    before, delta.active = delta.active, width
-    cost = sum(value.numel() for value in delta.used().values())
-    delta.active = before
-    return cost
+    assert isinstance(delta, Elastic)
+    return sum(value.numel() for value in delta.used(width).values())

@@ -14,15 +14,14 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from peftlab.config.check import check
 from peftlab.config.directory import config_dir
 from peftlab.config.name import choices, register_resolvers, task_config
 from peftlab.config.sentence import sentence
+from peftlab.engine.separate import FAILED, INTERRUPTED, Job, run_job
 from peftlab.errors import UserError
 from peftlab.record.record import Record
 from peftlab.report.callback import SweepReport
 
-FAILED, INTERRUPTED = 1, 130
 
 
 def main() -> None:
@@ -76,32 +75,12 @@ def rewrite(words: list[str]) -> list[str]:
 
 
 def job(cfg: DictConfig) -> None:
-    """One run of a command line or of a sweep. In a sweep a failure is recorded and the next job starts."""
+    """One run of a command line or of a sweep."""
     root: Any = HydraConfig.instance().cfg
     sweep = root.hydra.mode == RunMode.MULTIRUN
     config = task_config(cfg)
     record = Record(Path(root.hydra.runtime.output_dir), choices(root), config, root.hydra.job.get("num"))
-    try:
-        check(config)
-        if record.skip(config["resume"]):
-            return
-        from peftlab.run.run import run
-
-        run(config, record, group=Path(root.hydra.sweep.dir).name if sweep else None)
-    except KeyboardInterrupt:
-        record.status("interrupted")
-        sys.exit(INTERRUPTED)
-    except UserError as error:
-        if not sweep:
-            record.discard()
-            sys.exit(f"peftlab: {error}")
-        record.fail(str(error))
-        print(f"peftlab: {error}", file=sys.stderr)
-    except Exception as error:
-        record.fail(f"{type(error).__name__}: {error}", traceback.format_exc())
-        traceback.print_exc()
-        if not sweep:
-            sys.exit(FAILED)
+    run_job(Job(config, record, group=Path(root.hydra.sweep.dir).name if sweep else None))
 
 
 if __name__ == "__main__":

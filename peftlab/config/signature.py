@@ -23,14 +23,19 @@ PLAIN: dict[str, tuple[tuple[type, ...], str]] = {
 
 
 class Signature(NamedTuple):
-    """The keys that a node may have, each with its annotation, and the module that the annotations are read in."""
+    """The keys that a node may have, each with its annotation, and the module that the annotations are read in.
+
+    Of a class also the names of its ancestors in this package, itself included, and the constants of their bodies.
+    """
 
     module: str
     keys: dict[str, ast.expr]
+    ancestors: frozenset[str] = frozenset()
+    constants: dict[str, Any] = {}  # noqa: RUF012
 
 
 def signature(target: str) -> Signature:
-    """The keyword-only arguments of a function or of `__init__`, or the fields of a dataclass.
+    """The keyword-only arguments of a function or of `__init__`, or the fields of a dataclass, those of its bases first.
 
     Raises:
         LookupError: if the target is not in this package.
@@ -40,13 +45,37 @@ def signature(target: str) -> Signature:
         if isinstance(node, ast.FunctionDef) and node.name == name:
             return Signature(module, _keywords(node))
         if isinstance(node, ast.ClassDef) and node.name == name:
-            inits = [
-                item for item in node.body if isinstance(item, ast.FunctionDef) and item.name == "__init__"
-            ]
-            fields = [item for item in node.body if isinstance(item, ast.AnnAssign)]
-            keys = {ast.unparse(item.target): item.annotation for item in fields}
-            return Signature(module, _keywords(inits[0]) if inits else keys)
+            return _of_class(node, module)
     raise LookupError(f"{target} does not exist")
+
+
+def _of_class(node: ast.ClassDef, module: str) -> Signature:
+    bases = [signature(path) for base in node.bases if (path := _imported(ast.unparse(base), module))]
+    inits = [item for item in node.body if isinstance(item, ast.FunctionDef) and item.name == "__init__"]
+    annotated = [item for item in node.body if isinstance(item, ast.AnnAssign)]
+    own = {
+        ast.unparse(item.target): item.annotation
+        for item in annotated
+        if not ast.unparse(item.annotation).startswith("ClassVar")
+    }
+    keys = _keywords(inits[0]) if inits else {key: kind for base in bases for key, kind in base.keys.items()} | own
+    constants = {key: value for base in reversed(bases) for key, value in base.constants.items()}
+    constants |= {
+        ast.unparse(item.target): item.value.value for item in annotated if isinstance(item.value, ast.Constant)
+    }
+    above = {name for base in bases for name in base.ancestors}
+    return Signature(module, keys, frozenset({node.name, *above}), constants)
+
+
+def _imported(name: str, module: str) -> str | None:
+    """The full name of a class that a module defines, or imports from this package."""
+    for node in _tree(module).body:
+        if isinstance(node, ast.ClassDef) and node.name == name:
+            return f"{module}.{name}"
+        if isinstance(node, ast.ImportFrom) and str(node.module).startswith("peftlab."):
+            if any(item.name == name for item in node.names):
+                return f"{node.module}.{name}"
+    return None
 
 
 def misfit(value: Any, kind: ast.expr, module: str) -> str | None:

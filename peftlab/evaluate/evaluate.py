@@ -1,29 +1,30 @@
-"""Count the right and wrong answers of a model on one split."""
+"""Count the right and wrong answers on one split."""
 
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 
 import torch
-from torch import nn
+from jaxtyping import Float
+from torch import Tensor
 
 from peftlab.evaluate.metrics import Counts
 from peftlab.inputs.batch import Batch
 
+Outputs = Callable[[dict[str, Tensor]], Float[Tensor, "b c"]]
+
 
 @torch.no_grad()
 def evaluate(
-    model: nn.Module,
+    outputs: Outputs,
     batches: Iterable[Batch],
     num_classes: int,
     device: torch.device,
-    context: Callable[[], AbstractContextManager],
+    context: Callable[[], AbstractContextManager[None]],
 ) -> Counts:
-    """Argmax predictions, without the logit adjustment of training; the model is left in the mode it came in."""
-    counts, training = Counts.zeros(num_classes), model.training
-    model.eval()
+    """Argmax of the outputs, without the logit adjustment of training."""
+    counts = Counts.zeros(num_classes)
     for batch in batches:
         with context():
-            logits = model(batch.inputs["images"].to(device))
+            logits = outputs(batch.to(device).inputs)
         counts.update(logits.argmax(-1).cpu(), batch.targets)
-    model.train(training)
     return counts

@@ -1,42 +1,31 @@
 """The training loop: a flat generator of steps. Logging, evaluation and checkpoints belong to its consumer."""
 
 import math
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from itertools import islice
-from typing import Literal, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
-import torch
-from torch import nn
+from torch import Tensor, nn
 
-from peftlab.dataset.loader import TrainBatches
+from peftlab.fit.learner import Learner
+from peftlab.fit.plan import Plan
+from peftlab.fit.precision import Context, autocast
+from peftlab.fit.schedule import Schedule, base_rates, set_rates
 from peftlab.inputs.batch import Batch
-from peftlab.loss.cross_entropy import Loss
-from peftlab.network.adapted import Adapted
-from peftlab.option import NonNegativeFloat, PositiveFloat, PositiveInt
-from peftlab.scaling.outer import Outer, OuterStep
-from peftlab.stream import generator, stream_seed
+from peftlab.scaling.outer import Now, OuterStep
 
 
-@dataclass(frozen=True)
-class Plan:
-    """The `fit` group. Units: epochs of the training split; `batch_size` images per forward, `accumulate` per step."""
+class Network(Protocol):
+    """A frozen network that several cells can share."""
 
-    epochs: PositiveInt
-    batch_size: PositiveInt
-    accumulate: PositiveInt
-    warmup_epochs: NonNegativeFloat
-    clip_norm: PositiveFloat | None
-    precision: Literal["fp32", "bf16"]
-    select: Literal["last", "best"]
-    eval_every: PositiveInt | None
-    save_every: PositiveInt
-    eval_batch_size: PositiveInt
+    def outputs(
+        self, cells: Sequence[Any], inputs: dict[str, Tensor], nows: Sequence[Now] | None = None
+    ) -> list[Tensor]:
+        """What each cell gives for the same inputs."""
 
 
 class Step(NamedTuple):
-    """What happened in optimizer step `number` (1 is the first)."""
+    """What happened to a learner in optimizer step `number` (1 is the first)."""
 
     number: int
     epoch: float
@@ -45,130 +34,127 @@ class Step(NamedTuple):
     outer: OuterStep | None
 
 
-class Diverged(Exception):
-    """A loss that is not finite."""
+class Diverged(NamedTuple):
+    """A loss that is not finite, in step `step`; theta is as it was before that step. `last` is the step before."""
 
-    def __init__(self, step: int, value: float, last: Step | None) -> None:
-        super().__init__(f"the loss became {value} in step {step}")
-        self.step, self.value, self.last = step, value, last
+    step: int
+    value: float
+    last: Step | None
 
-
-def steps_per_epoch(plan: Plan, batches: TrainBatches) -> int:
-    """Optimizer steps in one epoch; the last may hold fewer than `accumulate` batches."""
-    return math.ceil(batches.num_batches / plan.accumulate)
+    def __str__(self) -> str:
+        return f"the loss became {self.value} in step {self.step}"
 
 
-def autocast(plan: Plan, device: torch.device) -> Callable[[], AbstractContextManager]:
-    """bf16 for the products of the forward pass, or nothing; weights, deltas, gamma and head stay fp32."""
-    if plan.precision == "fp32":
-        return nullcontext
-    return lambda: torch.autocast(device.type, dtype=torch.bfloat16)
-
-
-def lr_factor(step: int, num_steps: int, num_warmup: int) -> float:
-    """Linear warm-up, then a half cosine to 0 over the steps that there really are; `step` counts from 0."""
-    if step < num_warmup:
-        return (step + 1) / (num_warmup + 1)
-    return 0.5 * (1 + math.cos(math.pi * (step - num_warmup) / max(1, num_steps - num_warmup)))
+Round = dict[int, Step | Diverged]  # by the learner's place in the list
 
 
 def fit(
-    plan: Plan,
-    model: Adapted,
-    batches: TrainBatches,
-    loss: Loss,
-    optimizers: list[torch.optim.Optimizer],
-    outer: Outer | None,
-    *,
-    start: int,
-    seed: int,
-    device: torch.device,
-) -> Iterator[Step]:
-    """Train theta from step `start` to the end, and gamma with `outer`. `outer` None is the whole difference of a fixed gamma.
+    plan: Plan, network: Network, learners: Sequence[Learner], *, start: int, active: set[int] | None = None
+) -> Iterator[Round]:
+    """Train all learners from step `start` to the end, those that share their batches in one forward.
 
-    Every random draw is a function of (seed, step), so a run that goes on at `start` equals one that never stopped.
-
-    Raises:
-        Diverged: if a training or outer loss is not finite; theta is then as before the step.
+    Each round has what happened to the learners that were still there. One that diverges leaves, and so does one that the
+    consumer takes out of `active`; the others do not notice. Every random draw is a function of (seed, step), so a
+    training that goes on at `start` equals one that never stopped.
     """
-    per_epoch = steps_per_epoch(plan, batches)
-    num_steps, num_warmup = plan.epochs * per_epoch, round(plan.warmup_epochs * per_epoch)
-    context = autocast(plan, device)
-    base = [
-        [float(group.get("initial_lr", group["lr"])) for group in optimizer.param_groups]
-        for optimizer in optimizers
-    ]
-    owned = [
-        value for optimizer in optimizers for group in optimizer.param_groups for value in group["params"]
-    ]
-    if outer is not None:
-        refill(outer, batches, plan, start, device)
-    stream = batches.iterate(_first_batch(start, per_epoch, batches.num_batches, plan.accumulate))
-    last: Step | None = None
-    for index in range(start, num_steps):
-        torch.manual_seed(stream_seed(seed, "dropout", index))
-        model.draw(generator(seed, "draw", index))
-        factor = lr_factor(index, num_steps, num_warmup)
-        _set_lr(optimizers, base, factor)
-        group = [_to(batch, device) for batch in islice(stream, _batches_in(index, per_epoch, batches, plan))]
-        value = _accumulate(model, group, loss, context)
+    active = set(range(len(learners))) if active is None else active
+    streams = [_Stream(plan, network, learners, own, start) for own in _by_batches(learners)]
+    for index in range(start, max(stream.schedule.num_steps for stream in streams)):
+        happened: Round = {}
+        for stream in streams:
+            if active & set(stream.members) and index < stream.schedule.num_steps:
+                happened |= stream.step(index, [place for place in stream.members if place in active])
+        active -= {place for place, what in happened.items() if isinstance(what, Diverged)}
+        yield happened
+        if not active:
+            return
+
+
+def _by_batches(learners: Sequence[Learner]) -> list[list[int]]:
+    groups: dict[int, list[int]] = {}
+    for place, learner in enumerate(learners):
+        groups.setdefault(id(learner.batches), []).append(place)
+    return list(groups.values())
+
+
+class _Stream:
+    """The learners of one stream of batches."""
+
+    def __init__(
+        self, plan: Plan, network: Network, learners: Sequence[Learner], members: list[int], start: int
+    ) -> None:
+        first = learners[members[0]]
+        self.plan, self.network, self.learners, self.members = plan, network, learners, members
+        self.schedule = Schedule(plan, first.batches.num_batches)
+        self.device = first.device
+        self._context: Context = autocast(plan, first.device)
+        self._base = {place: base_rates(learners[place].optimizers) for place in members}
+        self._last: dict[int, Step | None] = dict.fromkeys(members)
+        self._refill(start)
+        self._batches = first.batches.iterate(self.schedule.first_batch(start))
+
+    def step(self, index: int, places: list[int]) -> Round:
+        """One optimizer step of these learners."""
+        learners = [self.learners[place] for place in places]
+        factor = self.schedule.lr_factor(index)
+        for place in places:
+            set_rates(self.learners[place].optimizers, self._base[place], factor)
+        group = [batch.to(self.device) for batch in islice(self._batches, self.schedule.batches_in(index))]
+        nows = [learner.now(index) for learner in learners]
+        values = self._accumulate(learners, group, nows)
+        happened: Round = {}
+        for place, value, now in zip(places, values, nows, strict=True):
+            happened[place] = self._finish(place, index, value, now, group[-1])
+        return happened
+
+    def _accumulate(self, learners: list[Learner], group: list[Batch], nows: list[Now]) -> list[float]:
+        """Backward through every batch; the gradient of a learner is that of the mean over all items of the group."""
+        weight = learners[0].weight
+        total = sum(weight(batch) for batch in group)
+        cells = [learner.cell for learner in learners]
+        values = [0.0] * len(learners)
+        for batch in group:
+            with self._context():
+                outputs = self.network.outputs(cells, batch.inputs, nows)
+            share = weight(batch) / total
+            parts = [
+                learner.loss(output.float(), batch.targets) * share
+                for learner, output in zip(learners, outputs, strict=True)
+            ]
+            finite = [part for part in parts if math.isfinite(part.item())]
+            if finite:
+                sum(finite[1:], start=finite[0]).backward()
+            values = [value + part.item() for value, part in zip(values, parts, strict=True)]
+        return values
+
+    def _finish(self, place: int, index: int, value: float, now: Now, batch: Batch) -> Step | Diverged:
+        """The optimizers' step of one learner, and gamma's if it is due."""
+        learner, last = self.learners[place], self._last[place]
         if not math.isfinite(value):
-            raise Diverged(index + 1, value, last)
-        if plan.clip_norm is not None:
-            nn.utils.clip_grad_norm_(owned, plan.clip_norm)
-        for optimizer in optimizers:
+            return Diverged(index + 1, value, last)
+        if self.plan.clip_norm is not None:
+            nn.utils.clip_grad_norm_(learner.owned(), self.plan.clip_norm)
+        for optimizer in learner.optimizers:
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
         outer_step = None
-        if outer is not None:
-            outer.recent.append(group[-1])
-            if outer.due(index + 1):
-                outer_step = outer.step(index + 1)
+        if learner.outer is not None:
+            learner.outer.recent.append(batch)
+            if learner.outer.plan.due(index + 1):
+                outer_step = learner.outer.step(index + 1, now)
                 if not math.isfinite(outer_step.loss):
-                    raise Diverged(index + 1, outer_step.loss, last)
-        last = Step(index + 1, (index + 1) / per_epoch, value, base[0][0] * factor, outer_step)
-        yield last
+                    return Diverged(index + 1, outer_step.loss, last)
+        lr = float(learner.optimizers[0].param_groups[0]["lr"])
+        step = Step(index + 1, (index + 1) / self.schedule.per_epoch, value, lr, outer_step)
+        self._last[place] = step
+        return step
 
-
-def refill(outer: Outer, batches: TrainBatches, plan: Plan, start: int, device: torch.device) -> None:
-    """After a resume: the last training batches, which the unrolled estimator steps through again."""
-    per_epoch = steps_per_epoch(plan, batches)
-    for index in range(max(0, start - (outer.recent.maxlen or 0)), start):
-        count = _batches_in(index, per_epoch, batches, plan)
-        first = _first_batch(index, per_epoch, batches.num_batches, plan.accumulate)
-        outer.recent.append(_to(next(batches.iterate(first + count - 1)), device))
-
-
-def _accumulate(
-    model: Adapted, group: list[Batch], loss: Loss, context: Callable[[], AbstractContextManager]
-) -> float:
-    """Backward through every batch; the gradient is that of the mean over all images of the group."""
-    total = sum(len(batch.targets) for batch in group)
-    value = 0.0
-    for batch in group:
-        with context():
-            logits = model(batch.inputs["images"])
-        part = loss(logits.float(), batch.targets) * (len(batch.targets) / total)
-        part.backward()
-        value += part.item()
-    return value
-
-
-def _first_batch(step: int, per_epoch: int, num_batches: int, accumulate: int) -> int:
-    epoch, within = divmod(step, per_epoch)
-    return epoch * num_batches + within * accumulate
-
-
-def _batches_in(step: int, per_epoch: int, batches: TrainBatches, plan: Plan) -> int:
-    within = step % per_epoch
-    return min(plan.accumulate, batches.num_batches - within * plan.accumulate)
-
-
-def _set_lr(optimizers: list[torch.optim.Optimizer], base: list[list[float]], factor: float) -> None:
-    for optimizer, rates in zip(optimizers, base, strict=True):
-        for group, rate in zip(optimizer.param_groups, rates, strict=True):
-            group["lr"], group["initial_lr"] = rate * factor, rate
-
-
-def _to(batch: Batch, device: torch.device) -> Batch:
-    return batch.to(device)
+    def _refill(self, start: int) -> None:
+        """After a resume: the last training batches, which the unrolled estimator steps through again."""
+        outers = [outer for place in self.members if (outer := self.learners[place].outer) is not None]
+        depth = max((outer.recent.maxlen or 0 for outer in outers), default=0)
+        for index in range(max(0, start - depth), start):
+            last = self.schedule.first_batch(index) + self.schedule.batches_in(index) - 1
+            batch = next(self.learners[self.members[0]].batches.iterate(last)).to(self.device)
+            for outer in outers:
+                outer.recent.append(batch)

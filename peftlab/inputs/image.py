@@ -2,6 +2,10 @@
 
 from dataclasses import dataclass
 
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
 
 @dataclass(frozen=True)
 class InputSpec:
@@ -12,3 +16,7 @@ class InputSpec:
     std: tuple[float, float, float]
     interpolation: str
     crop_pct: float
+
+    def example(self) -> dict[str, Float[Tensor, "1 3 h w"]]:
+        """The inputs of one grey picture."""
+        return {"images": torch.zeros(1, 3, self.size, self.size)}

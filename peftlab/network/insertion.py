@@ -5,7 +5,7 @@ from typing import NamedTuple
 from peftlab.backbone.backbone import Place, Port
 
 
-class Ends(NamedTuple):
+class Ports(NamedTuple):
     """`reads` is None where the place has no residual stream."""
 
     reads: Port | None
@@ -14,11 +14,11 @@ class Ends(NamedTuple):
     num_out: int
 
 
-def ends(insertion: str, place: Place) -> Ends:
+def ports_of(insertion: str, place: Place) -> Ports:
     """What peft.insertion means at a place, after He et al. 2022 (arXiv:2110.04366, table 1)."""
     if insertion == "sequential":
-        return Ends(place.output, place.output, place.num_out, place.num_out)
+        return Ports(place.output, place.output, place.num_out, place.num_out)
     if insertion == "input":
-        return Ends(place.input, place.input, place.num_in, place.num_in)
+        return Ports(place.input, place.input, place.num_in, place.num_in)
     reads = place.residual if insertion == "residual" else place.input
-    return Ends(reads, place.output, place.num_in, place.num_out)
+    return Ports(reads, place.output, place.num_in, place.num_out)

@@ -1,4 +1,4 @@
-"""Weights of the backbone that are trained in place: whole, the part that belongs to a site, or single entries."""
+"""Weights of the backbone that are trained in place: whole, the slice that belongs to a site, or single entries."""
 
 import torch
 from torch import Tensor, nn
@@ -6,10 +6,10 @@ from torch import Tensor, nn
 from peftlab.errors import UserError
 from peftlab.peft.weights import Chosen, Weight
 
-Part = tuple[int, int]
+Slice = tuple[int, int]
 
 
-class Selection(nn.Module):
+class Selected(nn.Module):
     """Trainable copies of selected weights; `weights()` gives what takes their place in a forward.
 
     Only what is selected is a parameter: of a mask, its entries as one vector. The backbone's own tensors stay
@@ -20,10 +20,10 @@ class Selection(nn.Module):
     def __init__(self, model: nn.Module, chosen: Chosen) -> None:
         super().__init__()
         self._frozen = dict(model.named_parameters())
-        self._parts: dict[str, dict[Part, str]] = {}
+        self._slices: dict[str, dict[Slice, str]] = {}
         for weight, mask in chosen:
             key = weight_key(weight)
-            if weight.part in self._parts.get(weight.name, {}):
+            if weight.slice in self._slices.get(weight.name, {}):
                 raise UserError(
                     f"peft: two parts of the method train {key}, which has one value; legal: places of their own for each"
                 )
@@ -35,20 +35,20 @@ class Selection(nn.Module):
                 self.register_buffer(f"{key}_index", index)
                 piece = piece.flatten()[index]
             self.register_parameter(key, nn.Parameter(piece))
-            self._parts.setdefault(weight.name, {})[weight.part] = key
+            self._slices.setdefault(weight.name, {})[weight.slice] = key
 
     def weights(self) -> dict[str, Tensor]:
-        """Name of the backbone's parameter -> the tensor to use instead."""
-        return {name: self._assemble(name, parts) for name, parts in self._parts.items()}
+        """Name of the backbone's parameter -> the tensor to use instead; {} if nothing is selected."""
+        return {name: self._assemble(name, slices) for name, slices in self._slices.items()}
 
     def indices(self) -> dict[str, Tensor]:
         """Key of a masked weight -> the positions of its entries in the flattened part."""
         return {name.removesuffix("_index"): value for name, value in self.named_buffers()}
 
-    def _assemble(self, name: str, parts: dict[Part, str]) -> Tensor:
-        count = next(iter(parts))[1]
+    def _assemble(self, name: str, slices: dict[Slice, str]) -> Tensor:
+        count = next(iter(slices))[1]
         pieces = list(self._frozen[name].chunk(count))
-        for (index, _), key in parts.items():
+        for (index, _), key in slices.items():
             pieces[index] = self._piece(key, pieces[index])
         return pieces[0] if count == 1 else torch.cat(pieces)
 
@@ -64,5 +64,5 @@ class Selection(nn.Module):
 
 def weight_key(weight: Weight) -> str:
     """The name of a selected weight in state dicts, where a dot would separate modules."""
-    index, count = weight.part
+    index, count = weight.slice
     return weight.name.replace(".", "_") + ("" if count == 1 else f"_part{index}")

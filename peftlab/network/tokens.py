@@ -1,85 +1,94 @@
 """Sites that put prompts among the tokens that enter a block."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from peftlab.backbone.backbone import Backbone
 from peftlab.errors import UserError
-from peftlab.peft.delta import Delta, OnTokens
-from peftlab.site import Site
+from peftlab.network.acts import Acts, Forward
+from peftlab.network.anchor import Anchor
+from peftlab.network.forward import Pass
+from peftlab.peft.delta import OnTokens
 
-Factors = Callable[[Site, Tensor], tuple[Tensor | None, Tensor | None]]
-Note = Callable[[Site, Tensor, Tensor], None]
+
+class Stop(NamedTuple):
+    """A block on the way of the prompts, with the site that is there, if one is."""
+
+    block: nn.Module
+    anchor: Anchor | None
+    is_first: bool
+    is_last: bool
 
 
-class Tokens:
+def check_prompts(anchors: list[Anchor]) -> None:
+    """Every form can stand where it is, from the bottom up.
+
+    Raises:
+        UserError: for the first that cannot.
+    """
+    count = 0
+    for anchor in anchors:
+        delta = anchor.delta
+        if not isinstance(delta, OnTokens):
+            continue
+        try:
+            entering = delta.num_prompts(count)
+        except ValueError as error:
+            raise UserError(
+                f"placement: {anchor.site} has a {type(delta).__name__}, but {error}"
+            ) from error
+        count = entering if delta.travels else 0
+
+
+def prompts_of(run: Pass, backbone: Backbone, modules: dict[str, nn.Module]) -> Acts:
     """Prompts join at the first of their sites, travel on until the next site, and leave after the last block.
 
-    Those that do not travel leave behind the block of their site. So what follows the blocks (norm, pooling) sees the tokens
-    that the backbone has, as many as without prompts. A site that is off (`active` 0) is as if it were not there.
+    Those that do not travel leave behind the block of their site. So what follows the blocks (norm, pooling) sees the
+    tokens that the backbone has, as many as without prompts. A site that is off is as if it were not there.
     """
-
-    def __init__(
-        self, backbone: Backbone, sites: Mapping[str, tuple[Site, Delta]], factors: Factors, note: Note
-    ) -> None:
-        self._start = backbone.num_prefix_tokens
-        self._factors, self._note = factors, note
-        self._entered: Tensor | None = (
-            None  # the prompts that entered the block below, if they left it again with it
-        )
-        self.forwards: dict[str, Callable[..., Tensor]] = {}
-        modules = dict(backbone.model.named_modules())
-        count, some_travel = 0, False
-        for name in backbone.blocks:
-            site, delta = sites.get(name, (None, None))
-            assert delta is None or isinstance(delta, OnTokens)
-            if delta is not None or some_travel:
-                is_first, is_last = not self.forwards, name == backbone.blocks[-1]
-                self.forwards[name] = partial(self._forward, modules[name], site, delta, is_first, is_last)
-            if delta is not None:
-                count = _count(site, delta, count) if delta.travels else 0
-                some_travel = some_travel or delta.travels
-
-    def _forward(
-        self,
-        block: nn.Module,
-        site: Site | None,
-        delta: OnTokens | None,
-        is_first: bool,
-        is_last: bool,
-        frozen: Callable[..., Tensor],
-        x: Tensor,
-        *args: Any,
-        **kwargs: Any,
-    ) -> Tensor:
-        start, entered = self._start, None if is_first else self._entered
-        before = 0 if entered is None else entered.shape[1]
-        prompts = x[:, start : start + before] if before else None
-        if site is not None and delta is not None and delta.active != 0:
-            own = torch.cat([x[:, :start], x[:, start + before :]], dim=1) if before else x
-            gamma, gate = self._factors(site, own)
-            prompts = delta(entered, prompts, gamma, gate)
-            prompts = prompts.to(x).expand(x.shape[0], prompts.shape[-2], -1)
-            self._note(site, prompts, own)
-            x = torch.cat([own[:, :start], prompts, own[:, start:]], dim=1)
-            is_last = is_last or not delta.travels
-        count = 0 if prompts is None else prompts.shape[1]
-        self._entered = None if is_last else prompts
-        with _unrotated(block, start + count):
-            x = frozen(x, *args, **kwargs)
-        return torch.cat([x[:, :start], x[:, start + count :]], dim=1) if is_last and count else x
+    sites = {anchor.writes.module: anchor for anchor in run.cell.anchors if anchor.writes.side == "tokens"}
+    acts: Acts = {}
+    some_travel = False
+    for name in backbone.blocks if sites else ():
+        anchor = sites.get(name)
+        if anchor is not None or some_travel:
+            stop = Stop(modules[name], anchor, not acts, name == backbone.blocks[-1])
+            acts[name] = [partial(_through, run, stop, backbone.num_prefix_tokens)]
+        some_travel = some_travel or (anchor is not None and getattr(anchor.delta, "travels", False))
+    return acts
 
 
-def _count(site: Site | None, delta: OnTokens, before: int) -> int:
-    try:
-        return delta.num_prompts(before)
-    except ValueError as error:
-        raise UserError(f"placement: {site} has a {type(delta).__name__}, but {error}") from error
+def _through(
+    run: Pass, stop: Stop, start: int, frozen: Forward, x: Tensor, *args: Any, **kwargs: Any
+) -> Tensor:
+    """The forward of a block with the prompts behind the first `start` tokens."""
+    entered = None if stop.is_first else run.entered
+    before = 0 if entered is None else entered.shape[1]
+    prompts, leave = x[:, start : start + before] if before else None, stop.is_last
+    if stop.anchor is not None and not run.is_off(stop.anchor):
+        own = torch.cat([x[:, :start], x[:, start + before :]], dim=1) if before else x
+        prompts = _prompts(run, stop.anchor, own, entered, prompts)
+        x = torch.cat([own[:, :start], prompts, own[:, start:]], dim=1)
+        leave = leave or not getattr(stop.anchor.delta, "travels", False)
+    count = 0 if prompts is None else prompts.shape[1]
+    run.entered = None if leave else prompts
+    with _unrotated(stop.block, start + count):
+        x = frozen(x, *args, **kwargs)
+    return torch.cat([x[:, :start], x[:, start + count :]], dim=1) if leave and count else x
+
+
+def _prompts(run: Pass, anchor: Anchor, own: Tensor, entered: Tensor | None, left: Tensor | None) -> Tensor:
+    """The prompts of a site, for every item."""
+    gamma, gate = run.factors(anchor.site, own)
+    prompts: Tensor = anchor.delta(entered, left, gamma, gate, run.now(anchor.site))
+    prompts = prompts.to(own).expand(own.shape[0], prompts.shape[-2], -1)
+    run.note(anchor.site, prompts, own)
+    return prompts
 
 
 @contextmanager

@@ -1,21 +1,21 @@
 """optim=adamw: Adam with decoupled weight decay."""
 
-from collections.abc import Iterable
-
 import torch
-from torch import nn
 
 from peftlab.errors import UserError
+from peftlab.optim.groups import Theta, groups
 from peftlab.option import Fraction, NonNegativeFloat, PositiveFloat
 
 
 def adamw(
-    theta: Iterable[nn.Parameter],
+    theta: Theta,
     *,
     lr: PositiveFloat,
     beta1: Fraction,
     beta2: Fraction,
     weight_decay: NonNegativeFloat,
+    gate_decay: NonNegativeFloat,
+    selected_decay: NonNegativeFloat,
 ) -> torch.optim.Optimizer:
     """AdamW over theta.
 
@@ -28,4 +28,5 @@ def adamw(
         raise UserError(
             f"optim.beta1={beta1} and optim.beta2={beta2}: a beta of 1 takes no step; legal: from 0 to below 1"
         )
-    return torch.optim.AdamW(theta, lr=lr, betas=(beta1, beta2), weight_decay=weight_decay)
+    own = groups(theta, weight_decay=weight_decay, gate_decay=gate_decay, selected_decay=selected_decay)
+    return torch.optim.AdamW(own, lr=lr, betas=(beta1, beta2))

@@ -14,7 +14,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from peftlab.option import Fraction, PositiveInt
-from peftlab.peft.delta import Additive
+from peftlab.peft.delta import Additive, Elastic
+from peftlab.peft.dropout import dropout
+from peftlab.peft.view import EVAL, Now, View
 
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "relu": F.relu,
@@ -24,7 +26,7 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
 }
 
 
-class Adapter(Additive):
+class Adapter(Additive, Elastic):
     """delta(z) = W_up dropout(phi(W_down norm(z) + b_down)) + b_up; W_up, b_down and b_up zero.
 
     `init` is W_down's: kaiming-uniform(sqrt 5), as LoRA's A, or N(0, 0.02) ("bert" in He et al.'s code). A zero
@@ -34,12 +36,10 @@ class Adapter(Additive):
     """
 
     width_key: ClassVar[str | None] = "bottleneck"
-    is_elastic: ClassVar[bool] = True
 
     def __init__(
         self,
-        num_in: int,
-        num_out: int,
+        view: View,
         rng: torch.Generator,
         *,
         bottleneck: PositiveInt,
@@ -50,11 +50,11 @@ class Adapter(Additive):
     ) -> None:
         super().__init__()
         self.width = bottleneck
-        self.norm = nn.LayerNorm(num_in) if norm else nn.Identity()
-        self.down = nn.Parameter(torch.empty(bottleneck, num_in))
+        self.norm = nn.LayerNorm(view.num_in) if norm else nn.Identity()
+        self.down = nn.Parameter(torch.empty(bottleneck, view.num_in))
         self.down_bias = nn.Parameter(torch.zeros(bottleneck))
-        self.up = nn.Parameter(torch.zeros(num_out, bottleneck))
-        self.up_bias = nn.Parameter(torch.zeros(num_out))
+        self.up = nn.Parameter(torch.zeros(view.num_out, bottleneck))
+        self.up_bias = nn.Parameter(torch.zeros(view.num_out))
         if init == "kaiming":
             nn.init.kaiming_uniform_(self.down, a=math.sqrt(5), generator=rng)
         else:
@@ -62,20 +62,18 @@ class Adapter(Additive):
         self.activation = ACTIVATIONS[activation]
         self.dropout = dropout
 
-    def forward(self, read: Float[Tensor, "*b d_in"]) -> Float[Tensor, "*b d_out"]:
+    def forward(self, read: Float[Tensor, "*b d_in"], now: Now = EVAL) -> Float[Tensor, "*b d_out"]:
         """W_up dropout(phi(W_down norm(z) + b_down)) + b_up."""
-        down, down_bias, up = self._active()
+        down, down_bias, up = self._first(now.width)
         hidden = self.activation(F.linear(self.norm(read), down, down_bias))
-        hidden = F.dropout(hidden, self.dropout, self.training)
-        return F.linear(hidden, up, self.up_bias)
+        return F.linear(dropout(hidden, self.dropout, now), up, self.up_bias)
 
-    def used(self) -> dict[str, Tensor]:
+    def used(self, width: int) -> dict[str, Tensor]:
         """The first hidden units; every width has the norm and b_up whole."""
-        named = zip(("down", "down_bias", "up"), self._active(), strict=True)
+        named = zip(("down", "down_bias", "up"), self._first(width), strict=True)
         return {**dict(self.named_parameters()), **dict(named)}
 
-    def _active(self) -> tuple[Tensor, Tensor, Tensor]:
-        b = self.active
+    def _first(self, b: int | None) -> tuple[Tensor, Tensor, Tensor]:
         if b is None:
             return self.down, self.down_bias, self.up
         return self.down[:b], self.down_bias[:b], self.up[:, :b]

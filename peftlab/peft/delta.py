@@ -1,11 +1,15 @@
-"""The interface of every method that adds modules: what a site computes, in the three ways that it can act."""
+"""The interface of every method that adds modules: what a site computes, in the three ways that it can act, and the
+traits that only some forms have."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+
+from peftlab.peft.view import EVAL, Now, View
 
 Heads = Float[Tensor, "b h n d"]
 Gate = Float[Tensor, "b 1 1"]
@@ -14,12 +18,10 @@ Attend = Callable[[Tensor, Tensor, Tensor], Tensor]  # softmax(q k^T / sqrt d + 
 
 
 class Delta(nn.Module, ABC):
-    """write <- write + gamma * delta(read).
+    """write <- write + gamma * delta(read). A form is built from a view of its site, a random stream and its options.
 
-    width: rank, bottleneck or number of vectors, for the rules over_rank and over_sqrt_rank; `width_key` is the
-    option that sets it, `after_training` the options that a finished site is built with.
-    active: how much of an elastic delta's width works now, its first so many ranks, hidden units or prompts; null is all
-    of it, 0 switches the site off, which is then as if it were not there.
+    width: rank, bottleneck or number of vectors, for the rules over_rank and over_sqrt_rank; `width_key` is the option
+    that sets it.
 
     Source: He et al. 2022, arXiv:2110.04366, table 1 (the functional form).
     """
@@ -27,41 +29,16 @@ class Delta(nn.Module, ABC):
     width: int
     width_key: ClassVar[str | None] = None
     is_identity: ClassVar[bool] = True  # delta(read) = 0 at the start
-    is_nested: ClassVar[bool] = False  # one training serves every width from 1 to `width`
-    is_elastic: ClassVar[bool] = False  # `active` can be less than `width`
     per_token: ClassVar[bool] = True  # whether a gate of its own for every token has a meaning
-    active: int | None = None
-    after_training: ClassVar[dict[str, Any]] = {}
-
-    def draw(self, common: float, own: float) -> None:
-        """Choose what this training step trains, from two numbers in [0, 1): one of the whole network, one of this site."""
-
-    def at(self, width: int) -> None:
-        """Work at this width outside training, for the methods that were trained at every width (`is_nested`)."""
-
-    def used(self) -> dict[str, Tensor]:
-        """The parameters at work now: those of a delta of width `active` that computes the same."""
-        return dict(self.named_parameters())
-
-    def finished(self) -> dict[str, Tensor]:
-        """What is saved after training, under the names of the parameters of a site built with `after_training`."""
-        return dict(self.named_parameters())
+    is_gate: ClassVar[bool] = False  # its parameters are gates or temperatures, which decay as gates do
 
 
 class Additive(Delta):
     """A delta that is added to what a module takes or gives."""
 
     @abstractmethod
-    def forward(self, read: Float[Tensor, "*b d_in"]) -> Float[Tensor, "*b d_out"]:
+    def forward(self, read: Float[Tensor, "*b d_in"], now: Now = EVAL) -> Float[Tensor, "*b d_out"]:
         """The delta, without gamma."""
-
-    def factors(self) -> tuple[Float[Tensor, "d_out r"], Float[Tensor, "r d_in"]] | None:
-        """(B, A) if delta(read) = B A read now, so that a site may merge it into its weight; else None."""
-        return None
-
-    def diagonal(self) -> tuple[Float[Tensor, " d"], Float[Tensor, " d"] | None] | None:
-        """(s, t) if delta(read) = s * read + t, so that it can be folded into a weight and its bias; else None."""
-        return None
 
 
 class OnHeads(Delta):
@@ -93,6 +70,7 @@ class OnTokens(Delta):
         left: Float[Tensor, "b p d"] | None,
         gamma: Scale | None,
         gate: Gate | None,
+        now: Now = EVAL,
     ) -> Float[Tensor, "*b q d"]:
         """The prompts for this block. `entered` are those that entered the block below, `left` what came out of it."""
 
@@ -103,3 +81,54 @@ class OnTokens(Delta):
             ValueError: with the reason, if this form cannot stand here.
         """
         return self.width
+
+
+class Elastic(ABC):
+    """A trait: `Now.width` can be less than the width, so that one delta holds all narrower ones."""
+
+    @abstractmethod
+    def used(self, width: int) -> dict[str, Tensor]:
+        """The parameters at work at this width: those of a delta of that width that computes the same."""
+
+
+class Nested(ABC):
+    """A trait: one training serves every width from 1 to the largest."""
+
+    @abstractmethod
+    def sample(self, u: float) -> int:
+        """The width of a training step, from a number in [0, 1) that the whole network shares."""
+
+
+class Reparametrised(ABC):
+    """A trait: after training, a site is built with the options `after_training` and has the parameters `finished`."""
+
+    after_training: ClassVar[dict[str, Any]]
+
+    @abstractmethod
+    def finished(self) -> dict[str, Tensor]:
+        """What is saved, under the names of the parameters of a site built with `after_training`."""
+
+
+class LowRank(ABC):
+    """A trait: delta(read) = B A read, so that it can be merged into the weight that it stands beside."""
+
+    @abstractmethod
+    def factors(self, now: Now = EVAL) -> tuple[Float[Tensor, "d_out r"], Float[Tensor, "r d_in"]] | None:
+        """(B, A), or None while something stands between them (dropout)."""
+
+
+class Diagonal(ABC):
+    """A trait: delta(read) = s * read + t, so that it can be folded into a weight and its bias."""
+
+    @abstractmethod
+    def diagonal(self) -> tuple[Float[Tensor, " d"], Float[Tensor, " d"] | None]:
+        """(s, t)."""
+
+
+class Sharing(ABC):
+    """A trait: all sites of a part use one module."""
+
+    @staticmethod
+    @abstractmethod
+    def share(views: Sequence[View], rng: torch.Generator, *, width: int) -> nn.Module:
+        """The module of sites with these views, the widest of which has `width`; it is `View.shared` of each of them."""

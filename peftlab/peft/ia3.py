@@ -4,10 +4,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from peftlab.peft.delta import Additive
+from peftlab.peft.delta import Additive, Diagonal
+from peftlab.peft.view import EVAL, Now, View
 
 
-class Ia3(Additive):
+class Ia3(Additive, Diagonal):
     """delta(y) = l * y, so that y <- (1 + gamma l) * y; l in R^d, zero at the start.
 
     Foldable into rows of W_k and W_v and columns of W_2.
@@ -15,12 +16,12 @@ class Ia3(Additive):
     Source: Liu et al. 2022 (T-Few), arXiv:2205.05638, section 3.3: l_k, l_v and l_ff; their vector is 1 + l.
     """
 
-    def __init__(self, num_in: int, num_out: int, rng: torch.Generator) -> None:
+    def __init__(self, view: View, rng: torch.Generator) -> None:
         super().__init__()
         self.width = 1
-        self.l = nn.Parameter(torch.zeros(num_out))
+        self.l = nn.Parameter(torch.zeros(view.num_out))
 
-    def forward(self, read: Float[Tensor, "*b d_in"]) -> Float[Tensor, "*b d_out"]:
+    def forward(self, read: Float[Tensor, "*b d_in"], now: Now = EVAL) -> Float[Tensor, "*b d_out"]:
         """l * y."""
         return self.l * read
 

@@ -1,21 +1,32 @@
 """peft=layernorm: only the layer norms."""
 
+from dataclasses import dataclass
+
 from peftlab.errors import UserError
+from peftlab.peft.selection import Selection
 from peftlab.peft.weights import Chosen, Weights
 
 
-def layernorm(weights: Weights, *, outside_blocks: bool) -> Chosen:
+@dataclass(frozen=True, kw_only=True)
+class LayerNorm(Selection):
     """Scale and bias of the norms of the placed sites; with `outside_blocks` also of the norms outside the blocks.
 
     Source: Basu et al. 2024 (strong baselines for PEFT few-shot), arXiv:2304.01917; LIFT's ln_tuning.
-
-    Raises:
-        UserError: if there is none.
     """
-    candidates = weights.candidates(outside_blocks)
-    norms = [weight for weight in candidates if "norm" in weight.name]
-    if not norms:
-        raise UserError(
-            "placement: the chosen sites have no layer norm, so peft=layernorm would train nothing; legal: norm1, norm2"
-        )
-    return [(weight, None) for weight in norms]
+
+    outside_blocks: bool
+
+    def choose(self, weights: Weights) -> Chosen:
+        """The chosen weights.
+
+        Raises:
+            UserError: if there is none.
+        """
+        candidates = weights.candidates(self.outside_blocks)
+        norms = [weight for weight in candidates if "norm" in weight.name]
+        if not norms:
+            raise UserError(
+                "placement: the chosen sites have no layer norm, so peft=layernorm would train nothing; legal: norm1, norm2"
+            )
+        return [(weight, None) for weight in norms]
+

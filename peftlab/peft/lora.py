@@ -9,10 +9,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from peftlab.option import Fraction, PositiveInt
-from peftlab.peft.delta import Additive
+from peftlab.peft.delta import Additive, Elastic, LowRank
+from peftlab.peft.dropout import dropout
+from peftlab.peft.view import EVAL, Now, View
 
 
-class Lora(Additive):
+class Lora(Additive, Elastic, LowRank):
     """delta(x) = B A dropout(x); A kaiming-uniform(sqrt 5), B zero.
 
     Source: Hu et al. 2022, arXiv:2106.09685, eq. 3. Differs: alpha / r lives in peftlab.scaling; at `out` it is
@@ -20,32 +22,28 @@ class Lora(Additive):
     """
 
     width_key: ClassVar[str | None] = "rank"
-    is_elastic: ClassVar[bool] = True
 
-    def __init__(
-        self, num_in: int, num_out: int, rng: torch.Generator, *, rank: PositiveInt, dropout: Fraction
-    ) -> None:
+    def __init__(self, view: View, rng: torch.Generator, *, rank: PositiveInt, dropout: Fraction) -> None:
         super().__init__()
         self.width = rank
-        self.A = nn.Parameter(torch.empty(rank, num_in))
-        self.B = nn.Parameter(torch.zeros(num_out, rank))
+        self.A = nn.Parameter(torch.empty(rank, view.num_in))
+        self.B = nn.Parameter(torch.zeros(view.num_out, rank))
         nn.init.kaiming_uniform_(self.A, a=math.sqrt(5), generator=rng)
         self.dropout = dropout
 
-    def forward(self, read: Float[Tensor, "*b d_in"]) -> Float[Tensor, "*b d_out"]:
+    def forward(self, read: Float[Tensor, "*b d_in"], now: Now = EVAL) -> Float[Tensor, "*b d_out"]:
         """B A dropout(x)."""
-        B, A = self._active()
-        return F.linear(F.linear(F.dropout(read, self.dropout, self.training), A), B)
+        B, A = self._first(now.width)
+        return F.linear(F.linear(dropout(read, self.dropout, now), A), B)
 
-    def factors(self) -> tuple[Float[Tensor, "d_out r"], Float[Tensor, "r d_in"]] | None:
+    def factors(self, now: Now = EVAL) -> tuple[Float[Tensor, "d_out r"], Float[Tensor, "r d_in"]] | None:
         """(B, A), unless dropout acts between x and A."""
-        return None if self.training and self.dropout > 0 else self._active()
+        return None if now.training and self.dropout > 0 else self._first(now.width)
 
-    def used(self) -> dict[str, Tensor]:
+    def used(self, width: int) -> dict[str, Tensor]:
         """The first ranks."""
-        B, A = self._active()
+        B, A = self._first(width)
         return {"A": A, "B": B}
 
-    def _active(self) -> tuple[Tensor, Tensor]:
-        b = self.active
+    def _first(self, b: int | None) -> tuple[Tensor, Tensor]:
         return (self.B, self.A) if b is None else (self.B[:, :b], self.A[:b])

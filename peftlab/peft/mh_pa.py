@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from peftlab.option import PositiveInt
 from peftlab.peft.delta import Attend, Heads, OnHeads
 from peftlab.peft.prefix import split_heads
+from peftlab.peft.view import View
 
 
 class MhPa(OnHeads):
@@ -22,11 +23,11 @@ class MhPa(OnHeads):
 
     width_key: ClassVar[str | None] = "length"
 
-    def __init__(self, num_in: int, num_out: int, rng: torch.Generator, *, length: PositiveInt) -> None:
+    def __init__(self, view: View, rng: torch.Generator, *, length: PositiveInt) -> None:
         super().__init__()
         self.width = length
-        self.P_k = nn.Parameter(0.02 * torch.randn(length, num_out, generator=rng))
-        self.P_v = nn.Parameter(torch.zeros(length, num_out))
+        self.P_k = nn.Parameter(0.02 * torch.randn(length, view.num_out, generator=rng))
+        self.P_v = nn.Parameter(torch.zeros(length, view.num_out))
 
     def forward(
         self,

@@ -1,16 +1,27 @@
-"""What every peft YAML says beside the options of its functional form."""
+"""A method as a sum of parts: what every peft YAML says beside the options of its functional form."""
 
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from peftlab.option import PositiveFloat
+from peftlab.option import Choice, PositiveFloat
+from peftlab.site import HEADS, LINEAR, NORM, STREAM, SUBLAYER
 
-KEYS = ("positions", "depth", "insertion", "scale")
 Insertion = Literal["parallel", "sequential", "residual", "input", "heads", "concat", "in_place"]
+Entry = int | float | str
+# which positions an insertion can have
+INSERTIONS = {
+    "parallel": (*LINEAR, *SUBLAYER),
+    "sequential": (*LINEAR, *SUBLAYER, *NORM),
+    "residual": SUBLAYER,
+    "input": LINEAR,
+    "heads": HEADS,
+    "concat": STREAM,
+    "in_place": (*LINEAR, *NORM),
+}
 
 
 @dataclass(frozen=True)
-class Part:
+class PartOptions:
     """`positions` and `depth` it can take, `insertion`, and the published `scale` (used where scaling.value is null).
 
     insertion, after He et al. 2022 (arXiv:2110.04366, table 1): `parallel` reads the input of the sub-module and adds to
@@ -21,7 +32,7 @@ class Part:
     """
 
     positions: list[str]
-    depth: int | float | str | list[int | float | str]
+    depth: Entry | list[Entry]
     insertion: Insertion
     scale: PositiveFloat | None
 
@@ -34,12 +45,30 @@ class Hybrid:
     cuts: dict[str, float]
 
 
-def parts_of(peft: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """The parts of a peft node by name: its own, or the node itself as `peft`."""
-    parts: dict[str, dict[str, Any]] = peft.get("parts", {"peft": peft})
-    return parts
+@dataclass(frozen=True)
+class Part:
+    """One part of a method, resolved. `path` is how the command line says it: `peft`, or `peft.parts.NAME`.
 
+    `form` is a delta's functional form or a selection of weights, `kinds` are the interfaces and traits of its class
+    (Delta, Elastic, Mask, ...), and `width_key` is the option that sets how many parameters it has, if there is one.
+    """
 
-def part_path(peft: dict[str, Any], name: str) -> str:
-    """How the command line says a part of a peft node: `peft`, or `peft.parts.NAME`."""
-    return f"peft.parts.{name}" if "parts" in peft else "peft"
+    name: str
+    path: str
+    form: Choice
+    positions: tuple[str, ...]
+    depth: Entry | list[Entry]
+    insertion: Insertion
+    scale: float | None
+    kinds: frozenset[str]
+    width_key: str | None
+
+    @property
+    def is_selection(self) -> bool:
+        """Whether it trains weights of the backbone itself."""
+        return "Selection" in self.kinds
+
+    @property
+    def is_mask(self) -> bool:
+        """Whether it trains entries that training data choose."""
+        return "Mask" in self.kinds

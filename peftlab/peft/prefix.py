@@ -8,10 +8,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from peftlab.option import PositiveInt
-from peftlab.peft.delta import Attend, Heads, OnHeads
+from peftlab.peft.delta import Attend, Heads, OnHeads, Reparametrised
+from peftlab.peft.view import View
 
 
-class Prefix(OnHeads):
+class Prefix(OnHeads, Reparametrised):
     """head_i = Attn(q_i, [P_k^i; K_i], [P_v^i; V_i]), P_k and P_v in R^{length x d}, N(0, 0.02).
 
     The same as (1 - lambda) Attn(q, K, V) + lambda Attn(q, P_k, P_v) with lambda the prefix's share of the softmax (He et
@@ -30,15 +31,14 @@ class Prefix(OnHeads):
 
     def __init__(
         self,
-        num_in: int,
-        num_out: int,
+        view: View,
         rng: torch.Generator,
         *,
         length: PositiveInt,
         mlp: PositiveInt | None,
     ) -> None:
         super().__init__()
-        self.width = length
+        self.width, num_out = length, view.num_out
         self.mlp = mlp
         if mlp is None:
             self.P = nn.Parameter(0.02 * torch.randn(2, length, num_out, generator=rng))

@@ -6,13 +6,14 @@ from typing import ClassVar
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from peftlab.option import Fraction, PositiveFloat, PositiveInt
-from peftlab.peft.delta import Gate, OnTokens, Scale
+from peftlab.peft.delta import Elastic, Gate, OnTokens, Scale
+from peftlab.peft.dropout import dropout
+from peftlab.peft.view import EVAL, Now, View
 
 
-class Prompt(OnTokens):
+class Prompt(OnTokens, Elastic):
     """P in R^{num_tokens x d} joins the tokens behind CLS and the registers, after the position embedding.
 
     At the first of its sites the prompts join; they travel through the blocks until the next site replaces them, and leave
@@ -26,12 +27,10 @@ class Prompt(OnTokens):
 
     width_key: ClassVar[str | None] = "num_tokens"
     is_identity: ClassVar[bool] = False
-    is_elastic: ClassVar[bool] = True
 
     def __init__(
         self,
-        num_in: int,
-        num_out: int,
+        view: View,
         rng: torch.Generator,
         *,
         num_tokens: PositiveInt,
@@ -41,7 +40,7 @@ class Prompt(OnTokens):
         travels: bool,
     ) -> None:
         super().__init__()
-        self.width, self.travels = num_tokens, travels
+        self.width, self.travels, num_in = num_tokens, travels, view.num_in
         v = math.sqrt(6 / (3 * patch_size**2 + num_in)) if bound is None else bound
         self.P = nn.Parameter(torch.empty(num_tokens, num_in).uniform_(-v, v, generator=rng))
         self.dropout = dropout
@@ -52,16 +51,17 @@ class Prompt(OnTokens):
         left: Float[Tensor, "b p d"] | None,
         gamma: Scale | None,
         gate: Gate | None,
+        now: Now = EVAL,
     ) -> Float[Tensor, "*b q d"]:
         """P, whatever came before."""
-        prompts = self._active()
+        prompts = self._first(now.width)
         prompts = prompts if gamma is None else prompts * gamma
         prompts = prompts if gate is None else prompts * gate
-        return F.dropout(prompts, self.dropout, self.training)
+        return dropout(prompts, self.dropout, now)
 
-    def used(self) -> dict[str, Tensor]:
+    def used(self, width: int) -> dict[str, Tensor]:
         """The first prompts."""
-        return {"P": self._active()}
+        return {"P": self._first(width)}
 
-    def _active(self) -> Tensor:
-        return self.P if self.active is None else self.P[: self.active]
+    def _first(self, num: int | None) -> Tensor:
+        return self.P if num is None else self.P[:num]

@@ -1,10 +1,13 @@
 """How much a block changes the prompts that travel through it, a part of peft=gated_prompt."""
 
+from typing import ClassVar
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from peftlab.peft.delta import Gate, OnTokens, Scale
+from peftlab.peft.view import EVAL, Now, View
 
 
 class PromptGate(OnTokens):
@@ -16,7 +19,9 @@ class PromptGate(OnTokens):
     Source: Yoo et al. 2023, arXiv:2306.05067, section 4.1, eq. 7.
     """
 
-    def __init__(self, num_in: int, num_out: int, rng: torch.Generator, *, init: float) -> None:
+    is_gate: ClassVar[bool] = True
+
+    def __init__(self, view: View, rng: torch.Generator, *, init: float) -> None:
         super().__init__()
         self.width = 1
         self.raw = nn.Parameter(torch.tensor(float(init)))
@@ -33,6 +38,7 @@ class PromptGate(OnTokens):
         left: Float[Tensor, "b p d"] | None,
         gamma: Scale | None,
         gate: Gate | None,
+        now: Now = EVAL,
     ) -> Float[Tensor, "*b q d"]:
         """The mix."""
         assert entered is not None

@@ -4,10 +4,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from peftlab.peft.delta import Additive
+from peftlab.peft.delta import Additive, Diagonal
+from peftlab.peft.view import EVAL, Now, View
 
 
-class Ssf(Additive):
+class Ssf(Additive, Diagonal):
     """delta(y) = s * y + t, so that y <- (1 + gamma s) * y + gamma t; s and t in R^d, zero at the start.
 
     Foldable: W <- (1 + gamma s) W, b <- (1 + gamma s) b + gamma t.
@@ -16,13 +17,13 @@ class Ssf(Additive):
     from N(1, 0.02) and the shift from N(0, 0.02)); the patch embedding and the last norm, outside the blocks, have none.
     """
 
-    def __init__(self, num_in: int, num_out: int, rng: torch.Generator) -> None:
+    def __init__(self, view: View, rng: torch.Generator) -> None:
         super().__init__()
         self.width = 1
-        self.s = nn.Parameter(torch.zeros(num_out))
-        self.t = nn.Parameter(torch.zeros(num_out))
+        self.s = nn.Parameter(torch.zeros(view.num_out))
+        self.t = nn.Parameter(torch.zeros(view.num_out))
 
-    def forward(self, read: Float[Tensor, "*b d_in"]) -> Float[Tensor, "*b d_out"]:
+    def forward(self, read: Float[Tensor, "*b d_in"], now: Now = EVAL) -> Float[Tensor, "*b d_out"]:
         """s * y + t."""
         return torch.addcmul(self.t, read, self.s)
 

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from peftlab.option import PositiveFloat
 from peftlab.peft.delta import Attend, Heads, OnHeads
+from peftlab.peft.view import View
 
 
 class Temperature(OnHeads):
@@ -19,9 +20,10 @@ class Temperature(OnHeads):
     """
 
     per_token: ClassVar[bool] = False
+    is_gate: ClassVar[bool] = True
 
     def __init__(
-        self, num_in: int, num_out: int, rng: torch.Generator, *, low: PositiveFloat, high: PositiveFloat
+        self, view: View, rng: torch.Generator, *, low: PositiveFloat, high: PositiveFloat
     ) -> None:
         super().__init__()
         self.width = 1

@@ -10,16 +10,16 @@ from peftlab.site import Site
 
 
 class Weight(NamedTuple):
-    """A parameter of the backbone, or the part of axis 0 that belongs to one site: `(0, 3)` is q of a fused qkv."""
+    """A parameter of the backbone, or the slice of axis 0 that belongs to one site: `(0, 3)` is q of a fused qkv."""
 
     name: str
-    part: tuple[int, int]
+    slice: tuple[int, int]
     value: Tensor
     site: Site | None  # None outside the blocks
 
     def of(self, whole: Tensor) -> Tensor:
-        """The same part of another tensor of the parameter's shape."""
-        return whole.chunk(self.part[1])[self.part[0]]
+        """The same slice of another tensor of the parameter's shape."""
+        return whole.chunk(self.slice[1])[self.slice[0]]
 
 
 @dataclass(frozen=True)

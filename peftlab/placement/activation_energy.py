@@ -1,18 +1,14 @@
 """placement=activation_energy: the sites that write most, without any gradient."""
 
-from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Literal
 
 from peftlab.option import PositiveInt
-from peftlab.placement.cell import Cells
+from peftlab.placement.ground import Ground, Placement
 from peftlab.placement.ranking import among, largest
-from peftlab.site import Site
 
 
 def activation_energy(
-    candidates: Sequence[Site],
-    labels: Sequence[str],
-    measure: Any,
+    ground: Ground,
     *,
     keep: PositiveInt,
     depth: int | float | str | list[int | float | str],
@@ -20,7 +16,7 @@ def activation_energy(
     by: Literal["energy", "ratio"],
     num_samples: PositiveInt,
     batch_size: PositiveInt,
-) -> Cells:
+) -> Placement:
     """The `keep` sites of the largest mean of y^2, y what the frozen site writes, over images, tokens and channels.
 
     `ratio` divides by the mean of x^2, x what the site reads: how much it amplifies, so that positions with another
@@ -32,10 +28,9 @@ def activation_energy(
     Raises:
         UserError: for a depth or position that no candidate has, or too large a `keep`.
     """
-    sites = among(candidates, labels, depth=depth, position=position, keep=keep)
-    if measure is None or not sites:
-        return {site: {} for site in sites}
-    energies = measure.energies(sites, num_samples, batch_size)
+    sites = among(ground, depth=depth, position=position, keep=keep)
+    if ground.scorer is None or not sites:
+        return Placement({site: {} for site in sites})
+    energies = ground.scorer.energies(sites, num_samples, batch_size)
     scores = {site: wrote / read if by == "ratio" else wrote for site, (read, wrote) in energies.items()}
-    measure.scores.update(scores)
     return largest(scores, keep, rule="activation_energy")

@@ -1,17 +1,16 @@
 """placement.budget: as many parameters in the deltas, wherever they are placed."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from peftlab.errors import UserError
 from peftlab.option import PositiveFloat
 from peftlab.site import Site, site_order
 
-WIDTHS = ("rank", "bottleneck", "length", "num_tokens")  # every form's width_key is one of these
 UNITS = {"": 1, "k": 1_000, "M": 1_000_000}
 LEGAL = "a number of parameters, as in 300000, 300k or 0.3M, or null"
 _NUMBER = re.compile(r"(\d+(?:\.\d+)?(?:[eE]\+?\d+)?) *([kM]?)")
@@ -37,11 +36,11 @@ class Cost(NamedTuple):
     nominal: int
 
 
-def parse_budget(given: int | float | str | None, parts: Mapping[str, Mapping[str, Any]]) -> int | None:
-    """The number of parameters that `given` means to a method with these parts.
+def parse_budget(given: int | float | str | None) -> int | None:
+    """The number of parameters that `given` means.
 
     Raises:
-        UserError: if it cannot be read, or the method has nothing to solve for.
+        UserError: if it cannot be read.
     """
     if given is None:
         return None
@@ -49,18 +48,6 @@ def parse_budget(given: int | float | str | None, parts: Mapping[str, Mapping[st
     budget = int(Decimal(match.group(1)) * UNITS[match.group(2)]) if match else 0
     if budget < 1:
         raise UserError(f"placement.budget={given} is no number of parameters; legal: {LEGAL}")
-    in_place = [name for name, part in parts.items() if part["insertion"] == "in_place"]
-    solvable = [name for name, part in parts.items() if any(key in part for key in (*WIDTHS, "keep_ratio"))]
-    if in_place and len(parts) > 1:
-        raise UserError(
-            f"placement.budget={given} cannot be shared between deltas and the weights that {in_place[0]} selects; legal: null"
-        )
-    if not solvable:
-        name = next(iter(parts.values()))["_target_"].rpartition(".")[2]
-        raise UserError(
-            f"placement.budget={given} has nothing to solve for: {name} has no {', '.join(WIDTHS)} or"
-            " keep_ratio, so its size is that of its sites; legal: null"
-        )
     return budget
 
 

@@ -1,16 +1,15 @@
 """placement=from_file: a placement that was written down, such as the one that a search has found."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import yaml
 
 from peftlab.errors import UserError
-from peftlab.placement.cell import Cells
 from peftlab.placement.cells import cells
+from peftlab.placement.ground import Ground, Placement
 
 
-def from_file(labels: Sequence[str], legal: Sequence[str], *, file: str) -> Cells:
+def from_file(ground: Ground, *, file: str) -> Placement:
     """The `cells` of a YAML file, as placement=cells takes them: `cells: {"0-5.q": {rank: 8}}`. Other keys are not read.
 
     Raises:
@@ -29,4 +28,4 @@ def from_file(labels: Sequence[str], legal: Sequence[str], *, file: str) -> Cell
         ) from error
     if not isinstance(found, dict) or not isinstance(found.get("cells"), dict):
         raise UserError(f"placement.file={file} has no mapping cells; legal: cells: {{0-5.q: {{rank: 8}}}}")
-    return cells(labels, legal, cells=found["cells"])
+    return cells(ground, cells=found["cells"])

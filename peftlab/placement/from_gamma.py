@@ -2,25 +2,23 @@
 
 import csv
 import math
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
 from peftlab.errors import UserError
 from peftlab.option import PositiveInt
-from peftlab.placement.cell import Cells
-from peftlab.site import Site, parse_site
+from peftlab.placement.ground import Ground, Placement
+from peftlab.site import Site, parse_site, site_order
 
 
 def from_gamma(
-    labels: Sequence[str],
-    legal: Sequence[str],
+    ground: Ground,
     *,
     run: str,
     by: Literal["gamma", "ratio"],
     threshold: float | int | None,
     keep: PositiveInt | None,
-) -> Cells:
+) -> Placement:
     """The sites of `run`'s gamma.csv whose column `by` is at least `threshold`, or the `keep` largest.
 
     `by` is `gamma`, or `ratio` for ||gamma delta|| / ||f||, which, unlike gamma alone, does not change when the
@@ -36,24 +34,35 @@ def from_gamma(
         )
         raise UserError(f"{given}: placement=from_gamma takes exactly one of the two")
     values = _read(run, by)
-    wrong = [site for site in values if site.block >= len(labels) or site.position not in legal]
+    wrong = [
+        site
+        for site in values
+        if site.block >= len(ground.labels) or site.position not in ground.positions
+    ]
     if wrong:
         raise UserError(
             f"placement.run={run} has a gamma at {wrong[0]}, a site that this backbone or method lacks"
         )
-    if keep is not None and keep > len(values):
-        raise UserError(
-            f"placement.keep={keep} is more than the {len(values)} sites of {run}; legal: 1 to {len(values)}"
-        )
     ranked = sorted(values, key=lambda site: -values[site])
-    kept = (
-        ranked[:keep] if keep is not None else [site for site in ranked if values[site] >= (threshold or 0.0)]
-    )
+    kept = _largest(ranked, keep, run) if keep is not None else _above(ranked, values, threshold or 0.0, run, by)
+    return Placement({site: {} for site in sorted(kept, key=site_order)}, values)
+
+
+def _largest(ranked: list[Site], keep: int, run: str) -> list[Site]:
+    if keep > len(ranked):
+        raise UserError(
+            f"placement.keep={keep} is more than the {len(ranked)} sites of {run}; legal: 1 to {len(ranked)}"
+        )
+    return ranked[:keep]
+
+
+def _above(ranked: list[Site], values: dict[Site, float], threshold: float, run: str, by: str) -> list[Site]:
+    kept = [site for site in ranked if values[site] >= threshold]
     if not kept:
         raise UserError(
             f"placement.threshold={threshold} keeps no site: the largest {by} in {run} is {max(values.values()):.4g}"
         )
-    return {site: {} for site in sorted(kept, key=lambda site: (site.block, legal.index(site.position)))}
+    return kept
 
 
 def _read(run: str, by: str) -> dict[Site, float]:

@@ -1,19 +1,15 @@
 """placement=gradient_norm: the sites whose frozen weights one step of full fine-tuning would move most."""
 
 import math
-from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Literal
 
 from peftlab.option import PositiveInt
-from peftlab.placement.cell import Cells
+from peftlab.placement.ground import Ground, Placement
 from peftlab.placement.ranking import among, largest
-from peftlab.site import Site
 
 
 def gradient_norm(
-    candidates: Sequence[Site],
-    labels: Sequence[str],
-    measure: Any,
+    ground: Ground,
     *,
     keep: PositiveInt,
     depth: int | float | str | list[int | float | str],
@@ -21,7 +17,7 @@ def gradient_norm(
     by: Literal["norm", "rms"],
     num_samples: PositiveInt,
     batch_size: PositiveInt,
-) -> Cells:
+) -> Placement:
     """The `keep` sites of the largest ||dL / dW||, L the mean loss over the images, W the frozen weights of the site.
 
     Unlike sensitivity it is the gradient of the mean, where images that pull in opposite directions cancel, so
@@ -33,11 +29,10 @@ def gradient_norm(
     Raises:
         UserError: for a depth or position that no candidate has, too large a `keep`, or scores that are all 0.
     """
-    sites = among(candidates, labels, depth=depth, position=position, keep=keep)
-    if measure is None or not sites:
-        return {site: {} for site in sites}
-    scores = measure.mean_gradient_norms(sites, num_samples, batch_size)
+    sites = among(ground, depth=depth, position=position, keep=keep)
+    if ground.scorer is None or not sites:
+        return Placement({site: {} for site in sites})
+    scores = ground.scorer.mean_gradient_norms(sites, num_samples, batch_size)
     if by == "rms":
-        scores = {site: score / math.sqrt(measure.num_weights(site)) for site, score in scores.items()}
-    measure.scores.update(scores)
+        scores = {site: score / math.sqrt(ground.scorer.num_weights(site)) for site, score in scores.items()}
     return largest(scores, keep, rule="gradient_norm")

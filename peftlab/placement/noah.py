@@ -1,17 +1,15 @@
 """placement=noah: the sub-network that an evolutionary search finds in a supernet, under a limit of parameters."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
 from peftlab.errors import UserError
 from peftlab.option import Fraction, PositiveFloat, PositiveInt
-from peftlab.placement.cell import Cells
+from peftlab.placement.ground import Ground, Placement
 from peftlab.placement.supernet import supernet
-from peftlab.site import Site
 
 
 def noah(
-    candidates: Sequence[Site],
+    ground: Ground,
     *,
     run: str | None,
     epochs: PositiveInt | None,
@@ -26,7 +24,7 @@ def noah(
     generations: PositiveInt,
     p_width: Fraction,
     p_depth: Fraction,
-) -> Cells:
+) -> Placement:
     """All candidates, for they are what is searched: peftlab.search.stages puts what it finds in the place of this node.
 
     Source: Zhang et al. 2022 (NOAH), arXiv:2206.04673.
@@ -43,4 +41,4 @@ def noah(
         raise UserError(
             f"placement.run={run} is not a finished run; legal: the folder of one with placement=supernet, or null"
         )
-    return supernet(candidates, widths=widths, depths=depths)
+    return supernet(ground, widths=widths, depths=depths)

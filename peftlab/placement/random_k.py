@@ -1,23 +1,21 @@
 """placement=random_k: sites by chance, the baseline of every rule that chooses."""
 
 import hashlib
-from collections.abc import Sequence
 
 from peftlab.option import NonNegativeInt, PositiveInt
-from peftlab.placement.cell import Cells
+from peftlab.placement.ground import Ground, Placement
 from peftlab.placement.ranking import among, largest
 from peftlab.site import Site
 
 
 def random_k(
-    candidates: Sequence[Site],
-    labels: Sequence[str],
+    ground: Ground,
     *,
     keep: PositiveInt,
     depth: int | float | str | list[int | float | str],
     position: str | list[str],
     seed: NonNegativeInt,
-) -> Cells:
+) -> Placement:
     """`keep` of the candidates at `depth` and `position`, every set of that size equally likely.
 
     A site's rank is a hash of (seed, site). So two draws of one seed are paired: the sites for a smaller `keep` are
@@ -26,8 +24,9 @@ def random_k(
     Raises:
         UserError: for a depth or position that no candidate has, or too large a `keep`.
     """
-    sites = among(candidates, labels, depth=depth, position=position, keep=keep)
-    return largest({site: _rank(seed, site) for site in sites}, keep, rule="random_k") if sites else {}
+    sites = among(ground, depth=depth, position=position, keep=keep)
+    ranks = {site: _rank(seed, site) for site in sites}
+    return Placement(largest(ranks, keep, rule="random_k").cells if sites else {})
 
 
 def _rank(seed: int, site: Site) -> float:

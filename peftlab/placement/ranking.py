@@ -4,15 +4,14 @@ import math
 from collections.abc import Mapping, Sequence
 
 from peftlab.errors import UserError
-from peftlab.placement.cell import Cells
 from peftlab.placement.depth import Entry, parse_depth
+from peftlab.placement.ground import Ground, Placement
 from peftlab.placement.position import parse_position
 from peftlab.site import POSITIONS, Site, site_order
 
 
 def among(
-    candidates: Sequence[Site],
-    labels: Sequence[str],
+    ground: Ground,
     *,
     depth: Entry | Sequence[Entry],
     position: str | Sequence[str],
@@ -23,10 +22,10 @@ def among(
     Raises:
         UserError: for a depth or position that no candidate has, or too large a `keep`.
     """
-    own = {site.position for site in candidates}
-    blocks = parse_depth(depth, labels, key="placement.depth")
+    own = {site.position for site in ground.candidates}
+    blocks = parse_depth(depth, ground.labels, key="placement.depth")
     names = parse_position(position, [name for name in POSITIONS if name in own], key="placement.position")
-    sites = [site for site in candidates if site.block in blocks and site.position in names]
+    sites = [site for site in ground.candidates if site.block in blocks and site.position in names]
     if sites and keep > len(sites):
         raise UserError(
             f"placement.keep={keep} is more than the {len(sites)} sites to choose from; legal: 1 to {len(sites)}"
@@ -34,7 +33,7 @@ def among(
     return sites
 
 
-def largest(scores: Mapping[Site, float], keep: int, *, rule: str) -> Cells:
+def largest(scores: Mapping[Site, float], keep: int, *, rule: str) -> Placement:
     """The `keep` sites of the largest scores; the lower block, then the earlier position, where two are equal.
 
     Raises:
@@ -50,4 +49,4 @@ def largest(scores: Mapping[Site, float], keep: int, *, rule: str) -> Cells:
             f"placement={rule}: every site has the score 0, as behind a head of zeros; legal: head.init=class_mean, random"
         )
     ordered = sorted(scores, key=lambda site: (-scores[site], *site_order(site)))
-    return {site: {} for site in sorted(ordered[:keep], key=site_order)}
+    return Placement({site: {} for site in sorted(ordered[:keep], key=site_order)}, dict(scores))

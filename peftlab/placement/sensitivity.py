@@ -1,18 +1,14 @@
 """placement=sensitivity: the sites whose frozen weights the loss depends on most."""
 
-from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Literal
 
 from peftlab.option import PositiveInt
-from peftlab.placement.cell import Cells
+from peftlab.placement.ground import Ground, Placement
 from peftlab.placement.ranking import among, largest
-from peftlab.site import Site
 
 
 def sensitivity(
-    candidates: Sequence[Site],
-    labels: Sequence[str],
-    measure: Any,
+    ground: Ground,
     *,
     keep: PositiveInt,
     depth: int | float | str | list[int | float | str],
@@ -20,7 +16,7 @@ def sensitivity(
     by: Literal["sum", "mean"],
     num_samples: PositiveInt,
     batch_size: PositiveInt,
-) -> Cells:
+) -> Placement:
     """The `keep` sites of the largest s = sum_batches sum_w (dL_batch / dw)^2 over the frozen weights w of the site.
 
     L is the training loss with the head at its start, on training images without augmentation. `mean` divides by the
@@ -34,11 +30,10 @@ def sensitivity(
     Raises:
         UserError: for a depth or position that no candidate has, too large a `keep`, or scores that are all 0.
     """
-    sites = among(candidates, labels, depth=depth, position=position, keep=keep)
-    if measure is None or not sites:
-        return {site: {} for site in sites}
-    scores = measure.squared_gradients(sites, num_samples, batch_size)
+    sites = among(ground, depth=depth, position=position, keep=keep)
+    if ground.scorer is None or not sites:
+        return Placement({site: {} for site in sites})
+    scores = ground.scorer.squared_gradients(sites, num_samples, batch_size)
     if by == "mean":
-        scores = {site: score / measure.num_weights(site) for site, score in scores.items()}
-    measure.scores.update(scores)
+        scores = {site: score / ground.scorer.num_weights(site) for site, score in scores.items()}
     return largest(scores, keep, rule="sensitivity")

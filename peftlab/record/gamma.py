@@ -6,39 +6,10 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import torch
-
-from peftlab.network.adapted import Adapted
 from peftlab.record.record import Record
-from peftlab.site import POSITIONS, Site
+from peftlab.site import POSITIONS
 
 COLUMNS = ("site", "block", "position", "gamma", "multiplier", "effective", "ratio")
-
-
-def gamma_rows(model: Adapted, images: torch.Tensor) -> list[dict[str, Any]]:
-    """gamma (mean over channels if there are many), its fixed multiplier, their product and ||gamma delta|| / ||f||.
-
-    Gamma alone is not identifiable, since (gamma, B) and (c gamma, B / c) are one function; the ratio is.
-    """
-    with torch.no_grad(), model.measure() as norms:
-        model.features(images)
-    multiplier = dict(zip(model.gamma.sites, model.gamma.multiplier.tolist(), strict=True))
-    rows = []
-    for site, scale in model.gamma.scales().items():
-        effective, factor = scale.detach().float().mean().item(), multiplier[site]
-        gamma = effective / factor if factor else float("nan")
-        rows.append(
-            {
-                "site": str(site),
-                "block": site.block,
-                "position": site.position,
-                "gamma": gamma,
-                "multiplier": factor,
-                "effective": effective,
-                "ratio": norms[site].item(),
-            }
-        )
-    return rows
 
 
 def write_gamma(record: Record, rows: list[dict[str, Any]], labels: Sequence[str]) -> None:
@@ -66,18 +37,3 @@ def write_gamma(record: Record, rows: list[dict[str, Any]], labels: Sequence[str
         row_label="position",
         column_label="block",
     )
-
-
-def site_rows(model: Adapted) -> list[dict[str, Any]]:
-    """Block, position, width and fixed multiplier of every site."""
-    factors: dict[Site, float] = dict(zip(model.gamma.sites, model.gamma.multiplier.tolist(), strict=True))
-    widths = dict(zip(model.sites, (delta.width for delta in model.deltas.values()), strict=True))
-    return [
-        {
-            "block": site.block,
-            "position": site.position,
-            "width": widths[site],
-            "multiplier": factors.get(site, 1.0),
-        }
-        for site in model.sites
-    ]

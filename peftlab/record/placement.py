@@ -2,17 +2,15 @@
 
 import csv
 import io
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
-from peftlab.config.place import Placed
 from peftlab.site import Site
 
 COLUMNS = ("site", "block", "position", "score", "kept")
 
 
-def placement_text(scores: Mapping[Site, float], placed: Placed) -> str:
+def placement_text(scores: Mapping[Site, float], kept: Collection[Site]) -> str:
     """One row per candidate, the best first; `kept` is 1 where the site was chosen."""
-    kept = {site for cells in placed.values() for site in cells}
     text = io.StringIO()
     writer = csv.writer(text)
     writer.writerow(COLUMNS)

@@ -1,57 +1,36 @@
 """The end of a run: select, read the test split once, save everything, and say so."""
 
-import csv
-import io
-import math
 import statistics
 import time
 from typing import Any
 
 import torch
 
-from peftlab.dataset.dataset import Dataset
 from peftlab.dataset.split import Split
-from peftlab.evaluate.metrics import Counts, per_class
-from peftlab.fit.fit import Diverged, Step
-from peftlab.model.load import save_adapter
-from peftlab.record.checkpoint import load_theta
-from peftlab.record.gamma import gamma_rows, site_rows, write_gamma
+from peftlab.fit.fit import Diverged
+from peftlab.peft.delta import Reparametrised
+from peftlab.record.adapter import write_adapter
+from peftlab.record.gamma import write_gamma
 from peftlab.run.memory import peak_mib
-from peftlab.run.show import GROUPS, console, show_line, show_result
+from peftlab.run.rows import row_of, table_text
+from peftlab.run.show import console, show_line, show_result
+from peftlab.run.sites import gamma_rows, site_rows
 from peftlab.run.state import Run
+from peftlab.task.task import Table
 
 
 def finish(state: Run, diverged: Diverged | None, started: float) -> dict[str, Any]:
     """Write and return result.json; everything else that a run leaves behind is written before it."""
-    experiment, record, dataset = state.experiment, state.record, state.experiment.dataset
+    experiment, record = state.experiment, state.record
     if state.best is not None:
-        load_theta(experiment.model, state.best["theta"], state.best["gamma"])
-    model = experiment.model.eval()
-    test = dataset.open_test()
-    counts = state.count(test)
-    metrics = state.metrics("test", counts)
-    card = {
-        "backbone": experiment.backbone.name,
-        "backbone_hash": experiment.backbone.hash,
-        "class_names": dataset.class_names,
-        "run_id": state.run_id,
-    }
-    save_adapter(record.folder, model, experiment.placed, card)
-    table = class_table(counts, dataset)
-    record.write_text("per_class.csv", table_text(table))
-    state.tracker.table("test/per_class", table[0], table[1:])
-    if model.gamma.raw is not None:
-        rows = gamma_rows(
-            model, next(experiment.batches.iterate(0)).inputs["images"][:64].to(experiment.device)
-        )
-        write_gamma(record, rows, experiment.backbone.labels)
-        state.tracker.table("gamma", list(rows[0]), [list(row.values()) for row in rows])
-        state.tracker.image("gamma", record.folder / "gamma.png")
-    ranks = width_table(state, test)
-    if len(ranks) > 1:
-        record.write_text("width.csv", table_text(ranks))
-        state.tracker.table("test/width", ranks[0], ranks[1:])
-    wall_s, memory_mib = time.time() - started, peak_mib(experiment.device)
+        experiment.cell.load_state(state.best["cell"])
+    experiment.cell.eval()
+    test = experiment.trunk.dataset.open_test()
+    counted = state.count(test)
+    metrics = {f"test/{key}": value for key, value in experiment.task.metrics(counted).items()}
+    save_adapter(state)
+    _write_tables(state, test, experiment.task.tables(counted))
+    wall_s, memory_mib = time.time() - started, peak_mib(state.device)
     status = "ok" if diverged is None else "diverged"
     result = {
         "run_id": state.run_id,
@@ -60,21 +39,9 @@ def finish(state: Run, diverged: Diverged | None, started: float) -> dict[str, A
         "wall_s": wall_s,
         "step_s": statistics.median(state.step_times) if state.step_times else None,
         "memory_mib": memory_mib,
-        "num_parameters": model.num_parameters(),
-        "sites": site_rows(model),
-        "selected": {
-            "by": experiment.plan.select,
-            "step": state.best["step"] if state.best else None,
-            "val/mean_acc": state.best["score"] if state.best else None,
-        },
-        "test_reads": 1,
-        "identity": state.identity,
-        "transform": dataset.transform_text,
-        "outer_coverage": experiment.outer_coverage,
+        **_facts(state),
         "diverged_at": None if diverged is None else diverged.step,
         "last_finite": None if diverged is None or diverged.last is None else row_of(diverged.last),
-        "threads": torch.get_num_threads(),
-        "torch": torch.__version__,
     }
     record.write("result.json", result)
     record.status(status, error=None if diverged is None else str(diverged))
@@ -82,54 +49,79 @@ def finish(state: Run, diverged: Diverged | None, started: float) -> dict[str, A
         console.print(
             f"[bold]diverged[/bold]: {diverged}; the numbers below are of the weights before that step"
         )
-    show_result(record.folder.name, metrics, wall_s, memory_mib)
+    summary = experiment.task.summary({key[5:]: value for key, value in metrics.items()})
+    show_result(record.folder.name, summary.table, summary.line)
+    console.print(f"time {wall_s:.1f} s, peak memory {memory_mib:.0f} MiB")
     show_line("written", str(record.folder))
     return result
 
 
-def row_of(step: Step) -> dict[str, float]:
-    """A step as `group/metric` scalars."""
-    row = {"train/loss": step.loss, "train/lr": step.lr, "epoch": step.epoch}
-    if step.outer is not None:
-        gammas = step.outer.gamma.values()
-        row |= {"outer/loss": step.outer.loss, "outer/gamma_min": min(gammas), "outer/gamma_max": max(gammas)}
-        row["outer/gamma_mean"] = sum(gammas) / len(gammas)
-        for key in ("gamma", "grad", "ratio"):
-            row |= {f"outer/{key}/{name}": value for name, value in getattr(step.outer, key).items()}
-    return row
+def save_adapter(state: Run) -> None:
+    """adapter.safetensors and adapter.yaml: the cell after training, and which backbone and outputs it belongs to."""
+    experiment, cell = state.experiment, state.experiment.cell
+    deltas = {anchor.site: anchor.delta for anchor in cell.anchors}
+    cells = {}
+    for name, sites in experiment.placed.parts.items():
+        after = {
+            site: delta.after_training
+            for site in sites
+            if isinstance(delta := deltas.get(site), Reparametrised)
+        }
+        cells[name] = {str(site): {**own, **after.get(site, {})} for site, own in sites.items()}
+    card = {
+        "backbone": experiment.trunk.backbone.name,
+        "backbone_hash": experiment.trunk.backbone.hash,
+        **experiment.task.card(),
+        "run_id": state.run_id,
+        "cells": cells,
+    }
+    write_adapter(state.record.folder, cell.state(finished=True), card)
 
 
-def class_table(counts: Counts, dataset: Dataset) -> list[list[Any]]:
-    """One row per class: its group, its training and test images, its accuracy."""
-    group = {index: name for name, classes in dataset.groups.items() for index in classes}
-    rows: list[list[Any]] = [["class", "group", "train_num", "test_num", "acc"]]
-    for index, accuracy in enumerate(per_class(counts).tolist()):
-        value = None if math.isnan(accuracy) else accuracy
-        rows.append(
-            [
-                dataset.class_names[index],
-                group.get(index, ""),
-                int(dataset.counts[index]),
-                int(counts.total[index]),
-                value,
-            ]
-        )
+def _write_tables(state: Run, test: Split, tables: dict[str, Table]) -> None:
+    """The task's tables, gamma by site, and the test metrics of every width of a nested method."""
+    experiment, record = state.experiment, state.record
+    widths = width_table(state, test)
+    if len(widths) > 1:
+        tables = {**tables, "width": widths}
+    for name, table in tables.items():
+        record.write_text(f"{name}.csv", table_text(table))
+        state.tracker.table(f"test/{name}", table[0], table[1:])
+    if experiment.cell.gamma.raw is not None:
+        batch = next(experiment.learner.batches.iterate(0)).to(state.device)
+        inputs = {name: value[:64] for name, value in batch.inputs.items()}
+        rows = gamma_rows(experiment.network, experiment.cell, inputs)
+        write_gamma(record, rows, experiment.trunk.backbone.labels)
+        state.tracker.table("gamma", list(rows[0]), [list(row.values()) for row in rows])
+        state.tracker.image("gamma", record.folder / "gamma.png")
+
+
+def width_table(state: Run, test: Split) -> Table:
+    """Test metrics at every width of a nested method (DyLoRA): all are reported, none is selected."""
+    task, cell = state.experiment.task, state.experiment.cell
+    rows: Table = [["width", *task.headline]]
+    for width in range(1, cell.nested_width + 1):
+        metrics = task.metrics(state.count(test, cell.at(width)))
+        rows.append([width, *(metrics[name] for name in task.headline)])
     return rows
 
 
-def width_table(state: Run, test: Split) -> list[list[Any]]:
-    """Test accuracy at every width of a nested method (DyLoRA): all are reported, none is selected."""
-    model = state.experiment.model
-    rows: list[list[Any]] = [["width", *(f"{name}_acc" for name in GROUPS)]]
-    for width in range(1, model.nested_width + 1):
-        model.at(width)
-        metrics = state.metrics("test", state.count(test))
-        rows.append([width, *(metrics[f"test/{name}_acc"] for name in GROUPS)])
-    return rows
-
-
-def table_text(table: list[list[Any]]) -> str:
-    """A table as CSV."""
-    text = io.StringIO()
-    csv.writer(text).writerows(table)
-    return text.getvalue()
+def _facts(state: Run) -> dict[str, Any]:
+    """What the run was, beside its numbers."""
+    experiment = state.experiment
+    backbone, split, best = experiment.trunk.backbone, experiment.outer_split, state.best
+    return {
+        "num_parameters": {**experiment.cell.num_parameters(), "backbone": backbone.num_weights},
+        "sites": site_rows(experiment.cell),
+        "selected": {
+            "by": experiment.resolved.fit.select,
+            "step": best["step"] if best else None,
+            f"val/{experiment.task.primary}": best["score"] if best else None,
+        },
+        "test_reads": 1,
+        "identity": state.identity,
+        "transform": experiment.trunk.dataset.transform_text,
+        "outer_coverage": None if split is None else split.coverage(),
+        "threads": torch.get_num_threads(),
+        "torch": torch.__version__,
+    }

@@ -1,4 +1,4 @@
-"""One run, from a checked config to result.json: build, preflight, fit, test once, save."""
+"""One run, from a resolved config to result.json: build, preflight, fit, test once, save."""
 
 import signal
 import sys
@@ -6,22 +6,24 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import Any
 
-from peftlab.fit.fit import Diverged, fit, steps_per_epoch
+from peftlab.build.experiment import build
+from peftlab.config.resolved import Resolved
+from peftlab.fit.fit import Diverged, fit
+from peftlab.record.checkpoint import saved_masks
 from peftlab.record.record import Record
-from peftlab.run.finish import finish, row_of
+from peftlab.run.finish import finish
 from peftlab.run.memory import release, reset_peak
 from peftlab.run.preflight import preflight
+from peftlab.run.rows import row_of
 from peftlab.run.show import console, progress, show_line
-from peftlab.run.show_start import introduce
+from peftlab.run.show_start import show_start
 from peftlab.run.state import Run
-from peftlab.search.stages import with_found_placement
 
 INTERRUPTED = 130
 
 
-def run(config: dict[str, Any], record: Record, group: str | None) -> None:
+def run(resolved: Resolved, record: Record, group: str | None) -> None:
     """Train, test and save one run in its folder. `group` is the name of its sweep.
 
     Raises:
@@ -32,11 +34,12 @@ def run(config: dict[str, Any], record: Record, group: str | None) -> None:
     release()
     console.rule(record.folder.name)
     show_line("run folder", str(record.folder))
-    config = with_found_placement(config, record, run)
-    state = Run(config, record, group)
-    reset_peak(state.experiment.device)
-    difference = preflight(state.experiment.model, *state.experiment.probe, state.experiment.loss)
-    introduce(state.experiment, difference)
+    experiment = build(resolved, saved_masks(record.folder))
+    state = Run(experiment, record, group)
+    reset_peak(state.device)
+    probe = experiment.trunk.probe()
+    difference = preflight(experiment.network, experiment.cell, probe, experiment.learner.loss)
+    show_start(experiment, difference)
     start = state.open()
     code = 1
     summary: dict[str, float | int | str] = {}
@@ -57,40 +60,28 @@ def run(config: dict[str, Any], record: Record, group: str | None) -> None:
 
 def train(state: Run, start: int) -> Diverged | None:
     """Consume the generator of steps: log, validate, save. Returns the divergence, if there was one."""
-    experiment, plan = state.experiment, state.experiment.plan
-    per_epoch = steps_per_epoch(plan, experiment.batches)
-    eval_every = plan.eval_every or 1
-    steps = fit(
-        plan,
-        experiment.model,
-        experiment.batches,
-        experiment.loss,
-        experiment.optimizers,
-        experiment.outer,
-        start=start,
-        seed=state.config["seed"],
-        device=experiment.device,
-    )
-    total = plan.epochs * per_epoch
+    experiment, plan = state.experiment, state.experiment.resolved.fit
+    per_epoch, total = experiment.schedule.per_epoch, experiment.schedule.num_steps
     with progress() as bar:
         task = bar.add_task("train", total=total, completed=start, loss="-")
-        try:
+        began = time.perf_counter()
+        for happened in fit(plan, experiment.network, [experiment.learner], start=start):
+            step = happened[0]
+            if isinstance(step, Diverged):
+                return step
+            state.step_times.append(time.perf_counter() - began)
+            state.log(step.number, row_of(step))
+            bar.update(task, completed=step.number, loss=f"{step.loss:.4f}")
+            epoch, rest = divmod(step.number, per_epoch)
+            is_last = step.number == total
+            if rest == 0 and (epoch % (plan.eval_every or 1) == 0 or is_last):
+                state.validate(step.number)
+            if state.stop or (rest == 0 and epoch % plan.save_every == 0) or is_last:
+                state.save(step.number)
+            if state.stop:
+                state.stop = not is_last
+                break
             began = time.perf_counter()
-            for step in steps:
-                state.step_times.append(time.perf_counter() - began)
-                state.log(step.number, row_of(step))
-                bar.update(task, completed=step.number, loss=f"{step.loss:.4f}")
-                epoch, rest = divmod(step.number, per_epoch)
-                if rest == 0 and (epoch % eval_every == 0 or step.number == total):
-                    state.validate(step.number)
-                if state.stop or (rest == 0 and epoch % plan.save_every == 0) or step.number == total:
-                    state.save(step.number)
-                if state.stop:
-                    state.stop = step.number < total
-                    break
-                began = time.perf_counter()
-        except Diverged as diverged:
-            return diverged
     return None
 
 

@@ -1,6 +1,5 @@
 """What a person sees of one run: the placement table, the parameter counts, the result. Text only, no decisions."""
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -18,7 +17,6 @@ from rich.table import Table
 from peftlab.site import POSITIONS
 
 console = Console(stderr=False, highlight=False)
-GROUPS = ("mean", "head", "medium", "tail")
 
 
 def show_placement(sites: list[dict[str, Any]], labels: Sequence[str]) -> None:
@@ -43,13 +41,12 @@ def show_placement(sites: list[dict[str, Any]], labels: Sequence[str]) -> None:
     console.print(table)
 
 
-def show_counts(counts: dict[str, int]) -> None:
+def show_counts(counts: dict[str, int], num_frozen: int) -> None:
     """Trainable parameters by owner, apart from each other."""
-    trained = sum(number for name, number in counts.items() if name != "backbone")
-    parts = ", ".join(f"{name} {number:,}" for name, number in counts.items() if name != "backbone")
-    share = 100 * trained / max(1, counts["backbone"])
+    parts = ", ".join(f"{name} {number:,}" for name, number in counts.items())
+    share = 100 * sum(counts.values()) / max(1, num_frozen)
     console.print(
-        f"trainable parameters: {parts}; frozen backbone {counts['backbone']:,} ({share:.2f} % of it is trained)"
+        f"trainable parameters: {parts}; frozen backbone {num_frozen:,} ({share:.2f} % of it is trained)"
     )
 
 
@@ -73,23 +70,12 @@ def progress() -> Progress:
     )
 
 
-def show_result(name: str, metrics: dict[str, float], wall_s: float, memory_mib: float) -> None:
-    """Test accuracy of all classes and of head, medium and tail, each with its interval and number of images."""
-    table = Table(title=f"test result of {name}", title_justify="left")
-    for column in ("", "accuracy %", "95 % interval", "images"):
-        table.add_column(column, justify="left" if not column else "right")
-    for group in GROUPS:
-        value, low, high = (metrics[f"test/{group}_acc{end}"] for end in ("", "_low", "_high"))
-        if math.isnan(value):
-            table.add_row(group, "no class", "", "0")
-        else:
-            table.add_row(
-                group,
-                f"{100 * value:.1f}",
-                f"{100 * low:.1f} - {100 * high:.1f}",
-                f"{metrics[f'test/{group}_num']:.0f}",
-            )
-    console.print(table)
-    others = ("micro_acc", "macro_f1", "worst_acc", "harmonic_acc", "geometric_acc")
-    console.print("  ".join(f"{key} {100 * metrics[f'test/{key}']:.1f}" for key in others))
-    console.print(f"time {wall_s:.1f} s, peak memory {memory_mib:.0f} MiB")
+def show_result(name: str, table: list[list[str]], line: str) -> None:
+    """The test result as its task puts it: a table, and a line below it."""
+    shown = Table(title=f"test result of {name}", title_justify="left")
+    for column in table[0]:
+        shown.add_column(column, justify="left" if not column else "right")
+    for row in table[1:]:
+        shown.add_row(*row)
+    console.print(shown)
+    console.print(line)

@@ -1,62 +1,61 @@
 """The state of one run between its steps."""
 
 import hashlib
+from pathlib import Path
 from typing import Any
 
+import torch
 import yaml
+from torch import Tensor
 
-from peftlab.build.build import build, make_tracker
+from peftlab.build.experiment import Experiment
 from peftlab.dataset.loader import EvalBatches
 from peftlab.dataset.split import Split
-from peftlab.evaluate.evaluate import evaluate
-from peftlab.evaluate.metrics import Counts, group_metrics
-from peftlab.fit.fit import autocast
-from peftlab.record.checkpoint import load_last, save_last, saved_masks
+from peftlab.fit.precision import autocast
+from peftlab.peft.view import Widths
+from peftlab.record.checkpoint import load_last, save_last
 from peftlab.record.placement import placement_text
 from peftlab.record.record import Record
+from peftlab.tracker.tracker import Tracker
 
 
 class Run:
     """What the record, the tracker and the checkpoint share."""
 
-    def __init__(self, config: dict[str, Any], record: Record, group: str | None) -> None:
-        self.record, self.config = record, config
-        self.experiment = build(config, saved_masks(record.folder))
-        self.context = autocast(self.experiment.plan, self.experiment.device)
+    def __init__(self, experiment: Experiment, record: Record, group: str | None) -> None:
+        self.experiment, self.record, self.group = experiment, record, group
         self.identity = {
             "config": record.config_digest(),
-            "data split": self.experiment.dataset.index_hash,
-            "backbone": self.experiment.backbone.hash,
+            "data split": experiment.trunk.dataset.index_hash,
+            "backbone": experiment.trunk.backbone.hash,
         }
         self.run_id = run_id(self.identity)
-        self.tracker = make_tracker(config)
+        self.tracker: Tracker = experiment.resolved.tracker()
         self.best: dict[str, Any] | None = None
         self.stop = False
         self.step_times: list[float] = []  # seconds, of the steps of this process
-        self.group = group
+
+    @property
+    def device(self) -> torch.device:
+        """Where the run computes."""
+        return self.experiment.trunk.device
 
     def open(self) -> int:
         """Write what is known before training, start the tracker, and return the step to start at."""
         experiment, record = self.experiment, self.record
-        record.write_text("config.yaml", yaml.safe_dump(self.config, sort_keys=False))
-        record.write("split.json", {"hash": experiment.dataset.index_hash, **experiment.dataset.index})
-        if experiment.scores:
-            record.write_text("placement.csv", placement_text(experiment.scores, experiment.placed))
-        start, self.best = load_last(record.folder, experiment, self.identity)
+        data, raw = experiment.trunk.dataset, experiment.resolved.raw
+        record.write_text("config.yaml", yaml.safe_dump(raw, sort_keys=False))
+        record.write("split.json", {"hash": data.index_hash, **data.index})
+        if experiment.placed.scores:
+            record.write_text("placement.csv", placement_text(experiment.placed.scores, experiment.placed.sites))
+        start = self._resume()
         record.rewind(start)
         self.tracker.start(
             run_id=self.run_id,
-            name=f"{record.folder.name.rpartition('-')[0]}-s{self.config['seed']}"
-            if self.group
-            else record.folder.name,
+            name=run_title(record.folder, self.group, experiment.resolved.seed),
             group=self.group,
-            tags=[str(self.config["dataset"]["name"]), self.config["scaling"]["_target_"].rpartition(".")[2]],
-            config={
-                **self.config,
-                "run_id": self.run_id,
-                "identity": self.identity,
-                "choices": record.choices,
-            },
+            tags=[data.name, experiment.resolved.scaling.word],
+            config={**raw, "run_id": self.run_id, "identity": self.identity, "choices": record.choices},
             folder=record.folder,
         )
         return start
@@ -68,39 +67,53 @@ class Run:
 
     def save(self, step: int) -> None:
         """Write last/."""
-        save_last(self.record.folder, self.experiment, self.identity, step, self.best)
+        state = {"learner": self.experiment.learner.state(), "best": self.best}
+        save_last(self.record.folder, self.identity, step, state)
 
     def validate(self, step: int) -> None:
         """Metrics on the validation split; the best weights are kept if they are to be selected."""
         experiment = self.experiment
-        if experiment.dataset.val is None:
+        val = experiment.trunk.dataset.val
+        if val is None:
             return
-        metrics = self.metrics("val", self.count(experiment.dataset.val))
-        self.log(step, metrics)
-        score = metrics["val/mean_acc"]
-        if experiment.plan.select == "best" and (self.best is None or score > self.best["score"]):
-            model = experiment.model
-            theta = {name: value.detach().cpu().clone() for name, value in model.theta().items()}
-            gamma = None if model.gamma.raw is None else model.gamma.raw.detach().cpu().clone()
-            self.best = {"score": score, "step": step, "theta": theta, "gamma": gamma}
+        metrics = experiment.task.metrics(self.count(val))
+        self.log(step, {f"val/{key}": value for key, value in metrics.items()})
+        score = metrics[experiment.task.primary]
+        if experiment.resolved.fit.select == "best" and (self.best is None or score > self.best["score"]):
+            cell = {name: value.cpu().clone() for name, value in experiment.cell.state().items()}
+            self.best = {"score": score, "step": step, "cell": cell}
 
-    def count(self, split: Split) -> Counts:
-        """Right and wrong answers on a split."""
-        experiment, dataset = self.experiment, self.experiment.dataset
+    def count(self, split: Split, widths: Widths | None = None) -> Any:
+        """What the task counts on a split; `widths` is the sub-network that works, by default all of it."""
+        experiment, data = self.experiment, self.experiment.trunk.dataset
+        plan, cell = experiment.resolved.fit, experiment.cell
         batches = EvalBatches(
-            split,
-            dataset.eval_transform,
-            batch_size=experiment.plan.eval_batch_size,
-            num_workers=dataset.num_workers,
+            split, data.eval_transform, batch_size=plan.eval_batch_size, num_workers=data.num_workers
         )
-        return evaluate(experiment.model, batches, len(dataset.class_names), experiment.device, self.context)
 
-    def metrics(self, split: str, counts: Counts) -> dict[str, float]:
-        """`split/metric` -> value."""
-        values = group_metrics(counts, self.experiment.dataset.groups)
-        return {f"{split}/{key}": value for key, value in values.items()}
+        def outputs(inputs: dict[str, Tensor]) -> Tensor:
+            return experiment.network.outputs([cell], inputs, [{"widths": widths or {}}])[0]
+
+        training = cell.training
+        cell.eval()
+        counted = experiment.task.evaluate(outputs, batches, self.device, autocast(plan, self.device))
+        cell.train(training)
+        return counted
+
+    def _resume(self) -> int:
+        state = load_last(self.record.folder, self.identity)
+        if state is None:
+            return 0
+        self.experiment.learner.load_state(state["learner"])
+        self.best = state["best"]
+        return int(state["step"])
 
 
 def run_id(identity: dict[str, str]) -> str:
     """Sixteen hex digits of the hash of the config, the data split and the backbone."""
     return hashlib.sha256("/".join(identity[key] for key in sorted(identity)).encode()).hexdigest()[:16]
+
+
+def run_title(folder: Path, group: str | None, seed: int) -> str:
+    """What a tracker calls the run: its folder, in a sweep without the hash and with the seed."""
+    return f"{folder.name.rpartition('-')[0]}-s{seed}" if group else folder.name

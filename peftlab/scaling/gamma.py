@@ -3,7 +3,6 @@
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any, Literal
 
 import torch
@@ -12,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from peftlab.errors import UserError
+from peftlab.scaling.plan import OuterPlan
 from peftlab.site import Site
 
 Activation = Literal["softplus", "identity"]
@@ -20,7 +20,7 @@ Rule = Literal["plain", "over_rank", "over_sqrt_rank"]
 
 
 @dataclass(frozen=True)
-class Place:
+class Scaled:
     """What scaling has to know of a site: delta's width (rank, bottleneck), its outputs, its own factor, and for a gate
     the width of what it reads and whether delta is computed for each token apart."""
 
@@ -39,7 +39,7 @@ class Scaling:
     gamma: "Gamma"
     gates: dict[Site, nn.Module] = field(default_factory=dict)
     optimizer: torch.optim.Optimizer | None = None
-    outer: partial[Any] | None = None
+    outer: OuterPlan | None = None
     estimator: Callable[..., Any] | None = None
 
 
@@ -57,7 +57,7 @@ class Gamma(nn.Module):
 
     def __init__(
         self,
-        places: Sequence[Place],
+        places: Sequence[Scaled],
         *,
         value: float | None,
         rule: Rule,
@@ -115,7 +115,7 @@ def initial_raw(init: float, *, init_raw: bool, activation: Activation) -> float
     return init + math.log(-math.expm1(-init))  # the inverse of softplus, stable for large values
 
 
-def _multiplier(place: Place, value: float | None, rule: Rule) -> float:
+def _multiplier(place: Scaled, value: float | None, rule: Rule) -> float:
     rules: dict[str, Callable[[int], float]] = {
         "plain": lambda width: 1.0,
         "over_rank": lambda width: 1.0 / width,

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from peftlab.errors import UserError
 from peftlab.option import Fraction, PositiveFloat
-from peftlab.scaling.gamma import Gamma, Place, Rule, Scaling
+from peftlab.scaling.gamma import Gamma, Rule, Scaled, Scaling
 from peftlab.site import Site
 
 
@@ -34,7 +34,7 @@ class Gate(nn.Module):
 
 
 def gated(
-    places: Sequence[Place],
+    places: Sequence[Scaled],
     *,
     value: PositiveFloat | None,
     rule: Rule,

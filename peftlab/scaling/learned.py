@@ -5,11 +5,11 @@ from collections.abc import Sequence
 import torch
 
 from peftlab.option import PositiveFloat
-from peftlab.scaling.gamma import Activation, Gamma, Granularity, Place, Rule, Scaling, initial_raw
+from peftlab.scaling.gamma import Activation, Gamma, Granularity, Rule, Scaled, Scaling, initial_raw
 
 
 def learned(
-    places: Sequence[Place],
+    places: Sequence[Scaled],
     *,
     value: PositiveFloat | None,
     rule: Rule,

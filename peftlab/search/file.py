@@ -44,7 +44,7 @@ def write_scores(record: Record, identity: dict[str, str], scores: Scores, space
 def write_found(record: Record, space: Space, genotype: Genotype, score: float, seed: int) -> None:
     """A whole node of the group placement, so that the file is one for placement=from_file or in configs/placement."""
     options: dict[str, Any] = dict.fromkeys(signature(CELLS).keys)
-    node = {"_target_": CELLS, "_partial_": True, **options, "cells": space.cells(genotype), "budget": None}
+    node = {"_target_": CELLS, **options, "cells": space.cells(genotype), "budget": None}
     record.write_text(
         FOUND,
         f"# found with seed {seed}: val/mean_acc {score:.4f} with the weights of the supernet, {space.cost(genotype)}"

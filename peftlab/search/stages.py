@@ -1,90 +1,90 @@
-"""The first two stages of placement=noah: train a supernet, then search it. What is found is the placement of the third."""
+"""The stages of placement=noah: train a supernet, search it, and train what was found. Other placements are one run."""
 
 import hashlib
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
+from torch import Tensor
 
-from peftlab.build.build import Experiment, build
-from peftlab.build.supernet import TARGET, space_of
-from peftlab.config.check import check
+from peftlab.build.experiment import Experiment, build
+from peftlab.build.supernet import space_of
+from peftlab.config.resolve import resolve
+from peftlab.config.resolved import Resolved
 from peftlab.config.signature import yaml_text
-from peftlab.dataset.loader import EvalBatches
+from peftlab.dataset.batches import EvalBatches
 from peftlab.errors import UserError
-from peftlab.evaluate.evaluate import evaluate
-from peftlab.evaluate.metrics import group_metrics
-from peftlab.fit.fit import autocast
-from peftlab.model.load import WEIGHTS, load
+from peftlab.fit.precision import autocast
+from peftlab.model.load import load
 from peftlab.placement.space import Genotype, Space
+from peftlab.record.adapter import WEIGHTS
 from peftlab.record.finished import finished_run
 from peftlab.record.record import Record
+from peftlab.run.run import run
 from peftlab.run.show import console, show_line
 from peftlab.search.evolution import Evolution, Scores, best, search
 from peftlab.search.file import FOUND, read_found, read_scores, write_found, write_scores
 
-NOAH, SUPERNET = "peftlab.placement.noah.noah", "supernet"
+SUPERNET = "supernet"
+TARGET = "peftlab.placement.supernet.supernet"
 SAME = ("backbone", "peft", "placement", "scaling")  # what a supernet of another run must have in common
-MAX_KEPT = 2048  # validation images that are kept in memory as the network reads them
-Train = Callable[[dict[str, Any], Record, str | None], None]
+MAX_KEPT = 2048  # validation items that are kept in memory as the network reads them
 
 
-def with_found_placement(config: dict[str, Any], record: Record, train: Train) -> dict[str, Any]:
-    """The config whose placement are the cells that the search found; another placement stays as it is.
-
-    `train` makes a whole run of a config in its own folder, here that of the supernet. A finished stage is not repeated.
+def run_found(resolved: Resolved, record: Record, group: str | None) -> None:
+    """A run, before which placement=noah finds its sites.
 
     Raises:
+        SystemExit: 130 after an interrupt, once everything needed to go on is saved.
         UserError: without validation images, for a limit below the smallest sub-network, or a supernet that does not fit.
-        SystemExit: if the training of the supernet was interrupted.
     """
-    if config["placement"]["_target_"] != NOAH:
-        return config
-    placement = read_found(record)
-    if placement is None:
-        supernet = supernet_config(config)
-        if config["placement"]["run"] is None:
-            folder = record.folder / SUPERNET
-            _train(config, supernet, folder, record, train)
-        else:
-            folder = finished_run(config["placement"]["run"])
-        _search(config, supernet, folder, record)
-        placement = read_found(record)
-    return {**config, "placement": placement}
+    if resolved.placement.word == "noah":
+        resolved = resolve({**resolved.raw, "placement": _found(resolved, record)})
+    run(resolved, record, group)
 
 
-def supernet_config(config: Mapping[str, Any]) -> dict[str, Any]:
-    """The config of the first stage."""
-    node = config["placement"]
-    placement = {
-        "_target_": TARGET,
-        "_partial_": True,
-        **{key: node[key] for key in ("widths", "depths", "budget")},
-    }
-    supernet = {**config, "placement": placement}
+def supernet_of(resolved: Resolved) -> Resolved:
+    """The run of the first stage."""
+    raw, node = resolved.raw, resolved.placement.options
+    placement = {"_target_": TARGET, "widths": node["widths"], "depths": node["depths"], "budget": None}
+    supernet = {**raw, "placement": placement}
     for group, key, own in (("fit", "epochs", "epochs"), ("optim", "lr", "lr")):
         if node[own] is not None:
-            supernet[group] = {**config[group], key: node[own]}
-    check(supernet)
-    return supernet
+            supernet[group] = {**raw[group], key: node[own]}
+    return resolve(supernet)
 
 
-def _train(
-    config: dict[str, Any], supernet: dict[str, Any], folder: Path, record: Record, train: Train
-) -> None:
+def _found(resolved: Resolved, record: Record) -> dict[str, Any]:
+    """The placement that the search found; a finished stage is not repeated."""
+    placement = read_found(record)
+    if placement is not None:
+        return placement
+    supernet = supernet_of(resolved)
+    if resolved.placement.options["run"] is None:
+        folder = record.folder / SUPERNET
+        _train(resolved, supernet, folder, record)
+    else:
+        folder = finished_run(resolved.placement.options["run"])
+    _search(resolved, supernet, folder, record)
+    placement = read_found(record)
+    assert placement is not None
+    return placement
+
+
+def _train(resolved: Resolved, supernet: Resolved, folder: Path, record: Record) -> None:
     try:
         finished_run(str(folder))
     except UserError:
-        _space(config, build(supernet))  # what the search will ask for, before the long training
+        _space(resolved, build(supernet))  # what the search will ask for, before the long training
     else:
         return
-    own = Record(folder, {}, supernet)
+    own = Record(folder, {}, supernet.raw)
     own.status("running")
     try:
-        train(supernet, own, None)
+        run(supernet, own, None)
     except SystemExit:
         record.status("interrupted")
         raise
@@ -93,16 +93,16 @@ def _train(
         raise
 
 
-def _space(config: Mapping[str, Any], experiment: Experiment) -> Space:
+def _space(resolved: Resolved, experiment: Experiment) -> Space:
     """The sub-networks, and whether they can be searched."""
-    node = config["placement"]
-    if experiment.dataset.val is None:
+    node = resolved.placement.options
+    if experiment.trunk.dataset.val is None:
         raise UserError(
-            f"dataset.val_fraction={yaml_text(config['dataset']['val_fraction'])} leaves placement=noah no images to search on;"
-            " legal: above 0, as in 0.2, or a data set with a validation split"
+            f"dataset.val_fraction={yaml_text(resolved.dataset.options['val_fraction'])} leaves placement=noah no images to"
+            " search on; legal: above 0, as in 0.2, or a data set with a validation split"
         )
-    model = experiment.model
-    space = space_of({site: model.delta_at(site) for site in model.sites}, experiment.placed, node)
+    deltas = {anchor.site: anchor.delta for anchor in experiment.cell.anchors}
+    space = space_of(deltas, experiment.placed.parts, node)
     least = space.cost(space.smallest())
     if least > node["limit"]:
         raise UserError(
@@ -112,74 +112,81 @@ def _space(config: Mapping[str, Any], experiment: Experiment) -> Space:
     return space
 
 
-def _search(config: dict[str, Any], supernet: dict[str, Any], folder: Path, record: Record) -> None:
+def _search(resolved: Resolved, supernet: Resolved, folder: Path, record: Record) -> None:
     """Write found.yaml; evaluated.jsonl holds every score so far, so that a search which was stopped repeats none."""
     experiment = build(supernet)
-    space = _space(config, experiment)
+    space = _space(resolved, experiment)
     _check_supernet(folder, supernet, experiment)
     console.rule("search")
-    identity = {
-        "supernet": hashlib.sha256((folder / WEIGHTS).read_bytes()).hexdigest(),
-        "split": experiment.dataset.index_hash,
-    }
-    known = read_scores(record, identity)
-    measure = _fitness(folder, experiment, space)
-
-    def fitness(genotype: Genotype) -> float:
-        if genotype not in known:
-            known[genotype] = measure(genotype)
-            write_scores(record, identity, known, space)
-        return known[genotype]
-
-    node, started = config["placement"], time.time()
+    fitness = _Fitness(folder, experiment, space, record)
+    node, started = resolved.placement.options, time.time()
     evolution = Evolution(**{key: node[key] for key in Evolution.__annotations__})
     scores: Scores = {}
-    for number, scores in enumerate(
-        search(space, fitness, evolution, limit=node["limit"], seed=config["seed"])
-    ):
+    generations = search(space, fitness, evolution, limit=node["limit"], seed=resolved.seed)
+    for number, scores in enumerate(generations):
         first = best(space, scores)[0]
         show_line(
             f"generation {number + 1} of {evolution.generations}",
-            f"val/mean_acc {100 * scores[first]:.1f} % with {space.cost(first):,} parameters, the best of {len(scores)}",
+            f"val/{experiment.task.primary} {100 * scores[first]:.1f} % with {space.cost(first):,} parameters, the best of"
+            f" {len(scores)}",
         )
     first = best(space, scores)[0]
-    write_found(record, space, first, scores[first], config["seed"])
+    write_found(record, space, first, scores[first], resolved.seed)
     show_line("found", f"{record.folder / FOUND} in {time.time() - started:.1f} s")
 
 
-def _check_supernet(folder: Path, supernet: dict[str, Any], experiment: Experiment) -> None:
+def _check_supernet(folder: Path, supernet: Resolved, experiment: Experiment) -> None:
     status = json.loads((folder / "status.json").read_text()) if (folder / "status.json").is_file() else {}
     if status.get("state") == "diverged":
         raise UserError(
             f"{folder}: the supernet diverged, so its sub-networks say nothing; legal: a smaller placement.lr"
         )
     theirs = yaml.safe_load((folder / "config.yaml").read_text())
-    other = [key for key in SAME if theirs.get(key) != supernet[key]]
+    other = [key for key in SAME if theirs.get(key) != supernet.raw[key]]
     if other:
         raise UserError(
             f"placement.run={folder} has another {other[0]} than this run; legal: a supernet with the same one"
         )
-    if json.loads((folder / "split.json").read_text())["hash"] != experiment.dataset.index_hash:
+    if json.loads((folder / "split.json").read_text())["hash"] != experiment.trunk.dataset.index_hash:
         raise UserError(
             f"placement.run={folder} was trained on other images, perhaps on those that validate here; legal: the same dataset"
             " and seed"
         )
 
 
-def _fitness(folder: Path, experiment: Experiment, space: Space) -> Callable[[Genotype], float]:
-    """Mean class accuracy on the validation split, with the weights that the sub-network has in the supernet."""
-    dataset, plan, device = experiment.dataset, experiment.plan, experiment.device
-    assert dataset.val is not None
-    model = load(folder, dataset.class_names).to(device)
-    batches: Any = EvalBatches(
-        dataset.val, dataset.eval_transform, batch_size=plan.eval_batch_size, num_workers=dataset.num_workers
-    )
-    if len(dataset.val) <= MAX_KEPT:
-        batches = list(batches)
+class _Fitness:
+    """The primary metric on the validation split, with the weights that a sub-network has in the supernet.
 
-    def measure(genotype: Genotype) -> float:
-        model.use(space.active(genotype))
-        counts = evaluate(model, batches, len(dataset.class_names), device, autocast(plan, device))
-        return group_metrics(counts, dataset.groups)["mean_acc"]
+    What was scored before is not scored again: every score is written as soon as it is known.
+    """
 
-    return measure
+    def __init__(self, folder: Path, experiment: Experiment, space: Space, record: Record) -> None:
+        data, plan = experiment.trunk.dataset, experiment.resolved.fit
+        assert data.val is not None
+        self._experiment, self._space, self._record = experiment, space, record
+        self._model = load(folder, data.class_names).to(experiment.trunk.device)
+        batches: Any = EvalBatches(
+            data.val, data.eval_transform, batch_size=plan.eval_batch_size, num_workers=data.num_workers
+        )
+        self._batches = list(batches) if len(data.val) <= MAX_KEPT else batches
+        digest = hashlib.sha256((folder / WEIGHTS).read_bytes()).hexdigest()
+        self._identity = {"supernet": digest, "split": data.index_hash}
+        self._known = read_scores(record, self._identity)
+
+    def __call__(self, genotype: Genotype) -> float:
+        if genotype not in self._known:
+            self._known[genotype] = self._measure(genotype)
+            write_scores(self._record, self._identity, self._known, self._space)
+        return self._known[genotype]
+
+    def _measure(self, genotype: Genotype) -> float:
+        experiment, task = self._experiment, self._experiment.task
+        self._model.use(self._space.active(genotype))
+
+        def outputs(inputs: Mapping[str, Tensor]) -> Tensor:
+            result: Tensor = self._model(**inputs)
+            return result
+
+        device = experiment.trunk.device
+        counted = task.evaluate(outputs, self._batches, device, autocast(experiment.resolved.fit, device))
+        return task.metrics(counted)[task.primary]

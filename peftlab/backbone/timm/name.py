@@ -5,20 +5,18 @@ from difflib import get_close_matches
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 from peftlab.errors import UserError
 
 _REGISTERED = re.compile(r"@register_model\s+def (\w+)\(")
 
 
-def check_timm_name(backbone: dict[str, Any]) -> None:
-    """`backbone.name` is `model` or `model.tag`, both known to timm.
+def check_timm_name(name: str) -> None:
+    """`name` (backbone.name) is `model` or `model.tag`, both known to timm.
 
     Raises:
         UserError: with the nearest names.
     """
-    name = backbone["name"]
     model, _, tag = name.partition(".")
     models, text = _models()
     if model not in models:

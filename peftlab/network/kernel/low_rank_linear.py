@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 
-class LowRank(NamedTuple):
+class LowRankPart(NamedTuple):
     """y[rows] += scale * (B A x): q of a fused qkv has the first third of the rows."""
 
     rows: slice
@@ -21,7 +21,7 @@ def low_rank_linear(
     x: Float[Tensor, "*b d_in"],
     weight: Float[Tensor, "d_out d_in"],
     bias: Float[Tensor, " d_out"] | None,
-    parts: list[LowRank],
+    parts: list[LowRankPart],
 ) -> Float[Tensor, "*b d_out"]:
     """y = (W + scale B A) x + b, the sum merged into W for the product.
 

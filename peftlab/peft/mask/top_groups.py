@@ -5,10 +5,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from peftlab.option import Fraction, PositiveInt
-from peftlab.peft.mask.gradient_score import Score, gradient_score
-from peftlab.peft.mask.mask_size import mask_size
-from peftlab.peft.weights import Chosen, Weight, Weights
+from peftlab.peft.weights import Chosen, Weight
 
 
 class Sliced(NamedTuple):
@@ -47,27 +44,6 @@ def group_sizes(slices: list[Sliced]) -> dict[int, int]:
     for part in slices:
         sizes[part.block] = sizes.get(part.block, 0) + part.group_size
     return sizes
-
-
-def choose_groups(
-    weights: Weights,
-    slices: list[Sliced],
-    *,
-    keep_ratio: Fraction,
-    num_samples: PositiveInt,
-    score: Score,
-    count_head: bool,
-) -> Chosen:
-    """The groups of best score of gradients that `keep_ratio` has room for; see `mask_size` and `gradient_score`.
-
-    Raises:
-        UserError: for a budget that no group fits, or gradients that are all 0.
-    """
-    smallest = min(group_sizes(slices).values(), default=1)
-    available = sum(part.weight.value.numel() for part in slices)
-    k = mask_size(weights, available, smallest, keep_ratio=keep_ratio, count_head=count_head)
-    scores = gradient_score([part.weight for part in slices], weights.gradients(num_samples), score)
-    return top_groups(slices, scores, k)
 
 
 def top_groups(slices: list[Sliced], scores: list[Tensor], k: int) -> Chosen:

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from functools import partial
 from typing import Any, Literal, TypeVar
 
 from torch.nn.attention import SDPBackend, sdpa_kernel
@@ -26,7 +25,6 @@ def second_order(estimator: Estimator) -> Estimator:
 
 
 def attention_kernel(estimator: Callable[..., Any]) -> Literal["math", "default"]:
-    """Which attention kernel the estimator's inner losses run on, for the log. Partials are looked into."""
-    while isinstance(estimator, partial):
-        estimator = estimator.func
-    return "math" if getattr(estimator, "attention_kernel", None) == "math" else "default"
+    """Which attention kernel the estimator's inner losses run on, for the log. A `Choice` is looked into."""
+    function = getattr(estimator, "function", estimator)
+    return "math" if getattr(function, "attention_kernel", None) == "math" else "default"

@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterator, Sequence
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.func import functional_call
 
 from peftlab.backbone.backbone import Backbone
 from peftlab.inputs.batch import Batch
@@ -23,10 +22,10 @@ MEMBERS = {
 Piece = tuple[str, tuple[int, int]]  # a parameter of the backbone, and which part of its axis 0
 
 
-class Measure:
-    """Gradients and activations on training images without augmentation, in an order of their own.
+class Scorer:
+    """Gradients and activations on training items without augmentation, in an order of their own.
 
-    `batch(start, stop)` gives the images start..stop of that order, on the device. `scores` is what a placement found.
+    `batch(start, stop)` gives the items start..stop of that order, on the device.
     """
 
     def __init__(
@@ -35,16 +34,15 @@ class Measure:
         head: nn.Module,
         loss: Loss,
         batch: Callable[[int, int], Batch],
-        num_images: int,
+        num_items: int,
     ) -> None:
         self.backbone, self.head, self.loss = backbone, head, loss
-        self.num_images = num_images
-        self.scores: dict[Site, float] = {}
+        self.num_items = num_items
         self._batch = batch
 
     def batches(self, num: int, size: int) -> Iterator[Batch]:
         """The first `num` images (as many as there are) in batches of `size`."""
-        stop = min(num, self.num_images)
+        stop = min(num, self.num_items)
         for start in range(0, stop, size):
             yield self._batch(start, min(start + size, stop))
 
@@ -87,7 +85,7 @@ class Measure:
         """The norm of dL / dW at each site, L the mean loss over the first `num` images."""
         pieces = {site: self._pieces(site) for site in sites}
         names = {name for own in pieces.values() for name, _ in own}
-        total = min(num, self.num_images)
+        total = min(num, self.num_items)
         means: dict[str, Tensor] = {}
         for number, grads in enumerate(self.gradients(num, size)):
             share = min(size, total - number * size) / total  # the last batch may be smaller
@@ -114,7 +112,7 @@ class Measure:
             wrote = self.backbone.place(Site(site.block, heads)).input if heads else place.output
             ends[site] = (place.input, place.input if site.position == "tokens" else wrote)
         ports = {port for pair in ends.values() for port in pair}
-        found = mean_squares(self.backbone, ports, (batch.inputs["images"] for batch in self.batches(num, size)))
+        found = mean_squares(self.backbone, ports, (batch.inputs for batch in self.batches(num, size)))
         return {site: (found[read], found[wrote]) for site, (read, wrote) in ends.items()}
 
     def _pieces(self, site: Site) -> list[Piece]:
@@ -125,10 +123,10 @@ class Measure:
 
     def _logits(self, batch: Batch) -> tuple[dict[str, Tensor], Float[Tensor, "b c"]]:
         """The logits, with a graph from copies of the backbone's parameters, which are frozen themselves."""
-        model = self.backbone.model
-        values = {name: value.detach().requires_grad_() for name, value in model.named_parameters()}
+        named = self.backbone.model.named_parameters()
+        values = {name: value.detach().requires_grad_() for name, value in named}
         with torch.enable_grad():
-            return values, self.head(functional_call(model, values, (batch.inputs["images"],))).float()
+            return values, self.head(self.backbone.features(batch.inputs, values)).float()
 
 
 def _part(tensors: dict[str, Tensor], piece: Piece) -> Tensor:

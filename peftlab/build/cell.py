@@ -1,0 +1,96 @@
+"""From a resolved config to a cell on a backbone: the sites of every part, scaling, selected weights, head."""
+
+from typing import NamedTuple
+
+from peftlab.backbone.backbone import Backbone
+from peftlab.build.budget import within_budget
+from peftlab.build.selection import choose
+from peftlab.build.scorer import Scorer
+from peftlab.build.start import Start
+from peftlab.build.supernet import sampler_of, space_of
+from peftlab.build.views import options_at, ports_at, shared_of, view_of
+from peftlab.config.place import Placed, place
+from peftlab.config.resolved import Resolved
+from peftlab.errors import UserError
+from peftlab.network.anchor import Anchor
+from peftlab.network.cell import Cell
+from peftlab.network.selected import Selected
+from peftlab.peft.part import Part
+from peftlab.peft.weights import Chosen
+from peftlab.placement.ground import Cells
+from peftlab.scaling.gamma import Scaled, Scaling
+from peftlab.site import site_order
+from peftlab.stream import generator
+
+
+class Built(NamedTuple):
+    """A cell, and how its gamma is trained."""
+
+    cell: Cell
+    scaling: Scaling
+
+
+def place_on(resolved: Resolved, backbone: Backbone, scorer: Scorer | None = None) -> Placed:
+    """The sites of every part on this backbone, within the budget.
+
+    Raises:
+        UserError: for a placement that does not fit, or a part that this backbone has no place for.
+    """
+    for part in resolved.parts:
+        lacks = [position for position in part.positions if position not in backbone.positions]
+        if part.positions and len(lacks) == len(part.positions):
+            why = backbone.refused.get(lacks[0], "its blocks have no such place")
+            word = part.name if part.name != "peft" else part.form.word
+            raise UserError(f"peft: {word} acts at {', '.join(lacks)}, which {backbone.name} lacks: {why}")
+    return within_budget(resolved, backbone, place(resolved, backbone.labels, backbone.positions, scorer))
+
+
+def build_cell(resolved: Resolved, backbone: Backbone, placed: Placed, start: Start) -> Built:
+    """The cell of a run on this backbone.
+
+    Raises:
+        UserError: for a method that does not fit the backbone.
+    """
+    anchors: list[Anchor] = []
+    scaled: list[Scaled] = []
+    chosen: Chosen = []
+    for part in resolved.parts:
+        cells = placed.parts[part.name]
+        if part.is_selection:
+            chosen += choose(resolved, part, backbone, cells, start)
+            continue
+        own = _anchors(part, backbone, cells, resolved.seed)
+        anchors += own
+        if part.scale is not None:
+            factor = part.scale if resolved.scaling.options["value"] is None else 1.0
+            scaled += [_scaled(anchor, part, backbone, cells, factor) for anchor in own]
+    # gamma's order is that of the sites, whatever the order of the parts
+    anchors.sort(key=lambda anchor: site_order(anchor.site))
+    scaled.sort(key=lambda one: site_order(one.site))
+    scaling: Scaling = resolved.scaling(scaled)
+    sampler = None
+    if resolved.is_supernet:
+        deltas = {anchor.site: anchor.delta for anchor in anchors}
+        sampler = sampler_of(space_of(deltas, placed.parts, resolved.placement.options))
+    cell = Cell(anchors, scaling, Selected(backbone.model, chosen), start.head, sampler)
+    return Built(cell, scaling)
+
+
+def _anchors(part: Part, backbone: Backbone, cells: Cells, seed: int) -> list[Anchor]:
+    """The sites of a part, each with its delta."""
+    shared = shared_of(part, backbone, cells, seed)
+    anchors = []
+    for site, own in cells.items():
+        ports = ports_at(part, backbone, site)
+        assert ports.reads is not None
+        view = view_of(part, backbone, site, shared)
+        delta = part.form.function(view, generator(seed, "delta", str(site)), **options_at(part, own))
+        anchors.append(Anchor(site, ports.reads, ports.writes, delta))
+    return anchors
+
+
+def _scaled(anchor: Anchor, part: Part, backbone: Backbone, cells: Cells, factor: float) -> Scaled:
+    delta, own = anchor.delta, cells[anchor.site]
+    ports = ports_at(part, backbone, anchor.site)
+    scale = float(own.get("scale", 1.0)) * factor
+    return Scaled(anchor.site, delta.width, ports.num_out, scale, ports.num_in, delta.per_token)

@@ -1,0 +1,119 @@
+"""From a resolved config to everything that a run needs."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from peftlab.build.cell import Built, build_cell, place_on
+from peftlab.build.outer import OuterSplit, build_outer
+from peftlab.build.scorer import Scorer
+from peftlab.build.start import Start
+from peftlab.build.trunk import Trunk, open_trunk
+from peftlab.config.place import Placed
+from peftlab.config.resolved import Resolved
+from peftlab.dataset.loader import EvalBatches, TrainBatches
+from peftlab.dataset.split import Split
+from peftlab.fit.learner import Learner
+from peftlab.fit.schedule import Schedule
+from peftlab.inputs.batch import Batch
+from peftlab.loss.cross_entropy import Loss
+from peftlab.network.cell import Cell
+from peftlab.network.network import Network
+from peftlab.stream import generator
+from peftlab.task.task import Task
+
+
+@dataclass(eq=False)
+class Experiment:
+    """One run: `trunk` and `network` can be shared with others, the rest is its own."""
+
+    resolved: Resolved
+    trunk: Trunk
+    task: Task
+    placed: Placed
+    network: Network
+    cell: Cell
+    learner: Learner
+    schedule: Schedule
+    num_train: int
+    outer_split: OuterSplit | None
+
+
+def build(
+    resolved: Resolved, masks: Mapping[str, Tensor] | None = None, network: Network | None = None
+) -> Experiment:
+    """All objects of a run, on its device. `masks` are those that an interrupted run had chosen, by weight.
+
+    `network` is one on the same trunk, to be shared.
+
+    Raises:
+        UserError: for weights or data that cannot be had, or a config that does not fit them.
+    """
+    trunk = open_trunk(resolved)
+    task: Task = resolved.task(trunk.dataset, resolved.head, resolved.loss)
+    start = _start(resolved, trunk, task, masks)
+    placed = place_on(resolved, trunk.backbone, start.scorer)
+    built = build_cell(resolved, trunk.backbone, placed, start)
+    cell = built.cell.to(trunk.device)
+    network = Network(trunk.backbone) if network is None else network
+    network.check(cell)
+    split = None
+    if built.scaling.outer is not None:
+        split = OuterSplit(trunk.dataset, built.scaling.outer, resolved.seed)
+    train = trunk.dataset.train if split is None else split.inner()
+    learner = _learner(resolved, trunk, task, built, train)
+    schedule = Schedule(resolved.fit, learner.batches.num_batches)
+    if split is not None:
+        learner.outer = build_outer(resolved, network, built, learner, split, task)
+        split.check(schedule.num_steps)
+    return Experiment(
+        resolved, trunk, task, placed, network, cell, learner, schedule, len(train), split
+    )
+
+
+def _start(
+    resolved: Resolved, trunk: Trunk, task: Task, masks: Mapping[str, Tensor] | None
+) -> Start:
+    """The head at its start, and what can be measured with it."""
+    means = trunk.class_means() if task.wants_means() else None
+    head = task.head(trunk.backbone.num_features, means, generator(resolved.seed, "head")).to(trunk.device)
+    loss = task.loss(trunk.dataset.train.labels, trunk.device)
+    return Start(head, _scorer(trunk, head, loss, resolved.seed), masks)
+
+
+def _scorer(trunk: Trunk, head: torch.nn.Module, loss: Loss, seed: int) -> Scorer:
+    data = trunk.dataset
+    order = torch.randperm(len(data.train), generator=generator(seed, "measure")).numpy()
+
+    def batch(start: int, stop: int) -> Batch:
+        part = data.train.subset(order[start:stop])
+        found = EvalBatches(part, data.eval_transform, batch_size=len(part), num_workers=0).batch(0)
+        return found.to(trunk.device)
+
+    return Scorer(trunk.backbone, head, loss, batch, len(order))
+
+
+def _learner(resolved: Resolved, trunk: Trunk, task: Task, built: Built, train: Split) -> Learner:
+    batches = TrainBatches(
+        train,
+        trunk.dataset.train_transform,
+        batch_size=resolved.fit.batch_size,
+        seed=resolved.seed,
+        num_workers=trunk.dataset.num_workers,
+    )
+    optimizer: Any = resolved.optim(built.cell.theta_by_kind())
+    own = built.scaling.optimizer
+    return Learner(
+        cell=built.cell,
+        loss=task.loss(np.asarray(train.labels), trunk.device),
+        weight=task.weight,
+        batches=batches,
+        optimizers=[optimizer] if own is None else [optimizer, own],
+        outer=None,
+        seed=resolved.seed,
+        device=trunk.device,
+    )

@@ -1,0 +1,106 @@
+"""From a composed config to the resolved one, with every rule that can be checked without torch, data or weights."""
+
+from typing import Any
+
+from peftlab.backbone.timm.name import check_timm_name
+from peftlab.config.place import check_cells, place
+from peftlab.config.resolved import Resolved, Root
+from peftlab.config.schema import BUDGET, PART, TARGET, check_schema
+from peftlab.config.signature import signature
+from peftlab.fit.plan import Plan, check_plan
+from peftlab.option import Choice
+from peftlab.peft.part import Part
+from peftlab.peft.rules import check_part
+from peftlab.placement.budget import parse_budget
+from peftlab.placement.depth import block_labels
+from peftlab.placement.rules import Widths, check_budget, check_no_sites, check_supernet
+from peftlab.scaling.plan import OuterPlan
+from peftlab.scaling.rules import check_gamma, check_unscaled
+from peftlab.site import POSITIONS
+
+
+def resolve(config: dict[str, Any]) -> Resolved:
+    """`config` is the whole config as plain dicts, without interpolations.
+
+    Raises:
+        UserError: one sentence for the first key that is unknown, missing, of a wrong kind, or at odds with another.
+    """
+    check_schema(config)
+    scaling = choice(config["scaling"])
+    outer: OuterPlan | None = scaling.options["outer"]() if "outer" in scaling.options else None
+    keys = {key: config[key] for key in signature("peftlab.config.resolved.Root").keys}
+    plan: Plan = choice(config["fit"])()
+    groups = ("backbone", "dataset", "task", "head", "loss", "optim", "tracker")
+    resolved = Resolved(
+        root=Root(**keys),
+        parts=parts_of(config["peft"]),
+        placement=choice(config["placement"], BUDGET),
+        budget=parse_budget(config["placement"]["budget"]),
+        scaling=scaling,
+        outer=outer,
+        fit=plan,
+        raw=config,
+        **{group: choice(config[group]) for group in groups},
+    )
+    _check(resolved)
+    return resolved
+
+
+def choice(node: dict[str, Any], aside: str | None = None) -> Choice:
+    """A node with a `_target_`, and the nodes in it; the keys of the signature `aside` are not its own."""
+    others = {TARGET, *(signature(aside).keys if aside else ())}
+    options = {
+        key: choice(value) if isinstance(value, dict) and TARGET in value else value
+        for key, value in node.items()
+        if key not in others
+    }
+    return Choice(str(node[TARGET]), options)
+
+
+def parts_of(peft: dict[str, Any]) -> tuple[Part, ...]:
+    """The parts of a peft node: its own, or the node itself as `peft`."""
+    if "parts" in peft:
+        return tuple(_part(name, f"peft.parts.{name}", node) for name, node in peft["parts"].items())
+    return (_part("peft", "peft", peft),)
+
+
+def _part(name: str, path: str, node: dict[str, Any]) -> Part:
+    found = signature(node[TARGET])
+    return Part(
+        name=name,
+        path=path,
+        form=choice(node, PART),
+        positions=tuple(node["positions"]),
+        depth=node["depth"],
+        insertion=node["insertion"],
+        scale=node.get("scale"),
+        kinds=found.ancestors,
+        width_key=found.constants.get("width_key"),
+    )
+
+
+def _check(resolved: Resolved) -> None:
+    parts = resolved.parts
+    check_timm_name(str(resolved.backbone.options["name"]))
+    for part in parts:
+        check_part(part)
+    widths = {part.name: _widths(part) for part in parts}
+    if resolved.budget is not None:
+        check_budget(resolved.raw["placement"]["budget"], widths)
+    check_supernet(resolved.placement, resolved.budget, resolved.scaling.options["rule"], widths)
+    if all(part.scale is None for part in parts):
+        check_unscaled(resolved.scaling, parts[0].form.word, has_delta=not parts[0].is_selection)
+    if any(part.positions for part in parts):
+        depth = resolved.backbone.options["depth"]
+        placed = place(resolved, block_labels(depth), POSITIONS, is_known=depth is not None)
+        check_cells(placed, parts)
+    else:
+        check_no_sites(resolved.placement, parts[0].form.word)
+    check_plan(resolved.fit)
+    check_gamma(resolved.scaling, resolved.outer)
+
+
+def _widths(part: Part) -> Widths:
+    key = part.width_key
+    width = None if key is None else part.form.options[key]
+    return Widths(part.path, part.form.word, key, width, "Elastic" in part.kinds, part.is_selection)

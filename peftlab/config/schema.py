@@ -1,0 +1,101 @@
+"""The shape of a config: every key is known, given, and of its kind. Checked without torch."""
+
+import ast
+from difflib import get_close_matches
+from typing import Any
+
+from peftlab.config.signature import Signature, misfit, signature, yaml_text
+from peftlab.errors import UserError
+
+GROUPS = ("backbone", "peft", "placement", "scaling", "dataset", "task", "head", "loss", "optim", "fit", "tracker")
+HYBRID = "peftlab.peft.part.Hybrid"
+PART = "peftlab.peft.part.PartOptions"
+BUDGET = "peftlab.placement.budget.Budget"
+ROOT = "peftlab.config.resolved.Root"
+TARGET = "_target_"
+
+
+def check_schema(config: dict[str, Any]) -> None:
+    """`config` is the whole resolved config as plain dicts.
+
+    Raises:
+        UserError: one sentence for the first key that is unknown, missing, or of a wrong kind.
+    """
+    _keys(ROOT, {key: value for key, value in config.items() if key not in GROUPS}, "", extra=GROUPS)
+    for group in GROUPS:
+        if group not in config:
+            raise UserError(f"{group} is missing from the config; choose one with {group}=NAME")
+        _node(config[group], group)
+
+
+def _is_a_value(value: Any, path: str) -> None:
+    """`None` is a word in YAML, and `???` means that a value has to be given; also inside lists and mappings."""
+    if value == "???":
+        raise UserError(f"{path} has no value yet; give one with {path}=VALUE")
+    if value in ("None", "none"):
+        raise UserError(f"{path}={value} is the word {value}, not an empty value, which is written null")
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, item in items:
+        _is_a_value(item, f"{path}.{key}")
+
+
+def _node(node: Any, path: str) -> None:
+    if not isinstance(node, dict) or TARGET not in node:
+        raise UserError(f"{path}={node} is not a choice of the group {path}; choose one with {path}=NAME")
+    is_part = (path == "peft" or path.startswith("peft.parts.")) and node[TARGET] != HYBRID
+    more = PART if is_part else BUDGET if path == "placement" else None
+    extra = signature(more).keys if more else {}
+    values = {key: value for key, value in node.items() if key != TARGET}
+    if more:
+        _keys(more, {key: values.pop(key, None) for key in extra}, path)
+    _keys(str(node[TARGET]), values, path, extra=tuple(extra))
+    if node[TARGET] == HYBRID:
+        _hybrid(node, path)
+        return
+    for key, value in node.items():
+        if isinstance(value, dict) and TARGET in value:
+            _node(value, f"{path}.{key}")
+
+
+def _keys(target: str, values: dict[str, Any], path: str, extra: tuple[str, ...] = ()) -> None:
+    found = _signature(target, path)
+    dot = f"{path}." if path else ""
+    for key, value in values.items():
+        if key not in found.keys:
+            names = sorted([*found.keys, *extra])
+            near = get_close_matches(key, names, n=1)
+            hint = f" (did you mean {near[0]}?)" if near else ""
+            raise UserError(
+                f"{dot}{key}={value} is not a key of {path or 'the config'}; legal: {', '.join(names)}{hint}"
+            )
+        _value(value, found.keys[key], found.module, f"{dot}{key}")
+    missing = [key for key in found.keys if key not in values]
+    if missing:
+        raise UserError(f"{dot}{missing[0]} is missing; give it a value with {dot}{missing[0]}=VALUE")
+
+
+def _value(value: Any, kind: ast.expr, module: str, path: str) -> None:
+    wrong = misfit(value, kind, module)
+    if not ("Literal" in ast.unparse(kind) and wrong is None):
+        _is_a_value(value, path)
+    if wrong is not None:
+        raise UserError(f"{path}={yaml_text(value)} is not legal; legal: {wrong}")
+
+
+def _signature(target: str, path: str) -> Signature:
+    try:
+        return signature(target)
+    except LookupError as error:
+        raise UserError(
+            f"{path}._target_={target} cannot be used: {error}; legal: a function or class of peftlab"
+        ) from error
+
+
+def _hybrid(node: dict[str, Any], path: str) -> None:
+    """Every part is a choice of the group peft, written out."""
+    if path != "peft" or not node["parts"]:
+        raise UserError(
+            f"{path}.parts={node['parts']} is no sum of parts; legal: at least one, each with _target_"
+        )
+    for name, part in node["parts"].items():
+        _node(part, f"{path}.parts.{name}")

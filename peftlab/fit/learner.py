@@ -1,0 +1,80 @@
+"""A cell in training: the cell with its loss, its optimizers, its outer loop and its random streams."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from peftlab.inputs.batch import Batch
+from peftlab.scaling.outer import Loss, Now, Outer
+from peftlab.stream import generator
+
+
+class Batches(Protocol):
+    """An endless stream of training batches that can be entered anywhere."""
+
+    num_batches: int
+
+    def iterate(self, start: int) -> Iterator[Batch]:
+        """Batches start, start + 1, ..."""
+
+
+class Trainable(Protocol):
+    """What training has to know of a cell."""
+
+    def theta(self) -> dict[str, nn.Parameter]:
+        """What the task optimizer owns."""
+
+    def sample(self, rng: torch.Generator) -> Any:
+        """The widths of a training step."""
+
+    def state(self) -> dict[str, Tensor]:
+        """All that is trained."""
+
+    def load_state(self, state: dict[str, Tensor]) -> None:
+        """The inverse of `state`."""
+
+
+@dataclass(eq=False)
+class Learner:
+    """`optimizers` own theta, and gamma if it is learned jointly; `outer` None is the whole difference of a fixed gamma.
+
+    Learners that train on the same `batches` object share its batches. Every random draw is a function of (seed, step).
+    """
+
+    cell: Trainable
+    loss: Loss  # a mean over items, of which a batch has `weight`
+    weight: Callable[[Batch], int]
+    batches: Batches
+    optimizers: list[torch.optim.Optimizer]
+    outer: Outer | None
+    seed: int
+    device: torch.device
+
+    def now(self, index: int) -> Now:
+        """The streams and widths of step `index` (0 is the first)."""
+        widths = self.cell.sample(generator(self.seed, "draw", index))
+        return {"rng": generator(self.seed, "dropout", index, device=self.device), "widths": widths}
+
+    def owned(self) -> list[nn.Parameter]:
+        """What its optimizers train: theta, and gamma if it is learned jointly."""
+        groups = [group for optimizer in self.optimizers[1:] for group in optimizer.param_groups]
+        return [*self.cell.theta().values(), *(value for group in groups for value in group["params"])]
+
+    def state(self) -> dict[str, Any]:
+        """All that it takes to go on, the step aside."""
+        return {
+            "cell": {name: value.cpu() for name, value in self.cell.state().items()},
+            "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
+            "outer": None if self.outer is None else self.outer.state(),
+        }
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """The inverse of `state`."""
+        self.cell.load_state(state["cell"])
+        for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
+            optimizer.load_state_dict(saved)
+        if self.outer is not None:
+            self.outer.load_state(state["outer"])

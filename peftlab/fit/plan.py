@@ -1,0 +1,35 @@
+"""fit=...: how long, on what and with what is selected. Without torch."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from peftlab.errors import UserError
+from peftlab.option import NonNegativeFloat, PositiveFloat, PositiveInt
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Units: epochs of the training split; `batch_size` items per forward, `accumulate` forwards per step."""
+
+    epochs: PositiveInt
+    batch_size: PositiveInt
+    accumulate: PositiveInt
+    warmup_epochs: NonNegativeFloat
+    clip_norm: PositiveFloat | None
+    precision: Literal["fp32", "bf16"]
+    select: Literal["last", "best"]
+    eval_every: PositiveInt | None
+    save_every: PositiveInt
+    eval_batch_size: PositiveInt
+
+
+def check_plan(plan: Plan) -> None:
+    """Warm-up leaves something of the training.
+
+    Raises:
+        UserError: if not.
+    """
+    if plan.warmup_epochs >= plan.epochs:
+        raise UserError(
+            f"fit.warmup_epochs={plan.warmup_epochs} leaves none of fit.epochs={plan.epochs}; legal: fewer"
+        )

@@ -1,0 +1,136 @@
+"""How the sites of a cell act: for each module that one of them reads or writes, what takes the place of its forward."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from peftlab.backbone.backbone import Port
+from peftlab.errors import UserError
+from peftlab.network.anchor import Anchor
+from peftlab.network.attention import AttentionProduct
+from peftlab.network.forward import Pass
+from peftlab.network.kernel.low_rank_linear import LowRankPart, low_rank_linear
+from peftlab.peft.delta import Additive, LowRank, OnHeads
+
+Forward = Callable[..., Tensor]
+Act = Callable[..., Tensor]  # act(frozen, *args, **kwargs), `frozen` being the forward below it
+Acts = dict[str, list[Act]]  # by module, the innermost first
+
+
+def acts_of(run: Pass, modules: dict[str, nn.Module]) -> Acts:
+    """What the sites of a pass do at each module; prompts aside, which act on whole blocks."""
+    acts: Acts = {}
+    adds: dict[str, list[Anchor]] = {}
+    for anchor in run.cell.anchors:
+        if anchor.writes.side == "tokens" or run.is_off(anchor):
+            continue
+        if anchor.writes.side == "heads":
+            acts.setdefault(anchor.writes.module, []).append(partial(on_heads, run, anchor))
+        else:
+            adds.setdefault(anchor.writes.module, []).append(anchor)
+    for name, group in adds.items():
+        acts.setdefault(name, []).append(partial(add_all, run, modules[name], group))
+    for anchor in (anchor for group in adds.values() for anchor in group):
+        if anchor.reads.module != anchor.writes.module:
+            acts.setdefault(anchor.reads.module, []).append(partial(watch, run, anchor))
+    return acts
+
+
+def watch(run: Pass, anchor: Anchor, frozen: Forward, *args: Any, **kwargs: Any) -> Tensor:
+    """Keep what another module reads or writes until the site needs it, in the same forward."""
+    if anchor.reads.side == "in":
+        run.seen[anchor.site] = args[0]
+    output = frozen(*args, **kwargs)
+    if anchor.reads.side == "out":
+        run.seen[anchor.site] = output
+    return output
+
+
+def add_all(
+    run: Pass, module: nn.Module, group: list[Anchor], frozen: Forward, *args: Any, **kwargs: Any
+) -> Tensor:
+    """write <- write + gamma delta(read) for all sites that write what this module takes or gives."""
+    merged = _merged(run, module, group) if run.norms is None else None
+    if merged is not None:
+        assert isinstance(module, nn.Linear)
+        return low_rank_linear(args[0], module.weight, module.bias, merged)
+    read, rest = args[0], args[1:]
+    for anchor in group:
+        if anchor.writes.side == "in":
+            read = _add(run, read, anchor, read)
+    write = frozen(read, *rest, **kwargs)
+    for anchor in group:
+        if anchor.writes.side == "out":
+            write = _add(run, write, anchor, read)
+    return write
+
+
+def on_heads(run: Pass, anchor: Anchor, frozen: Forward, read: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+    """The module's forward with its attention product in the hands of the site."""
+    delta = anchor.delta
+    assert isinstance(delta, OnHeads)
+
+    def act(attend: Callable[..., Tensor], q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        gamma, gate = run.factors(anchor.site, read)
+        if gamma is not None and gamma.ndim:
+            gamma = gamma.unflatten(0, (k.shape[1], 1, -1))
+        heads: Tensor = delta(attend, q, k, v, gamma, None if gate is None else gate.unsqueeze(1))
+        if run.norms is not None:
+            alone = attend(q, k, v)
+            run.note(anchor.site, heads - alone, alone)
+        return heads
+
+    with AttentionProduct(act):
+        return frozen(read, *args, **kwargs)
+
+
+def _merged(run: Pass, module: nn.Module, group: list[Anchor]) -> list[LowRankPart] | None:
+    """The low-rank factors of all sites of a linear layer that read its input, or None if one has none."""
+    if not isinstance(module, nn.Linear):
+        return None
+    parts = []
+    for anchor in group:
+        reads_input = anchor.reads == Port(anchor.writes.module, "in") and anchor.writes.side == "out"
+        is_plain = isinstance(anchor.delta, LowRank) and run.cell.gate_at(anchor.site) is None
+        factors = anchor.delta.factors(run.now(anchor.site)) if reads_input and is_plain else None
+        if factors is None:
+            return None
+        rows = slice(*_span(anchor.writes.slice, module.out_features))
+        scale = run.scales.get(anchor.site)
+        scale = torch.ones((), device=module.weight.device) if scale is None else scale
+        parts.append(LowRankPart(rows, scale, *factors))
+    return parts
+
+
+def _add(run: Pass, write: Tensor, anchor: Anchor, read_in: Tensor) -> Tensor:
+    """write <- write + gamma delta(read) on the slice of the last axis that the site writes."""
+    if anchor.reads.module != anchor.writes.module:
+        if anchor.site not in run.seen:
+            raise UserError(
+                f"peft.insertion: {anchor.site} reads {anchor.reads.module}, which runs after the module it writes"
+            )
+        read = run.seen.pop(anchor.site)
+    else:
+        read = read_in if anchor.reads.side == "in" else _slice(write, anchor.reads.slice)
+    assert isinstance(anchor.delta, Additive)
+    added = anchor.delta(read, run.now(anchor.site))
+    for factor in run.factors(anchor.site, read):
+        added = added if factor is None else added * factor
+    old = _slice(write, anchor.writes.slice)
+    run.note(anchor.site, added, old)
+    if anchor.writes.slice[1] == 1:
+        return write + added
+    start, stop = _span(anchor.writes.slice, write.shape[-1])
+    return torch.cat([write[..., :start], old + added, write[..., stop:]], dim=-1)
+
+
+def _slice(tensor: Tensor, part: tuple[int, int]) -> Tensor:
+    return tensor if part[1] == 1 else tensor[..., slice(*_span(part, tensor.shape[-1]))]
+
+
+def _span(part: tuple[int, int], width: int) -> tuple[int, int]:
+    size = width // part[1]
+    return part[0] * size, (part[0] + 1) * size

@@ -1,0 +1,54 @@
+"""The state of one forward of one cell: a value that is made for it, passed along, and dropped after it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from peftlab.network.anchor import Anchor
+from peftlab.network.cell import Cell
+from peftlab.peft.view import Now
+from peftlab.site import Site
+
+Norms = dict[Site, Tensor]
+
+
+@dataclass(eq=False)
+class Pass:
+    """What the sites of a cell share in one forward.
+
+    scales: gamma of each site; a site that it does not hold has the factor 1. rng: the stream of dropout. widths:
+    `Now.width` of some sites. norms: if a dict, takes ||gamma delta|| / ||f|| of each site. seen: what a site reads of
+    another module than it writes, until then. entered: the prompts that entered the block below, if they left it again.
+    """
+
+    cell: Cell
+    rng: torch.Generator | None = None
+    widths: Mapping[Site, int] = field(default_factory=dict)
+    norms: Norms | None = None
+    scales: dict[Site, Tensor] = field(init=False)
+    seen: dict[Site, Tensor] = field(default_factory=dict, init=False)
+    entered: Tensor | None = field(default=None, init=False)
+
+    def __post_init__(self) -> None:
+        self.scales = self.cell.gamma.scales()
+
+    def is_off(self, anchor: Anchor) -> bool:
+        """Whether a site is as if it were not there."""
+        return self.widths.get(anchor.site) == 0
+
+    def now(self, site: Site) -> Now:
+        """What the delta of a site has to know."""
+        return Now(self.cell.training, self.rng, self.widths.get(site))
+
+    def factors(self, site: Site, read: Tensor) -> tuple[Tensor | None, Tensor | None]:
+        """gamma and the gate of a site; None is 1."""
+        gate = self.cell.gate_at(site)
+        gamma = None if site in self.cell.gamma.ones else self.scales.get(site)
+        return gamma, None if gate is None else gate(read)
+
+    def note(self, site: Site, added: Tensor, old: Tensor) -> None:
+        """||gamma delta|| / ||f|| of a site, if somebody wants it."""
+        if self.norms is not None:
+            self.norms[site] = (added.detach().norm() / old.detach().norm()).float()

@@ -1,0 +1,135 @@
+"""A frozen backbone that is run with the sites of one cell or of several in it."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from peftlab.backbone.backbone import Backbone
+from peftlab.errors import UserError
+from peftlab.network.acts import Acts, acts_of
+from peftlab.network.cell import Cell
+from peftlab.network.forward import Norms, Pass
+from peftlab.network.rows import Rows, nested
+from peftlab.network.tokens import check_prompts, prompts_of
+
+Now = Mapping[str, Any]  # `rng`, `widths` and `norms` of a Pass
+
+
+class Network:
+    """outputs = head(features of the backbone, with write <- write + gamma delta(read) at every site).
+
+    Nothing of a cell stays on the backbone: what takes the place of a module's forward does so during a forward only,
+    so several networks can share a backbone, and other people's hooks on it go on working. The backbone runs in eval
+    mode whatever mode it is in.
+
+    Source: He et al. 2022, arXiv:2110.04366; Tian et al. 2025, arXiv:2603.01759 (gamma).
+    """
+
+    def __init__(self, backbone: Backbone) -> None:
+        self.backbone = backbone
+        self._modules = dict(backbone.model.named_modules())
+
+    def outputs(
+        self, cells: Sequence[Cell], inputs: dict[str, Tensor], nows: Sequence[Now] | None = None
+    ) -> list[Tensor]:
+        """The head's output of each cell."""
+        features = self.features(cells, inputs, nows)
+        return [cell.head(own) for cell, own in zip(cells, features, strict=True)]
+
+    def features(
+        self, cells: Sequence[Cell], inputs: dict[str, Tensor], nows: Sequence[Now] | None = None
+    ) -> list[Tensor]:
+        """The pooled features of each cell, `[b, num_features]`; `nows` says of each what `Pass` takes.
+
+        Raises:
+            UserError: for several cells of which one cannot share a forward.
+        """
+        runs = [Pass(cell, **now) for cell, now in zip(cells, nows or [{}] * len(cells), strict=True)]
+        with _evaluating(self._modules.values()):
+            if len(runs) == 1:
+                return [self._one(runs[0], inputs)]
+            return self._several(runs, inputs)
+
+    def check(self, cell: Cell) -> None:
+        """Every site of the cell acts in a forward.
+
+        Raises:
+            UserError: if a module is never called, or prompts cannot stand where they are placed.
+        """
+        check_prompts(list(cell.anchors))
+        device = next(self.backbone.model.parameters()).device
+        example = {name: value.to(device) for name, value in self.backbone.input_spec.example().items()}
+        norms: Norms = {}
+        with torch.no_grad():
+            self.features([cell], example, [{"norms": norms}])
+        silent = [str(site) for site in cell.sites if site not in norms]
+        if silent:
+            raise UserError(
+                f"placement: {self.backbone.name} never calls the modules of the sites {', '.join(silent[:6])}; its forward"
+                " bypasses them, so nothing would be trained there"
+            )
+
+    def _one(self, run: Pass, inputs: dict[str, Tensor]) -> Tensor:
+        acts = acts_of(run, self._modules)
+        for name, own in prompts_of(run, self.backbone, self._modules).items():
+            acts.setdefault(name, []).extend(own)
+        with self._installed(acts):
+            return self.backbone.features(inputs, run.cell.selected.weights())
+
+    def _several(self, runs: Sequence[Pass], inputs: dict[str, Tensor]) -> list[Tensor]:
+        for run in runs:
+            self._check_several(run.cell)
+        joins = [min((site.block for site in run.cell.sites), default=None) for run in runs]
+        rows = Rows(joins, self.backbone.depth)
+        by_module: dict[str, dict[int, Any]] = {}
+        for index, run in enumerate(runs):
+            for name, own in acts_of(run, self._modules).items():
+                by_module.setdefault(name, {})[index] = own
+        acts: Acts = {name: [partial(rows.act, own)] for name, own in by_module.items()}
+        for index, name in enumerate(self.backbone.blocks):
+            acts.setdefault(name, []).append(partial(rows.through, index))
+        with self._installed(acts):
+            return rows.split(self.backbone.features(inputs))
+
+    def _check_several(self, cell: Cell) -> None:
+        staged = "." in self.backbone.labels[0]
+        prompts = any(anchor.writes.side == "tokens" for anchor in cell.anchors)
+        if staged or prompts or cell.selected.weights():
+            why = "stages of blocks" if staged else "prompts" if prompts else "selected weights"
+            raise UserError(
+                f"a cell with {why} cannot share a forward with others; legal: additive methods without prompts on one stack"
+                " of blocks"
+            )
+
+    @contextmanager
+    def _installed(self, acts: Acts) -> Iterator[None]:
+        """Inside, every module has its acts around its forward."""
+        before = {name: vars(self._modules[name]).get("forward") for name in acts}
+        try:
+            for name, own in acts.items():
+                vars(self._modules[name])["forward"] = nested(own, self._modules[name].forward)
+            yield
+        finally:
+            for name, forward in before.items():
+                own = vars(self._modules[name])
+                if forward is not None:
+                    own["forward"] = forward
+                else:
+                    own.pop("forward", None)
+
+
+@contextmanager
+def _evaluating(modules: Any) -> Iterator[None]:
+    """Inside, all modules are in eval mode; each is in its own mode again afterwards."""
+    training = [module for module in modules if module.training]
+    for module in training:
+        module.training = False
+    try:
+        yield
+    finally:
+        for module in training:
+            module.training = True

@@ -1,0 +1,81 @@
+"""Several cells in one forward: whose rows of the batch are whose, and where each of them joins."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from peftlab.network.acts import Act, Forward
+
+
+def nested(acts: Sequence[Act], frozen: Forward) -> Forward:
+    """The forward of a module with all acts around it, the last one outermost."""
+    for act in acts:
+        frozen = _Around(act, frozen)
+    return frozen
+
+
+class _Around:
+    """`act(frozen, ...)` as a forward."""
+
+    def __init__(self, act: Act, frozen: Forward) -> None:
+        self._act, self._frozen = act, frozen
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Tensor:
+        return self._act(self._frozen, *args, **kwargs)
+
+
+class Rows:
+    """A cell joins at its first adapted block. Below it one copy of the batch serves all cells that have not joined, without a graph.
+
+    `joined` are the cells whose rows stand on axis 0, one behind the other and each with a whole batch; `base` is the copy
+    for the others. `joins` says of every cell the block it joins at, or None if nothing of it acts inside the backbone.
+    """
+
+    def __init__(self, joins: Sequence[int | None], num_blocks: int) -> None:
+        self._joins, self._last = joins, num_blocks - 1
+        self.joined: list[int] = []
+        self._base: Tensor | None = None
+        self._present: list[int] = []  # whose rows a module sees now
+
+    def through(self, index: int, frozen: Forward, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        """The forward of block `index`; the rows of the cells that join here are added to it."""
+        base = self._base if self.joined else x
+        new = [cell for cell, block in enumerate(self._joins) if block == index]
+        if new:
+            assert base is not None
+            x = torch.cat([*([x] if self.joined else []), *[base] * len(new)])
+            self.joined += new
+        self._base = base if self.joined and len(self.joined) < len(self._joins) else None
+        if self._base is not None:
+            self._present = []
+            with torch.no_grad():
+                self._base = frozen(self._base, *args, **kwargs)
+        self._present = self.joined
+        x = frozen(x, *args, **kwargs)
+        return x if self._base is None or index < self._last else torch.cat([x, self._base])
+
+    def act(self, acts: dict[int, Sequence[Act]], frozen: Forward, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        """The forward of a module: each cell with acts on its own rows, the frozen one on the rest, run by run."""
+        if not set(acts) & set(self._present):
+            return frozen(x, *args, **kwargs)
+        size = x.shape[0] // len(self._present)
+        outputs: list[Tensor] = []
+        start = 0
+        for place, cell in enumerate(self._present):
+            if cell in acts:
+                if start < place * size:
+                    outputs.append(frozen(x[start : place * size], *args, **kwargs))
+                start = (place + 1) * size
+                outputs.append(nested(acts[cell], frozen)(x[place * size : start], *args, **kwargs))
+        if start < x.shape[0]:
+            outputs.append(frozen(x[start:], *args, **kwargs))
+        return torch.cat(outputs)
+
+    def split(self, features: Tensor) -> list[Tensor]:
+        """The features of every cell; those that never joined share the last rows."""
+        copies = len(self.joined) + (len(self.joined) < len(self._joins))
+        pieces = features.chunk(copies)
+        at = {cell: pieces[place] for place, cell in enumerate(self.joined)}
+        return [at.get(cell, pieces[-1]) for cell in range(len(self._joins))]

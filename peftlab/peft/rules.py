@@ -1,0 +1,27 @@
+"""What a method must obey whatever it is placed on. Asked without torch."""
+
+from peftlab.errors import UserError
+from peftlab.peft.part import INSERTIONS, Part
+
+
+def check_part(part: Part) -> None:
+    """Its insertion, its positions and its scale go with its form.
+
+    Raises:
+        UserError: for the first that does not.
+    """
+    given, word = part.insertion, part.form.word
+    if part.is_selection != (given == "in_place"):
+        legal = ["in_place"] if part.is_selection else [name for name in INSERTIONS if name != "in_place"]
+        raise UserError(
+            f"{part.path}.insertion={given} does not go with {word}; legal: {', '.join(legal)}"
+        )
+    places = INSERTIONS[given]
+    if not set(part.positions) <= set(places) or not (part.is_selection or part.positions):
+        raise UserError(
+            f"{part.path}.positions=[{', '.join(part.positions)}] does not go with {given}; legal: some of {', '.join(places)}"
+        )
+    if part.is_selection and part.scale is not None:
+        raise UserError(
+            f"{part.path}.scale={part.scale} does not go with {word}, which has no delta; legal: null"
+        )

@@ -1,0 +1,42 @@
+"""What the form of a delta is told: about its site, once, and about the forward that it is in, each time."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from peftlab.site import Site
+
+
+@dataclass(frozen=True)
+class View:
+    """A site as its delta sees it: the widths of what it reads and writes, and the frozen layer that it acts on.
+
+    `weight` are the rows of the linear layer that the site writes (q of a fused qkv has a third of them), None where it
+    writes no single linear layer. `shared` is the module of the whole part, for the forms that ask for one.
+    """
+
+    num_in: int
+    num_out: int
+    num_heads: int = 1
+    weight: Float[Tensor, "d_out d_in"] | None = None
+    shared: nn.Module | None = None
+
+
+class Now(NamedTuple):
+    """What a delta has to know of one forward.
+
+    `rng` is the stream of dropout, None the global one. `width` says how much of an elastic or nested delta works, its
+    first so many ranks, hidden units or prompts: None is all of it, and 0 switches the site off, as if it were not there.
+    """
+
+    training: bool = False
+    rng: torch.Generator | None = None
+    width: int | None = None
+
+
+EVAL = Now()
+Widths = Mapping[Site, int]  # `Now.width` of some sites

@@ -1,0 +1,54 @@
+"""What there is to say of every site of a cell."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from peftlab.network.cell import Cell
+from peftlab.network.network import Network
+from peftlab.site import Site
+
+
+def gamma_rows(network: Network, cell: Cell, inputs: dict[str, Tensor]) -> list[dict[str, Any]]:
+    """gamma (mean over channels if there are many), its fixed multiplier, their product and ||gamma delta|| / ||f||.
+
+    Gamma alone is not identifiable, since (gamma, B) and (c gamma, B / c) are one function; the ratio is.
+    """
+    norms: dict[Site, Tensor] = {}
+    with torch.no_grad():
+        network.features([cell], inputs, [{"norms": norms}])
+    multiplier = _multipliers(cell)
+    rows = []
+    for site, scale in cell.gamma.scales().items():
+        effective, factor = scale.detach().float().mean().item(), multiplier[site]
+        rows.append(
+            {
+                "site": str(site),
+                "block": site.block,
+                "position": site.position,
+                "gamma": effective / factor if factor else float("nan"),
+                "multiplier": factor,
+                "effective": effective,
+                "ratio": norms[site].item(),
+            }
+        )
+    return rows
+
+
+def site_rows(cell: Cell) -> list[dict[str, Any]]:
+    """Block, position, width and fixed multiplier of every site."""
+    factors = _multipliers(cell)
+    return [
+        {
+            "block": anchor.site.block,
+            "position": anchor.site.position,
+            "width": anchor.delta.width,
+            "multiplier": factors.get(anchor.site, 1.0),
+        }
+        for anchor in cell.anchors
+    ]
+
+
+def _multipliers(cell: Cell) -> dict[Site, float]:
+    return dict(zip(cell.gamma.sites, cell.gamma.multiplier.tolist(), strict=True))

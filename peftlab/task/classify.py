@@ -1,0 +1,103 @@
+"""task=classify: which class an item belongs to. Heads and losses over classes, accuracies of class groups."""
+
+import math
+from collections.abc import Callable, Iterable
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from peftlab.dataset.dataset import Dataset
+from peftlab.evaluate.evaluate import evaluate
+from peftlab.evaluate.metrics import Counts, group_metrics, per_class
+from peftlab.inputs.batch import Batch
+from peftlab.loss.cross_entropy import Loss
+from peftlab.option import Choice
+from peftlab.task.task import Context, Outputs, Summary, Table
+
+GROUPS = ("mean", "head", "medium", "tail")
+OTHERS = ("micro_acc", "macro_f1", "worst_acc", "harmonic_acc", "geometric_acc")
+
+
+class Classify:
+    """Classes of a data set, a choice of head over them, and a choice of loss with their prior."""
+
+    primary: ClassVar[str] = "mean_acc"
+    headline: ClassVar[tuple[str, ...]] = tuple(f"{name}_acc" for name in GROUPS)
+
+    def __init__(self, dataset: Dataset, head: Choice, loss: Choice) -> None:
+        self.dataset, self._head, self._loss = dataset, head, loss
+
+    @property
+    def num_classes(self) -> int:
+        """Outputs of the head."""
+        return len(self.dataset.class_names)
+
+    def wants_means(self) -> bool:
+        """Whether the head starts from the class means of the frozen features."""
+        return bool(self._head.options["init"] == "class_mean")
+
+    def head(
+        self, num_features: int, means: Float[Tensor, "c d"] | None, rng: torch.Generator
+    ) -> nn.Module:
+        """The classifier at its start; `means` are the class means of the frozen features, if it starts from them."""
+        head: nn.Module = self._head(num_features, self.num_classes, means, rng)
+        return head
+
+    def loss(self, targets: np.ndarray, device: torch.device) -> Loss:
+        """The loss with the class prior of these labels."""
+        counts = torch.bincount(torch.as_tensor(targets), minlength=self.num_classes)
+        loss: Callable[..., Tensor] = self._loss(counts.to(device))
+        return loss
+
+    def weight(self, batch: Batch) -> int:
+        """The items of a batch."""
+        return len(batch.targets)
+
+    def evaluate(
+        self, outputs: Outputs, batches: Iterable[Batch], device: torch.device, context: Context
+    ) -> Counts:
+        """Right and wrong answers by class."""
+        return evaluate(outputs, batches, self.num_classes, device, context)
+
+    def metrics(self, counted: Counts) -> dict[str, float]:
+        """Accuracies of all classes and of head, medium and tail classes, with intervals."""
+        return group_metrics(counted, self.dataset.groups)
+
+    def tables(self, counted: Counts) -> dict[str, Table]:
+        """`per_class`: of each class its group, its training and test items, its accuracy."""
+        group = {index: name for name, classes in self.dataset.groups.items() for index in classes}
+        rows: Table = [["class", "group", "train_num", "test_num", "acc"]]
+        for index, accuracy in enumerate(per_class(counted).tolist()):
+            value = None if math.isnan(accuracy) else accuracy
+            name, own = self.dataset.class_names[index], group.get(index, "")
+            rows.append([name, own, int(self.dataset.counts[index]), int(counted.total[index]), value])
+        return {"per_class": rows}
+
+    def summary(self, metrics: dict[str, float]) -> Summary:
+        """Accuracy of all classes and of head, medium and tail, each with its interval and number of items."""
+        table: Table = [["", "accuracy %", "95 % interval", "images"]]
+        for name in GROUPS:
+            value, low, high = (metrics[f"{name}_acc{end}"] for end in ("", "_low", "_high"))
+            if math.isnan(value):
+                table.append([name, "no class", "", "0"])
+                continue
+            interval = f"{100 * low:.1f} - {100 * high:.1f}"
+            table.append([name, f"{100 * value:.1f}", interval, f"{metrics[f'{name}_num']:.0f}"])
+        return Summary(table, "  ".join(f"{key} {100 * metrics[key]:.1f}" for key in OTHERS))
+
+    def card(self) -> dict[str, Any]:
+        """The class names in the order of the outputs."""
+        return {"class_names": self.dataset.class_names}
+
+    def data_line(self, num_train: int) -> str:
+        """Items, classes and groups."""
+        data, counts = self.dataset, self.dataset.counts
+        groups = ", ".join(f"{len(classes)} {name}" for name, classes in data.groups.items())
+        val = f", {len(data.val)} to validate" if data.val is not None else ""
+        return (
+            f"{data.name}, {num_train} images to train on{val}, {self.num_classes} classes ({groups}),"
+            f" {int(counts.max())} to {int(counts.min())} images a class; split {data.index_hash[:12]}"
+        )

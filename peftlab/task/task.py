@@ -1,0 +1,66 @@
+"""What every task can do: all that depends on the kind of work, so that the rest says nothing of classes or pictures."""
+
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from peftlab.inputs.batch import Batch
+from peftlab.loss.cross_entropy import Loss
+
+Outputs = Callable[[dict[str, Tensor]], Tensor]
+Context = Callable[[], AbstractContextManager[None]]
+Table = list[list[Any]]  # a row of column names, then the rows
+
+
+class Summary(NamedTuple):
+    """What a person is shown of a result: a table, and a line below it."""
+
+    table: Table
+    line: str
+
+
+class Task(Protocol):
+    """A task knows its data. Counts, numbers per item and what they mean are its own: others hand them on.
+
+    primary: the metric that `fit.select=best` and searches compare, the larger the better. headline: the metrics that
+    stand in tables of several runs.
+    """
+
+    primary: str
+    headline: tuple[str, ...]
+
+    def wants_means(self) -> bool:
+        """Whether the head starts from the mean features of each kind of target."""
+
+    def head(self, num_features: int, means: Tensor | None, rng: torch.Generator) -> nn.Module:
+        """The head at its start."""
+
+    def loss(self, targets: np.ndarray, device: torch.device) -> Loss:
+        """The mean loss over items, with the prior of a split that has these targets."""
+
+    def weight(self, batch: Batch) -> int:
+        """How many items the loss of a batch is a mean over."""
+
+    def evaluate(
+        self, outputs: Outputs, batches: Iterable[Batch], device: torch.device, context: Context
+    ) -> Any:
+        """What is counted on a split."""
+
+    def metrics(self, counted: Any) -> dict[str, float]:
+        """Numbers by name."""
+
+    def tables(self, counted: Any) -> dict[str, Table]:
+        """What would be hundreds of numbers, by name."""
+
+    def summary(self, metrics: dict[str, float]) -> Summary:
+        """For people."""
+
+    def card(self) -> dict[str, Any]:
+        """What an adapter file has to say of the outputs of its head."""
+
+    def data_line(self, num_train: int) -> str:
+        """The data in a sentence."""
