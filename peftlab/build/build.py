@@ -15,7 +15,7 @@ from peftlab.backbone.backbone import Backbone
 from peftlab.scaling.outer import Outer
 from peftlab.config.place import Placed
 from peftlab.dataset.dataset import Dataset
-from peftlab.dataset.loader import EvalBatches, TrainBatches
+from peftlab.dataset.batches import EvalBatches, TrainBatches
 from peftlab.inputs.batch import Batch
 from peftlab.dataset.outer_split import coverage, outer_split
 from peftlab.errors import UserError

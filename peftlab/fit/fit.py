@@ -10,7 +10,7 @@ from typing import Literal, NamedTuple
 import torch
 from torch import nn
 
-from peftlab.dataset.loader import TrainBatches
+from peftlab.dataset.batches import TrainBatches
 from peftlab.inputs.batch import Batch
 from peftlab.loss.cross_entropy import Loss
 from peftlab.network.adapted import Adapted

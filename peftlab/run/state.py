@@ -6,7 +6,7 @@ from typing import Any
 import yaml
 
 from peftlab.build.build import build, make_tracker
-from peftlab.dataset.loader import EvalBatches
+from peftlab.dataset.batches import EvalBatches
 from peftlab.dataset.split import Split
 from peftlab.evaluate.evaluate import evaluate
 from peftlab.evaluate.metrics import Counts, group_metrics

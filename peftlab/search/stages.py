@@ -13,7 +13,7 @@ from peftlab.build.build import Experiment, build
 from peftlab.build.supernet import TARGET, space_of
 from peftlab.config.check import check
 from peftlab.config.signature import yaml_text
-from peftlab.dataset.loader import EvalBatches
+from peftlab.dataset.batches import EvalBatches
 from peftlab.errors import UserError
 from peftlab.evaluate.evaluate import evaluate
 from peftlab.evaluate.metrics import group_metrics

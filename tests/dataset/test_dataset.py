@@ -10,8 +10,9 @@ import pytest
 import torch
 import yaml
 
-from peftlab.dataset.dataset import Dataset, dataset
-from peftlab.dataset.loader import EvalBatches, TrainBatches
+from peftlab.dataset.batches import EvalBatches, TrainBatches
+from peftlab.dataset.dataset import Dataset
+from peftlab.dataset.image.dataset import image_dataset
 from peftlab.dataset.source.source import Source
 from peftlab.dataset.split import Split
 from peftlab.errors import UserError
@@ -50,7 +51,7 @@ def cut(spec: InputSpec, memory_split: Callable[..., Split]) -> Callable[..., Da
     def make(counts: list[int], run_seed: int = 0, *, val: Split | None = None, **changes: Any) -> Dataset:
         names = [f"class {number}" for number in range(len(counts))]
         source = Source(names, memory_split(counts), val, locked)
-        return dataset(spec, run_seed, source=lambda _path: source, **(KEYS | changes))
+        return image_dataset(spec, run_seed, source=lambda _path: source, **(KEYS | changes))
 
     return make
 
@@ -88,7 +89,7 @@ def test_digits(build: Build) -> None:
 
 def test_a_second_job_of_a_process_decodes_nothing_again(build: Build) -> None:
     first, second = build("digits_lt"), build("digits_lt", imbalance=5.0)
-    assert first.train.images is second.train.images
+    assert first.train.items is second.train.items
 
 
 def test_image_folder(build: Build, class_folders: Callable[..., Path]) -> None:
@@ -214,21 +215,21 @@ def test_overrides_of_the_backbones_input_act(cut: Callable[..., Dataset], spec:
     built = cut([4, 4], mean=[0.1, 0.2, 0.3], std=[1.0, 1.0, 1.0], interpolation="bicubic")
     assert "bicubic" in built.transform_text
     assert "mean=(0.1, 0.2, 0.3), std=(1.0, 1.0, 1.0)" in built.transform_text
-    image = built.train.images.take(built.train.rows[:1])
+    image = built.train.items.take(built.train.rows[:1])
     plain = cut([4, 4], interpolation="bicubic")
     pixels = (
-        plain.eval_transform(image)[0] * torch.tensor(spec.std)[:, None, None]
+        plain.eval_transform(image)["images"][0] * torch.tensor(spec.std)[:, None, None]
         + torch.tensor(spec.mean)[:, None, None]
     )
     expected = pixels - torch.tensor([0.1, 0.2, 0.3])[:, None, None]
-    torch.testing.assert_close(built.eval_transform(image)[0], expected, rtol=0, atol=1e-6)
+    torch.testing.assert_close(built.eval_transform(image)["images"][0], expected, rtol=0, atol=1e-6)
 
 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"val_fraction": 1.0}, "val_fraction=1.0 of 16 images leaves no training"),
-        ({"val_fraction": 0.01}, "val_fraction=0.01 of 16 images leaves no validation"),
+        ({"val_fraction": 1.0}, "val_fraction=1.0 of 16 items leaves no training"),
+        ({"val_fraction": 0.01}, "val_fraction=0.01 of 16 items leaves no validation"),
         ({"imbalance": 0.5}, "imbalance=0.5 is below 1"),
         ({"group_counts_imbalance": 0.5}, "group_counts_imbalance=0.5 is below 1"),
         (
@@ -253,7 +254,7 @@ def test_an_interpolation_that_tensors_do_not_have(memory_split: Callable[..., S
     with pytest.raises(
         UserError, match=r"^dataset\.interpolation=lanczos is not offered; legal: nearest, bilinear, bicubic"
     ):
-        dataset(spec, 0, source=lambda _path: None, **KEYS)
+        image_dataset(spec, 0, source=lambda _path: None, **KEYS)
 
 
 def test_the_test_split_stays_shut(cut: Callable[..., Dataset]) -> None:
