@@ -33,6 +33,8 @@ def test_a_wheel_carries_configs_and_weights_and_composes(wheel: Path, tmp_path:
         for path in (wheel / "peftlab" / "configs").rglob("*.yaml")
     }
     assert inside == {str(path.relative_to(ROOT / "configs")) for path in (ROOT / "configs").rglob("*.yaml")}
+    sources = {str(path.relative_to(wheel)) for path in (wheel / "peftlab").rglob("*.py")}
+    assert sources == {str(path.relative_to(ROOT)) for path in (ROOT / "peftlab").rglob("*.py")}
     assert (
         wheel / "peftlab" / "backbone" / "weights" / "vit_tiny_patch8_32.safetensors"
     ).stat().st_size > 10_000_000

@@ -15,7 +15,7 @@ from peftlab.build.start import Start
 from peftlab.build.trunk import Trunk, open_trunk
 from peftlab.config.place import Placed
 from peftlab.config.resolved import Resolved
-from peftlab.dataset.loader import EvalBatches, TrainBatches
+from peftlab.dataset.batches import EvalBatches, TrainBatches
 from peftlab.dataset.split import Split
 from peftlab.fit.learner import Learner
 from peftlab.fit.schedule import Schedule

@@ -1,4 +1,4 @@
-"""Draw images class by class, each class from a random stream of its own."""
+"""Draw items class by class, each class from a random stream of its own."""
 
 import numpy as np
 import torch
@@ -10,9 +10,9 @@ from peftlab.stream import generator
 def draw_per_class(
     labels: Int64[np.ndarray, " n"], num_drawn: Int64[np.ndarray, " c"], seed: int, *stream: str | int
 ) -> Int64[np.ndarray, " m"]:
-    """Sorted positions of `num_drawn[c]` images of every class c, without replacement.
+    """Sorted positions of `num_drawn[c]` items of every class c, without replacement.
 
-    A class's draw depends on (seed, stream, c) and on how many images it has, not on the other classes; a
+    A class's draw depends on (seed, stream, c) and on how many items it has, not on the other classes; a
     smaller draw is part of a larger one.
     """
     num_classes = len(num_drawn)

@@ -18,7 +18,7 @@ def group_classes(
 ) -> dict[str, list[int]]:
     """Class ids of head, medium and tail: by training count, or by lists of class names or ids.
 
-    With thresholds: head has more than `many_above` images, tail fewer than `few_below`, medium the rest.
+    With thresholds: head has more than `many_above` items, tail fewer than `few_below`, medium the rest.
 
     Raises:
         UserError: for other keys, overlapping thresholds, an unknown class, a class in no group or in two.
@@ -39,9 +39,7 @@ def uses_thresholds(groups: dict[str, Any]) -> bool:
 def _by_count(many_above: Any, few_below: Any, counts: Int64[np.ndarray, " c"]) -> dict[str, list[int]]:
     for key, value in (("many_above", many_above), ("few_below", few_below)):
         if isinstance(value, bool) or not isinstance(value, int | float):
-            raise UserError(
-                f"dataset.groups.{key}={value} is not a number; legal: a count of training images"
-            )
+            raise UserError(f"dataset.groups.{key}={value} is not a number; legal: a count of training items")
     if few_below > many_above + 1:
         raise UserError(
             f"dataset.groups.few_below={few_below} reaches into head; legal: up to {many_above} + 1"

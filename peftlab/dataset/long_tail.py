@@ -18,8 +18,8 @@ def long_tail(
     """Sorted positions of a long-tailed subset, class order by label id, counts as in `long_tail_counts`.
 
     Source: Cao et al. 2019, arXiv:1906.07413, section 5.1 (the exponential profile).
-    Differs: which images are kept is drawn from a stream per class, not from NumPy's global state, so the
-    counts are the published ones and the image choice is not.
+    Differs: which items are kept is drawn from a stream per class, not from NumPy's global state, so the
+    counts are the published ones and the choice of items is not.
     """
     counts = np.bincount(labels, minlength=num_classes).astype(np.int64)
     kept = long_tail_counts(counts, imbalance=imbalance, max_per_class=max_per_class)

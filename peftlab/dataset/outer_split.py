@@ -1,4 +1,4 @@
-"""The random subset of the training images that MetaPEFT's outer loop learns gamma on."""
+"""The random subset of the training items that MetaPEFT's outer loop learns gamma on."""
 
 import numpy as np
 import torch
@@ -14,18 +14,18 @@ def outer_split(
 ) -> Int64[np.ndarray, " m"]:
     """Sorted positions of the `draw`-th outer split, a pure function of (seed, draw).
 
-    Stratified: round(fraction * n_c) images of every class that is present, at least one. Else:
-    round(fraction * n) images of the whole set, at least one.
+    Stratified: round(fraction * n_c) items of every class that is present, at least one. Else:
+    round(fraction * n) items of the whole set, at least one.
 
     Raises:
         UserError: for a fraction outside (0, 1).
 
     Source: Tian et al. 2025, arXiv:2603.01759, D_val (plain random, 20 %).
-    Differs: stratified is offered, because 20 % of a class with five images is often none.
+    Differs: stratified is offered, because 20 % of a class with five items is often none.
     """
     if not 0 < fraction < 1:
         raise UserError(
-            f"scaling.outer.fraction={fraction} leaves one loop without images; legal: above 0, below 1"
+            f"scaling.outer.fraction={fraction} leaves one loop without items; legal: above 0, below 1"
         )
     if stratified:
         counts = np.bincount(labels).astype(np.int64)
@@ -39,7 +39,7 @@ def outer_split(
 def coverage(
     labels: Int64[np.ndarray, " n"], positions: Int64[np.ndarray, " m"], num_classes: int
 ) -> dict[str, int | float]:
-    """How many classes the subset sees, and its least and median number of images per class (absent = 0)."""
+    """How many classes the subset sees, and its least and median number of items per class (absent = 0)."""
     counts = np.bincount(labels[positions], minlength=num_classes)
     return {
         "num_classes_covered": int((counts > 0).sum()),

@@ -6,14 +6,14 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Int64
 
-from peftlab.dataset.image.images import Images
+from peftlab.dataset.items import Items
 
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """Item i is the picture `images[rows[i]]` with the class id `labels[i]`."""
+    """Item i is row `rows[i]` of `items`, with the class id `labels[i]`."""
 
-    images: Images
+    items: Items
     labels: Int64[np.ndarray, " n"]
     rows: Int64[np.ndarray, " n"]
 
@@ -22,15 +22,15 @@ class Split:
 
     def subset(self, positions: Int64[np.ndarray, " m"]) -> "Split":
         """The items at `positions` of this split, in that order; row ids stay those of the source."""
-        return Split(self.images, self.labels[positions], self.rows[positions])
+        return Split(self.items, self.labels[positions], self.rows[positions])
 
     def counts(self, num_classes: int) -> Int64[np.ndarray, " c"]:
-        """Images per class, absent classes included as 0."""
+        """Items per class, absent classes included as 0."""
         return np.bincount(self.labels, minlength=num_classes).astype(np.int64)
 
     def index_hash(self) -> str:
         """sha256 over the source's fingerprint, the row ids and the labels, in order."""
-        digest = hashlib.sha256(self.images.fingerprint.encode())
+        digest = hashlib.sha256(self.items.fingerprint.encode())
         digest.update(self.rows.astype("<i8").tobytes())
         digest.update(self.labels.astype("<i8").tobytes())
         return digest.hexdigest()

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from peftlab.dataset.dataset import used_transform
+from peftlab.dataset.image.dataset import used_transform
 from peftlab.export.head import FILE, kind, num_outputs
 from peftlab.model.load import Trained
 

@@ -7,8 +7,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from peftlab.build.instantiate import make
-from peftlab.dataset.dataset import Dataset, used_transform
-from peftlab.dataset.loader import EvalBatches
+from peftlab.dataset.batches import EvalBatches
+from peftlab.dataset.dataset import Dataset
+from peftlab.dataset.image.dataset import used_transform
 from peftlab.dataset.source.picture import picture_files, read_picture
 from peftlab.errors import UserError
 from peftlab.model.load import Trained
@@ -35,7 +36,7 @@ def real_images(trained: Trained, path: str | None) -> Compared:
     if path is not None:
         files = picture_files(path)
         chosen = [files[index] for index in _evenly(len(files))]
-        return Compared(used_transform(spec, node)([read_picture(file) for file in chosen]), path)
+        return Compared(used_transform(spec, node)([read_picture(file) for file in chosen])["images"], path)
     try:
         dataset: Dataset = make(node)(spec, trained.config["seed"])
     except UserError as error:

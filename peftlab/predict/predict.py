@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from peftlab.dataset.dataset import used_transform
+from peftlab.dataset.image.dataset import used_transform
 from peftlab.dataset.source.picture import read_picture
 from peftlab.errors import UserError
 from peftlab.model.load import Trained
@@ -38,6 +38,6 @@ def predict(trained: Trained, files: Sequence[Path], *, batch_size: int) -> Iter
         rows: Iterator[Tensor] = iter(())
         if pictures:
             with torch.no_grad():
-                rows = iter(model(transform(pictures).to(device)).float().softmax(-1).cpu())
+                rows = iter(model(transform(pictures)["images"].to(device)).float().softmax(-1).cpu())
         for file in part:
             yield Answer(file, None, errors[file]) if file in errors else Answer(file, next(rows), None)

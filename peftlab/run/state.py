@@ -9,7 +9,7 @@ import yaml
 from torch import Tensor
 
 from peftlab.build.experiment import Experiment
-from peftlab.dataset.loader import EvalBatches
+from peftlab.dataset.batches import EvalBatches
 from peftlab.dataset.split import Split
 from peftlab.fit.precision import autocast
 from peftlab.peft.view import Widths

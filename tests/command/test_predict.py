@@ -70,7 +70,7 @@ def test_the_table_and_the_csv(capsys, run, images, tmp_path):
 
 
 def test_the_first_is_the_argmax_and_all_sum_to_one(capsys, run, images, tmp_path):
-    from peftlab.dataset.dataset import used_transform
+    from peftlab.dataset.image.dataset import used_transform
     from peftlab.dataset.source.picture import read_picture
 
     assert call(capsys, run, str(images / "a.png"), "--csv", str(tmp_path / "out.csv"), "--top", "99")[0] == 0
@@ -79,7 +79,7 @@ def test_the_first_is_the_argmax_and_all_sum_to_one(capsys, run, images, tmp_pat
     config = yaml.safe_load((tmp_path / "run" / "config.yaml").read_text())
     image = used_transform(build_backbone(config).input_spec, config["dataset"])(
         [read_picture(images / "a.png")]
-    )
+    )["images"]
     with torch.no_grad():
         logits = peftlab.load(run)(image)[0]
     assert [row["class"] for row in rows] == [NAMES[index] for index in logits.argsort(descending=True)]

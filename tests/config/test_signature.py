@@ -30,7 +30,7 @@ TARGETS = (
     "peftlab.head.cosine.Cosine",
     "peftlab.fit.fit.Plan",
     "peftlab.config.root.Root",
-    "peftlab.dataset.dataset.dataset",
+    "peftlab.dataset.image.dataset.image_dataset",
     "peftlab.tracker.none.NoTracker",
 )
 

@@ -22,14 +22,14 @@ def test_counts_have_fixed_size(memory_split: Callable[..., Split]) -> None:
 def test_hash_sees_rows_order_labels_and_content(memory_split: Callable[..., Split]) -> None:
     split = memory_split([4, 3])
     order = np.arange(7)
-    other_labels = Split(split.images, 1 - split.labels, split.rows)
+    other_labels = Split(split.items, 1 - split.labels, split.rows)
     other_content = memory_split([3, 4])
     hashes = [
         split.index_hash(),
         split.subset(order[::-1].copy()).index_hash(),
         split.subset(order[:6]).index_hash(),
         other_labels.index_hash(),
-        Split(other_content.images, split.labels, split.rows).index_hash(),
+        Split(other_content.items, split.labels, split.rows).index_hash(),
     ]
     assert len(set(hashes)) == len(hashes)
     assert split.subset(order).index_hash() == split.index_hash() == memory_split([4, 3]).index_hash()

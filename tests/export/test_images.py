@@ -19,7 +19,7 @@ def dataset_of(run):
 
 def rows(found, split, transform):
     """Which items of a split these are."""
-    own = transform(split.images.take(split.rows))
+    own = transform(split.items.take(split.rows))["images"]
     return [
         next((index for index, image in enumerate(own) if torch.equal(image, one)), None) for one in found
     ]

@@ -10,7 +10,7 @@ from PIL import Image
 
 from peftlab.build.instantiate import make
 from peftlab.build.model import build_backbone, build_head, build_model, place
-from peftlab.dataset.loader import EvalBatches
+from peftlab.dataset.batches import EvalBatches
 from peftlab.model.load import read_run, save_adapter
 from peftlab.predict.predict import predict
 
@@ -39,7 +39,7 @@ def run(recipe, tmp_path):
 def write_images(folder, split, count):
     folder.mkdir(exist_ok=True)
     files = []
-    for index, picture in enumerate(split.images.take(split.rows[:count])):
+    for index, picture in enumerate(split.items.take(split.rows[:count])):
         files.append(folder / f"{index:02}.png")
         Image.fromarray(picture.permute(1, 2, 0).numpy()).save(files[-1])
     return files

@@ -15,8 +15,8 @@ import torch
 from safetensors.torch import load_file
 
 import peftlab
+from peftlab.dataset.batches import EvalBatches
 from peftlab.dataset.dataset import Dataset
-from peftlab.dataset.loader import EvalBatches
 from peftlab.record.record import Record
 from peftlab.run.run import Run, run
 

@@ -1,4 +1,4 @@
-"""configs/wandb/sweep.yaml: the command that `wandb agent` builds from it is one that peftlab takes."""
+"""scripts/wandb_sweep.yaml: the command that `wandb agent` builds from it is one that peftlab takes."""
 
 from itertools import product
 from pathlib import Path
@@ -7,7 +7,7 @@ import pytest
 import yaml
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
-SWEEP = Path(__file__).parents[2] / "configs" / "wandb" / "sweep.yaml"
+SWEEP = Path(__file__).parents[2] / "scripts" / "wandb_sweep.yaml"
 
 
 @pytest.fixture

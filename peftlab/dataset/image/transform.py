@@ -1,4 +1,4 @@
-"""From 8-bit pictures to the backbone's input."""
+"""From 8-bit pictures to the backbone's input `images`."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ MIN_STD = 1 / 255
 
 
 @dataclass(frozen=True)
-class Transform:
+class ImageTransform:
     """Crop, then (pixels / 255 - mean) / std; with `standardise` each picture's own mean and std.
 
     A picture's std counts as at least one grey level, so that a blank one becomes zeros.
@@ -32,28 +32,28 @@ class Transform:
     text: str
 
     def __call__(
-        self, images: Pixels, generators: Iterable[torch.Generator] = ()
-    ) -> Float[Tensor, "b 3 size size"]:
+        self, images: Pixels, generators: Iterable[torch.Generator] = (), /
+    ) -> dict[str, Float[Tensor, "b 3 size size"]]:
         """`generators` gives one generator per picture, from which alone its random numbers come."""
         cropped = self.crop(images, generators)
         pixels = cropped.to(torch.float32, memory_format=torch.contiguous_format).div_(255)
         if self.standardise:
             std, mean = torch.std_mean(pixels, dim=(1, 2, 3), correction=0, keepdim=True)
-            return pixels.sub_(mean).div_(std.clamp_min(MIN_STD))
+            return {"images": pixels.sub_(mean).div_(std.clamp_min(MIN_STD))}
         mean, std = (torch.tensor(values)[:, None, None] for values in (self.mean, self.std))
-        return pixels.sub_(mean).div_(std)
+        return {"images": pixels.sub_(mean).div_(std)}
 
 
-def eval_transform(spec: InputSpec, *, standardise: bool) -> Transform:
+def eval_transform(spec: InputSpec, *, standardise: bool) -> ImageTransform:
     """The backbone's own evaluation input: no randomness."""
     crop = partial(centre_crop, size=spec.size, interpolation=spec.interpolation, crop_pct=spec.crop_pct)
     text = f"centre_crop(size={spec.size}, crop_pct={spec.crop_pct}, {spec.interpolation})"
-    return Transform(crop, spec.mean, spec.std, standardise, f"{text} -> {_values(spec, standardise)}")
+    return ImageTransform(crop, spec.mean, spec.std, standardise, f"{text} -> {_values(spec, standardise)}")
 
 
 def train_transform(
     spec: InputSpec, *, augment: Augment, crop_scale: tuple[float, float], standardise: bool
-) -> Transform:
+) -> ImageTransform:
     """The training input; `augment="none"` is the evaluation input."""
     if augment == "none":
         return eval_transform(spec, standardise=standardise)
@@ -69,7 +69,7 @@ def train_transform(
         crop = partial(pad_crop, size=spec.size, interpolation=spec.interpolation, flip=flip)
         text = f"pad_crop(size={spec.size}, pad={spec.size // 8}, {spec.interpolation})"
         text += " -> flip" if flip else ""
-    return Transform(crop, spec.mean, spec.std, standardise, f"{text} -> {_values(spec, standardise)}")
+    return ImageTransform(crop, spec.mean, spec.std, standardise, f"{text} -> {_values(spec, standardise)}")
 
 
 def _values(spec: InputSpec, standardise: bool) -> str:

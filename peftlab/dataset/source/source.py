@@ -1,4 +1,4 @@
-"""What a source of images hands over, before any subset is cut."""
+"""What a source hands over, before any subset is cut."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from peftlab.dataset.split import Split
 
 @dataclass(frozen=True, eq=False)
 class Source:
-    """Class names in label order and the splits; no test image is read before `open_test()`."""
+    """Class names in label order and the splits; no test item is read before `open_test()`."""
 
     class_names: list[str]
     train: Split

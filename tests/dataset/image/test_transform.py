@@ -26,7 +26,7 @@ def test_evaluation_is_torchvisions(spec: InputSpec) -> None:
             v2.Normalize(spec.mean, spec.std),
         ]
     )
-    out = eval_transform(spec, standardise=False)(images)
+    out = eval_transform(spec, standardise=False)(images)["images"]
     assert out.dtype == torch.float32
     assert out.is_contiguous()
     torch.testing.assert_close(out, standard(images), rtol=0, atol=1e-6)
@@ -35,15 +35,15 @@ def test_evaluation_is_torchvisions(spec: InputSpec) -> None:
 def test_pictures_of_several_sizes_give_the_same_values(spec: InputSpec) -> None:
     transform = eval_transform(spec, standardise=False)
     small, large = pictures(1, 16), pictures(1, 30)
-    both = transform([small[0], large[0]])
-    assert torch.equal(both, torch.cat([transform(small), transform(large)]))
+    both = transform([small[0], large[0]])["images"]
+    assert torch.equal(both, torch.cat([transform(one)["images"] for one in (small, large)]))
 
 
 def test_standardised_pictures_have_mean_0_and_std_1(spec: InputSpec) -> None:
     images = pictures(3, 16)
     images[1] //= 20
     images[2] = 77
-    out = eval_transform(spec, standardise=True)(images).double().numpy()
+    out = eval_transform(spec, standardise=True)(images)["images"].double().numpy()
     for picture in (0, 1):
         values = images[picture].double().numpy()
         np.testing.assert_allclose(out[picture], (values - values.mean()) / values.std(), atol=1e-5)
@@ -73,7 +73,9 @@ def test_training_draws_from_the_given_generators_only(spec: InputSpec) -> None:
     images = pictures(6, 24)
     for augment in ("random_resized_crop", "pad_crop_flip", "pad_crop"):
         transform = train_transform(spec, augment=augment, crop_scale=(0.3, 0.8), standardise=False)
-        outs = [transform(images, [generator(seed, item) for item in range(6)]) for seed in (0, 0, 1)]
+        outs = [
+            transform(images, [generator(seed, item) for item in range(6)])["images"] for seed in (0, 0, 1)
+        ]
         assert torch.equal(outs[0], outs[1])
         assert not torch.equal(outs[0], outs[2])
 
@@ -83,7 +85,7 @@ def test_crop_scale_and_interpolation_act(spec: InputSpec) -> None:
 
     def area(scale: tuple[float, float], used: InputSpec) -> torch.Tensor:
         transform = train_transform(used, augment="random_resized_crop", crop_scale=scale, standardise=False)
-        return transform(images, [generator(0)])
+        return transform(images, [generator(0)])["images"]
 
     assert not torch.equal(area((0.1, 0.2), spec), area((0.8, 1.0), spec))
     assert not torch.equal(area((0.1, 0.2), spec), area((0.1, 0.2), replace(spec, interpolation="bicubic")))

@@ -20,7 +20,7 @@ def test_halves_are_stratified_disjoint_complete_and_fixed() -> None:
 
 def test_pixels_and_labels_are_those_of_scikit_learn() -> None:
     split, bunch = digits(None).open_test(), load_digits()
-    taken = split.images.take(split.rows[:50])
+    taken = split.items.take(split.rows[:50])
     values = bunch.images[split.rows[:50]]
     for channel in range(3):
         assert np.array_equal(taken[:, channel].numpy(), np.rint(values * 255 / 16).astype(np.uint8))

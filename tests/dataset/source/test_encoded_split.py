@@ -90,6 +90,6 @@ def test_rows_of_a_split_decode_their_own_bytes(picture: Picture, encoded: Encod
     data = [encoded(picture(row)) for row in range(3)]
     sizes = np.array([len(one) for one in data], dtype=np.int64)
     split = encoded_split(["a"], np.zeros(3, dtype=np.int64), sizes, data.__getitem__, str)
-    taken = split.images.take(np.array([2, 0], dtype=np.int64))
+    taken = split.items.take(np.array([2, 0], dtype=np.int64))
     assert np.array_equal(taken[0].permute(1, 2, 0).numpy(), picture(2))
     assert np.array_equal(taken[1].permute(1, 2, 0).numpy(), picture(0))

@@ -73,7 +73,7 @@ def test_a_local_copy_is_the_hub_set(
         assert source.train.labels.tolist() == LABELS["train"]
         test = source.open_test()
         assert test.labels.tolist() == LABELS["test"]
-        assert np.array_equal(test.images.take(test.rows)[1].permute(1, 2, 0).numpy(), picture(5))
+        assert np.array_equal(test.items.take(test.rows)[1].permute(1, 2, 0).numpy(), picture(5))
         assert source.train.index_hash() == sources[0].train.index_hash() != test.index_hash()
     assert sorted(tmp_path.rglob("*")) == before
 
@@ -155,4 +155,4 @@ def test_a_real_set(data_dir: Path) -> None:
     mstar = find(str(data_dir / "mstar10"))
     assert (len(mstar.train), len(mstar.open_test())) == (2746, 2425)
     assert (mstar.class_names[0], mstar.class_names[-1]) == ("2S1", "ZSU_23_4")
-    assert mstar.train.images.take(mstar.train.rows[:2]).shape == (2, 3, 64, 64)
+    assert mstar.train.items.take(mstar.train.rows[:2]).shape == (2, 3, 64, 64)

@@ -19,11 +19,11 @@ def test_train_and_test_folders(class_folders: Folders, picture: Callable[..., n
     assert source.train.labels.tolist() == [0, 0, 0, 1, 1]
     assert source.val is None
     # The fixture wrote train/b first (pictures 0-1), then train/a (2-4), test/a (5), test/b (6-7).
-    taken = source.train.images.take(source.train.rows).permute(0, 2, 3, 1).numpy()
+    taken = source.train.items.take(source.train.rows).permute(0, 2, 3, 1).numpy()
     assert np.array_equal(taken, np.stack([picture(number) for number in (2, 3, 4, 0, 1)]))
     test = source.open_test()
     assert test.labels.tolist() == [0, 1, 1]
-    assert np.array_equal(test.images.take(test.rows)[0].permute(1, 2, 0).numpy(), picture(5))
+    assert np.array_equal(test.items.take(test.rows)[0].permute(1, 2, 0).numpy(), picture(5))
 
 
 @pytest.mark.parametrize("name", ["val", "valid"])
@@ -42,7 +42,7 @@ def test_one_folder_gets_a_stratified_test_split_that_stays(class_folders: Folde
     assert source.train.counts(3).tolist() == [8, 4, 1]
     assert test.counts(3).tolist() == [2, 1, 0]
     assert source.train.index_hash() == again.train.index_hash()
-    seen = [split.images.take(split.rows).numpy().tobytes() for split in (source.train, test)]
+    seen = [split.items.take(split.rows).numpy().tobytes() for split in (source.train, test)]
     assert (
         len(
             {seen[0][i : i + 432] for i in range(0, len(seen[0]), 432)}
@@ -71,7 +71,7 @@ def test_the_unreadable_image_is_named(class_folders: Folders) -> None:
     (root / "train" / "a" / "001.png").write_bytes(b"not a picture")
     split = image_folder(str(root), test_fraction=0.2).train
     with pytest.raises(UserError, match=r"unreadable image, .*train/a/001\.png"):
-        split.images.take(split.rows)
+        split.items.take(split.rows)
 
 
 @pytest.mark.parametrize(

@@ -16,10 +16,10 @@ def test_a_folder_whose_test_images_are_broken_can_be_trained_on(
     for file in (root / "test").rglob("*.png"):
         file.write_bytes(b"broken")
     built = build("image_folder", path=str(root))
-    built.train.images.take(built.train.rows)
+    built.train.items.take(built.train.rows)
     test = built.open_test()
     with pytest.raises(UserError, match=r"unreadable image, .*test/a/000\.png"):
-        test.images.take(test.rows)
+        test.items.take(test.rows)
 
 
 def test_a_hub_layout_whose_test_file_is_broken_can_be_trained_on(
@@ -28,6 +28,6 @@ def test_a_hub_layout_whose_test_file_is_broken_can_be_trained_on(
     root = parquet_folder({"train": [0, 1, 1], "test": [0, 1]})
     (root / "data" / "test-00000-of-00001.parquet").write_bytes(b"broken")
     built = build("hub", path=str(root))
-    built.train.images.take(built.train.rows)
+    built.train.items.take(built.train.rows)
     with pytest.raises(UserError, match=r"unreadable file .*test-00000-of-00001\.parquet"):
         built.open_test()

@@ -59,7 +59,7 @@ def test_pictures_in_structs_and_in_plain_binary_are_the_same_set(
         read(pa.concat_tables([structs[:1], structs[1:]]), ["a", "b"]),
     ]
     assert len({split.index_hash() for split in splits}) == 1
-    taken = splits[2].images.take(np.array([2], dtype=np.int64))
+    taken = splits[2].items.take(np.array([2], dtype=np.int64))
     assert np.array_equal(taken[0].permute(1, 2, 0).numpy(), picture(2))
 
 
@@ -110,4 +110,4 @@ def test_a_picture_that_is_named_by_its_path(
     (tmp_path / "a.png").write_bytes(encoded(picture(9)))
     cell = {"bytes": None, "path": str(tmp_path / "a.png")}
     split = read(table([0]).set_column(0, "image", pa.array([cell], CELL)), ["a"])
-    assert np.array_equal(split.images.take(split.rows)[0].permute(1, 2, 0).numpy(), picture(9))
+    assert np.array_equal(split.items.take(split.rows)[0].permute(1, 2, 0).numpy(), picture(9))

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Int64
 from torch.utils.data import DataLoader
 
-from peftlab.dataset.image.transform import Transform
+from peftlab.dataset.items import Transform
 from peftlab.dataset.split import Split
 from peftlab.inputs.batch import Batch
 from peftlab.stream import generator
@@ -34,7 +34,7 @@ class TrainBatches:
         num_workers: int = 0,
     ) -> None:
         if not len(split):
-            raise ValueError("a training split without images has no batches")
+            raise ValueError("a training split without items has no batches")
         self.num_batches = -(-len(split) // batch_size)
         self._split, self._transform = split, transform
         self._batch_size, self._num_workers = batch_size, num_workers
@@ -85,8 +85,8 @@ def _batch(
     generators: Iterable[torch.Generator],
 ) -> Batch:
     rows = split.rows[positions]
-    images = transform(split.images.take(rows), generators)
-    return Batch({"images": images}, torch.from_numpy(split.labels[positions]), torch.from_numpy(rows))
+    inputs = transform(split.items.take(rows), generators)
+    return Batch(inputs, torch.from_numpy(split.labels[positions]), torch.from_numpy(rows))
 
 
 class _Numbered:
@@ -105,7 +105,7 @@ def _load(
     if num_workers == 0:
         yield from map(make, numbers)
         return
-    split.images.keep(split.rows)  # decoded once here, not once in every worker
+    split.items.keep(split.rows)  # decoded once here, not once in every worker
     yield from DataLoader(
         _Numbered(make),  # type: ignore[arg-type]  # all that is asked of a data set
         sampler=numbers,

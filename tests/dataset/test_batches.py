@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 
+from peftlab.dataset.batches import EvalBatches, TrainBatches
 from peftlab.dataset.image.transform import eval_transform, train_transform
-from peftlab.dataset.loader import EvalBatches, TrainBatches
 from peftlab.dataset.split import Split
 from peftlab.inputs.batch import Batch
 from peftlab.inputs.image import InputSpec
@@ -127,7 +127,7 @@ def test_global_random_state_is_not_touched(batches: Callable[..., TrainBatches]
 def test_training_without_images_is_refused(
     batches: Callable[..., TrainBatches], memory_split: SplitOf
 ) -> None:
-    with pytest.raises(ValueError, match="without images"):
+    with pytest.raises(ValueError, match="without items"):
         batches([0, 0])
 
 
@@ -142,6 +142,7 @@ def test_evaluation_is_in_order(spec: InputSpec, memory_split: SplitOf, num_work
         assert len(loader) == 3
         assert torch.cat([batch.rows for batch in found]).tolist() == list(range(28, -1, -1))
         assert torch.equal(
-            torch.cat([batch.inputs["images"] for batch in found]), transform(split.images.take(split.rows))
+            torch.cat([batch.inputs["images"] for batch in found]),
+            transform(split.items.take(split.rows))["images"],
         )
         assert torch.cat([batch.targets for batch in found]).tolist() == split.labels.tolist()

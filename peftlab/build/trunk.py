@@ -1,0 +1,143 @@
+"""What runs share: the frozen backbone, the data, and the class means of its frozen features. Made once per process and key."""
+
+import json
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from peftlab.backbone.backbone import Backbone
+from peftlab.config.resolved import Resolved
+from peftlab.dataset.dataset import Dataset
+from peftlab.dataset.batches import EvalBatches
+from peftlab.errors import UserError
+from peftlab.option import Choice
+
+VAL_FRACTION = 0.1  # cut from train for fit.select=best where the dataset has no validation split
+KEPT = {"backbone": 2, "means": 16}  # how many of each stay in memory
+T = TypeVar("T")
+
+_shared: dict[str, OrderedDict[Hashable, Any]] = {kind: OrderedDict() for kind in KEPT}
+
+
+def shared(kind: str, key: Hashable, build: Callable[[], T]) -> T:
+    """The process's one value of this key; those that were not asked for the longest go.
+
+    A cache and nothing else: a value is a function of its key, and nobody changes it.
+    """
+    own = _shared[kind]
+    if key not in own:
+        own[key] = build()
+    own.move_to_end(key)
+    while len(own) > KEPT[kind]:
+        own.popitem(last=False)
+    value: T = own[key]
+    return value
+
+
+class Probe(NamedTuple):
+    """A few training items, and their features in the frozen backbone."""
+
+    inputs: dict[str, Tensor]
+    targets: Tensor
+    features: Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Trunk:
+    """The backbone is on `device` and in eval mode, and no run changes anything of it."""
+
+    backbone: Backbone
+    dataset: Dataset
+    device: torch.device
+    eval_batch_size: int
+
+    def class_means(self) -> Float[Tensor, "c d"]:
+        """The mean frozen feature of each class's training items, without augmentation; computed once per process.
+
+        Raises:
+            UserError: for a class without an item.
+        """
+        data = self.dataset
+        key = (self.backbone.hash, data.index_hash, data.transform_text, self.eval_batch_size, str(self.device))
+        return shared("means", key, lambda: class_means(self))
+
+    def probe(self) -> Probe:
+        """The first training items."""
+        data = self.dataset
+        part = data.train.subset(np.arange(min(8, len(data.train))))
+        batch = EvalBatches(part, data.eval_transform, batch_size=8, num_workers=0).batch(0).to(self.device)
+        with torch.no_grad():
+            return Probe(batch.inputs, batch.targets, self.backbone.features(batch.inputs))
+
+
+def open_trunk(resolved: Resolved) -> Trunk:
+    """The trunk of a run.
+
+    Raises:
+        UserError: for weights or data that cannot be had.
+    """
+    device = _device(resolved.root.device)
+    backbone = shared("backbone", (_key(resolved.backbone), str(device)), lambda: _backbone(resolved, device))
+    return Trunk(backbone, open_dataset(resolved, backbone), device, resolved.fit.eval_batch_size)
+
+
+def open_dataset(resolved: Resolved, backbone: Backbone) -> Dataset:
+    """The data in the form that the backbone reads, with a validation split where one is needed.
+
+    Raises:
+        UserError: for data that cannot be had, or nothing to select on.
+    """
+    choice, spec = resolved.dataset, backbone.input_spec
+    dataset: Dataset = choice(spec, resolved.seed)
+    if resolved.fit.select == "best" and dataset.val is None and choice.options["val_fraction"] is None:
+        dataset = choice(spec, resolved.seed, val_fraction=VAL_FRACTION)
+    if resolved.fit.select == "best" and dataset.val is None:
+        raise UserError(
+            "fit.select=best needs images to select on; legal: dataset.val_fraction above 0 or null, or fit.select=last"
+        )
+    return dataset
+
+
+def class_means(trunk: Trunk) -> Float[Tensor, "c d"]:
+    """See `Trunk.class_means`; this computes them."""
+    data, backbone = trunk.dataset, trunk.backbone
+    total = torch.zeros(len(data.class_names), backbone.num_features, dtype=torch.float64)
+    batches = EvalBatches(
+        data.train, data.eval_transform, batch_size=trunk.eval_batch_size, num_workers=data.num_workers
+    )
+    for batch in batches:
+        with torch.no_grad():
+            features = backbone.features(batch.to(trunk.device).inputs).double().cpu()
+        total.index_add_(0, batch.targets, features)
+    counts = torch.from_numpy(data.counts).double()
+    empty = [data.class_names[index] for index in (counts == 0).nonzero().flatten().tolist()]
+    if empty:
+        raise UserError(
+            f"head.init=class_mean needs an image of every class, and {empty[0]} has none; legal: random"
+        )
+    return (total / counts.unsqueeze(-1)).float()
+
+
+def _backbone(resolved: Resolved, device: torch.device) -> Backbone:
+    backbone: Backbone = resolved.backbone()
+    return replace(backbone, model=backbone.model.to(device))
+
+
+def _key(choice: Choice) -> str:
+    """The options, and of files that they name the size and time, so that a file that was replaced is read again."""
+    files = [Path(value) for value in choice.options.values() if isinstance(value, str)]
+    stamps = [(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in files if file.is_file()]
+    return json.dumps([choice.target, dict(choice.options), stamps], sort_keys=True, default=str)
+
+
+def _device(name: str) -> torch.device:
+    if name == "cuda" and not torch.cuda.is_available():
+        raise UserError("device=cuda: this machine has no CUDA device that torch can use; legal: auto, cpu")
+    return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")

@@ -1,0 +1,60 @@
+"""What the forms of a part are told about their sites."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from torch import Tensor, nn
+
+from peftlab.backbone.backbone import Backbone
+from peftlab.errors import UserError
+from peftlab.network.insertion import Ports, ports_of
+from peftlab.peft.delta import Sharing
+from peftlab.peft.part import Part
+from peftlab.peft.view import View
+from peftlab.placement.ground import Cells
+from peftlab.site import Site
+from peftlab.stream import generator
+
+
+def ports_at(part: Part, backbone: Backbone, site: Site) -> Ports:
+    """What the part reads and writes at a site.
+
+    Raises:
+        UserError: if the backbone has no such site, or no residual stream there.
+    """
+    ports = ports_of(part.insertion, backbone.place(site))
+    if ports.reads is None:
+        raise UserError(
+            f"peft.insertion=residual does not exist at {site} of {backbone.name}; legal: parallel, sequential"
+        )
+    return ports
+
+
+def view_of(part: Part, backbone: Backbone, site: Site, shared: nn.Module | None = None) -> View:
+    """A site as its delta sees it."""
+    ports = ports_at(part, backbone, site)
+    weight = _weight(backbone, ports)
+    return View(ports.num_in, ports.num_out, backbone.num_heads(site.block), weight, shared)
+
+
+def shared_of(part: Part, backbone: Backbone, cells: Cells, seed: int) -> nn.Module | None:
+    """The module that all sites of a part use, if its form asks for one; its stream is that of the part."""
+    form: Any = part.form.function
+    if not cells or not issubclass(form, Sharing):
+        return None
+    views = [view_of(part, backbone, site) for site in cells]
+    widths = [options_at(part, own)[str(part.width_key)] for own in cells.values()]
+    return form.share(views, generator(seed, "delta", "shared", part.name), width=max(widths))
+
+
+def options_at(part: Part, own: Mapping[str, Any]) -> dict[str, Any]:
+    """The options of the form at a site: the part's, and what the site has of its own."""
+    return {**part.form.options, **{key: value for key, value in own.items() if key != "scale"}}
+
+
+def _weight(backbone: Backbone, ports: Ports) -> Tensor | None:
+    module = backbone.model.get_submodule(ports.writes.module)
+    if not isinstance(module, nn.Linear) or ports.writes.side != "out":
+        return None
+    index, count = ports.writes.slice
+    return module.weight.detach().chunk(count)[index]

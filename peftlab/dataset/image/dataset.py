@@ -1,0 +1,57 @@
+"""dataset=... of pictures: a source of them, its cuts, and the crop and normalisation that the backbone wants."""
+
+from collections.abc import Callable
+from typing import Any, Literal
+
+from peftlab.dataset.cut import Cuts
+from peftlab.dataset.dataset import Dataset, cut_dataset
+from peftlab.dataset.image.input import crop_area, used_spec
+from peftlab.dataset.image.transform import ImageTransform, eval_transform, train_transform
+from peftlab.dataset.source.source import Source
+from peftlab.inputs.image import InputSpec
+from peftlab.option import Fraction, NonNegativeInt, PositiveFloat, PositiveInt
+
+
+def image_dataset(
+    spec: InputSpec,
+    run_seed: int,
+    /,
+    *,
+    name: str,
+    source: Callable[[str | None], Source],
+    path: str | None,
+    imbalance: PositiveFloat | None,
+    max_per_class: PositiveInt | None,
+    seed: NonNegativeInt,
+    groups: dict[str, Any],
+    group_counts_imbalance: PositiveFloat | None,
+    val_fraction: Fraction | None,
+    num_workers: NonNegativeInt,
+    augment: Literal["random_resized_crop", "pad_crop_flip", "pad_crop", "none"],
+    crop_scale: list[float],
+    standardise: bool,
+    interpolation: Literal["nearest", "bilinear", "bicubic"] | None,
+    mean: list[float] | None,
+    std: list[float] | None,
+) -> Dataset:
+    """Read a source, cut its long tail (by `seed`), then validation (by `run_seed`), and group the classes.
+
+    Raises:
+        UserError: for a value that is not legal or would have no effect, and for an unreadable source.
+    """
+    spec = used_spec(spec, interpolation, mean, std, standardise)
+    train = train_transform(spec, augment=augment, crop_scale=crop_area(crop_scale), standardise=standardise)
+    return cut_dataset(
+        name,
+        source(path),
+        Cuts(imbalance, max_per_class, seed, groups, group_counts_imbalance, val_fraction, run_seed),
+        train_transform=train,
+        eval_transform=eval_transform(spec, standardise=standardise),
+        num_workers=num_workers,
+    )
+
+
+def used_transform(spec: InputSpec, node: dict[str, Any]) -> ImageTransform:
+    """The evaluation input of a dataset node, without its images."""
+    keys = ("interpolation", "mean", "std", "standardise")
+    return eval_transform(used_spec(spec, *(node[key] for key in keys)), standardise=node["standardise"])

@@ -1,0 +1,60 @@
+"""What a config changes of the input that a backbone expects."""
+
+from dataclasses import replace
+
+from peftlab.errors import UserError
+from peftlab.inputs.image import InputSpec
+
+INTERPOLATIONS = ("nearest", "bilinear", "bicubic")
+
+
+def used_spec(
+    spec: InputSpec,
+    interpolation: str | None,
+    mean: list[float] | None,
+    std: list[float] | None,
+    standardise: bool,
+) -> InputSpec:
+    """The backbone's input with what is not null put in its place.
+
+    Raises:
+        UserError: for a mean or std of other than three channels or beside `standardise`, or an interpolation
+            (of the backbone's own, too) that tensors do not have.
+    """
+    _check_values(mean, std, standardise)
+    used = replace(
+        spec,
+        interpolation=interpolation or spec.interpolation,
+        mean=spec.mean if mean is None else (mean[0], mean[1], mean[2]),
+        std=spec.std if std is None else (std[0], std[1], std[2]),
+    )
+    if used.interpolation not in INTERPOLATIONS:
+        raise UserError(
+            f"dataset.interpolation={used.interpolation} is not offered; legal: {', '.join(INTERPOLATIONS)}"
+        )
+    return used
+
+
+def crop_area(crop_scale: list[float]) -> tuple[float, float]:
+    """The least and the largest share of the area that a random crop keeps.
+
+    Raises:
+        UserError: for anything but two shares in order.
+    """
+    if len(crop_scale) != 2 or not 0 < crop_scale[0] <= crop_scale[1] <= 1:
+        raise UserError(
+            f"dataset.crop_scale={crop_scale} is no range of areas; legal: [lower, upper] between 0 and 1"
+        )
+    return crop_scale[0], crop_scale[1]
+
+
+def _check_values(mean: list[float] | None, std: list[float] | None, standardise: bool) -> None:
+    if standardise and (mean is not None or std is not None):
+        raise UserError(
+            f"dataset.mean={mean}, dataset.std={std} have no effect with dataset.standardise; legal: null"
+        )
+    for key, values in (("mean", mean), ("std", std)):
+        if values is not None and (len(values) != 3 or (key == "std" and min(values) <= 0)):
+            raise UserError(
+                f"dataset.{key}={values} is not one number a channel; legal: three (std above 0), or null"
+            )

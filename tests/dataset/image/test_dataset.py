@@ -1,0 +1,188 @@
+"""dataset=... of pictures: every YAML, the input that acts, and each sentence for a wrong value."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from peftlab.config.compose import composed
+from peftlab.dataset.batches import EvalBatches, TrainBatches
+from peftlab.dataset.dataset import Dataset
+from peftlab.dataset.image.dataset import image_dataset
+from peftlab.dataset.source.source import Source
+from peftlab.dataset.split import Split
+from peftlab.errors import UserError
+from peftlab.inputs.image import InputSpec
+
+CONFIGS = sorted((Path(__file__).resolve().parents[3] / "configs" / "dataset").glob("*.yaml"))
+Build = Callable[..., Dataset]
+
+KEYS: dict[str, Any] = {
+    "name": "noise",
+    "path": None,
+    "imbalance": None,
+    "max_per_class": None,
+    "seed": 0,
+    "groups": {"many_above": 10, "few_below": 5},
+    "group_counts_imbalance": None,
+    "val_fraction": 0.0,
+    "augment": "pad_crop",
+    "crop_scale": [0.5, 1.0],
+    "standardise": False,
+    "num_workers": 0,
+    "interpolation": None,
+    "mean": None,
+    "std": None,
+}
+
+
+def locked() -> Split:
+    raise AssertionError("the test split was opened")
+
+
+@pytest.fixture
+def pictures(spec: InputSpec, memory_split: Callable[..., Split]) -> Callable[..., Dataset]:
+    """`pictures([16, 8, 2], mean=[0.1, 0.2, 0.3])`: those images a class, and a test split that must stay shut."""
+
+    def make(counts: list[int], run_seed: int = 0, *, val: Split | None = None, **changes: Any) -> Dataset:
+        names = [f"class {number}" for number in range(len(counts))]
+        source = Source(names, memory_split(counts), val, locked)
+        return image_dataset(spec, run_seed, source=lambda _path: source, **(KEYS | changes))
+
+    return make
+
+
+def test_every_file_of_the_group_has_the_same_keys() -> None:
+    files = {file.stem: composed(f"dataset={file.stem}")["dataset"] for file in CONFIGS}
+    assert set(files) == {
+        "aid", "cifar100", "cifar100_lt", "digits", "digits_lt", "hub", "image_folder", "mstar10_lt"
+    }  # fmt: skip
+    for name, config in files.items():
+        assert set(config) == set(KEYS) | {"_target_", "_partial_", "source"}
+        assert config["name"] == name
+
+
+def test_digits_lt(build: Build) -> None:
+    built = build("digits_lt")
+    existing = build("digits").counts
+    published = [int(existing.max() * (1 / 30) ** (c / 9)) for c in range(10)]
+    assert built.counts.tolist() == np.minimum(published, existing).tolist()
+    assert built.counts[-1] == 3
+    assert built.groups == {"head": [0, 1, 2], "medium": [3, 4, 5], "tail": [6, 7, 8, 9]}
+    assert built.val is None
+    assert built.open_test().counts(10).min() >= 87
+    batch = next(TrainBatches(built.train, built.train_transform, batch_size=32, seed=0).iterate(0))
+    assert batch.inputs["images"].shape == (32, 3, 16, 16)
+    found = list(EvalBatches(built.open_test(), built.eval_transform, batch_size=500, num_workers=0))
+    assert torch.cat([one.targets for one in found]).tolist() == built.open_test().labels.tolist()
+
+
+def test_digits(build: Build) -> None:
+    built = build("digits")
+    assert built.counts.sum() + len(built.open_test()) == 1797
+    assert built.groups["head"] == list(range(10))
+
+
+def test_a_second_job_of_a_process_decodes_nothing_again(build: Build) -> None:
+    first, second = build("digits_lt"), build("digits_lt", imbalance=5.0)
+    assert first.train.items is second.train.items
+
+
+def test_image_folder(build: Build, class_folders: Callable[..., Path]) -> None:
+    built = build("image_folder", path=str(class_folders({"a": 10, "b": 5})))
+    assert built.counts.tolist() == [8, 4]
+    assert len(built.open_test()) == 3
+
+
+def test_hub(build: Build, parquet_folder: Callable[..., Path]) -> None:
+    root = parquet_folder({"train": [0, 0, 1, 0], "test": [1, 0]}, image="img", label="fine")
+    built = build("hub", path=str(root), source={"image_column": "img", "label_column": "fine"})
+    assert built.counts.tolist() == [3, 1]
+    assert built.open_test().labels.tolist() == [1, 0]
+
+
+@pytest.mark.data
+def test_cifar100_has_the_published_counts_and_groups(
+    build: Build, data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PEFTLAB_DATA", str(data_dir))
+    whole = build("cifar100")
+    assert (len(whole.train), len(whole.open_test())) == (50_000, 10_000)
+    assert whole.groups["head"] == list(range(100))
+    read_once = Source(whole.class_names, whole.train, None, locked)
+    for imbalance, total in ((100.0, 10_847), (50.0, 12_608), (10.0, 19_573)):
+        built = build("cifar100_lt", imbalance=imbalance, source=lambda _path: read_once)
+        assert built.counts.sum() == len(built.train) == total
+        assert [len(built.groups[name]) for name in ("head", "medium", "tail")] == [35, 35, 30]
+
+
+@pytest.mark.data
+@pytest.mark.parametrize(
+    ("name", "num_train", "num_test", "groups"),
+    [
+        ("mstar10_lt", 834, 2425, [3, 4, 3]),
+        ("aid", 8000, 2000, [8, 16, 6]),
+    ],
+)
+def test_the_other_sets(
+    build: Build,
+    data_dir: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    num_train: int,
+    num_test: int,
+    groups: list[int],
+) -> None:
+    monkeypatch.setenv("PEFTLAB_DATA", str(data_dir))
+    built = build(name)
+    assert (len(built.train), len(built.open_test())) == (num_train, num_test)
+    assert [len(built.groups[group]) for group in ("head", "medium", "tail")] == groups
+    batch = next(TrainBatches(built.train, built.train_transform, batch_size=4, seed=0).iterate(0))
+    if name == "mstar10_lt":
+        assert built.counts.tolist() == [299, 193, 125, 81, 52, 34, 22, 14, 9, 5]
+        assert batch.inputs["images"].mean(dim=(1, 2, 3)).abs().max() < 1e-5
+
+
+def test_the_transform_does_not_move_the_hash(pictures: Callable[..., Dataset]) -> None:
+    assert pictures([4, 4]).index_hash == pictures([4, 4], augment="none").index_hash
+
+
+def test_overrides_of_the_backbones_input_act(pictures: Callable[..., Dataset], spec: InputSpec) -> None:
+    built = pictures([4, 4], mean=[0.1, 0.2, 0.3], std=[1.0, 1.0, 1.0], interpolation="bicubic")
+    assert "bicubic" in built.transform_text
+    assert "mean=(0.1, 0.2, 0.3), std=(1.0, 1.0, 1.0)" in built.transform_text
+    image = built.train.items.take(built.train.rows[:1])
+    plain = pictures([4, 4], interpolation="bicubic")
+    pixels = (
+        plain.eval_transform(image)["images"][0] * torch.tensor(spec.std)[:, None, None]
+        + torch.tensor(spec.mean)[:, None, None]
+    )
+    expected = pixels - torch.tensor([0.1, 0.2, 0.3])[:, None, None]
+    torch.testing.assert_close(built.eval_transform(image)["images"][0], expected, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"crop_scale": [0.5]}, "crop_scale=.* is no range of areas; legal: .lower, upper. between 0 and 1"),
+        ({"crop_scale": [0.9, 0.5]}, "crop_scale=.* is no range of areas"),
+        ({"crop_scale": [0.0, 0.5]}, "crop_scale=.* is no range of areas"),
+        ({"mean": [0.5]}, "mean=.0.5. is not one number a channel; legal: three"),
+        ({"std": [0.5, 0.0, 0.5]}, "std=.* is not one number a channel"),
+        ({"mean": [0.5, 0.5, 0.5], "standardise": True}, "mean=.* have no effect with dataset.standardise"),
+    ],
+)
+def test_wrong_values(pictures: Callable[..., Dataset], changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(UserError, match=f"^dataset.{message}"):
+        pictures([8, 8], **changes)
+
+
+def test_an_interpolation_that_tensors_do_not_have(memory_split: Callable[..., Split]) -> None:
+    spec = InputSpec(16, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5), "lanczos", 1.0)
+    with pytest.raises(
+        UserError, match=r"^dataset\.interpolation=lanczos is not offered; legal: nearest, bilinear, bicubic"
+    ):
+        image_dataset(spec, 0, source=lambda _path: None, **KEYS)
