@@ -81,7 +81,9 @@ class Backbone:
     def num_heads(self, block: int) -> int:
         """Attention heads of a block; 1 where its attention is of a kind of its own."""
         place = self.places.get(Site(block, "kv"))
-        return 1 if place is None else int(getattr(self.model.get_submodule(place.input.module), "num_heads", 1))
+        return (
+            1 if place is None else int(getattr(self.model.get_submodule(place.input.module), "num_heads", 1))
+        )
 
     @property
     def num_weights(self) -> int:

@@ -4,8 +4,8 @@ from typing import NamedTuple
 
 from peftlab.backbone.backbone import Backbone
 from peftlab.build.budget import within_budget
-from peftlab.build.selection import choose
 from peftlab.build.scorer import Scorer
+from peftlab.build.selection import choose
 from peftlab.build.start import Start
 from peftlab.build.supernet import sampler_of, space_of
 from peftlab.build.views import options_at, ports_at, shared_of, view_of

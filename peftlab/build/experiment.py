@@ -70,14 +70,10 @@ def build(
     if split is not None:
         learner.outer = build_outer(resolved, network, built, learner, split, task)
         split.check(schedule.num_steps)
-    return Experiment(
-        resolved, trunk, task, placed, network, cell, learner, schedule, len(train), split
-    )
+    return Experiment(resolved, trunk, task, placed, network, cell, learner, schedule, len(train), split)
 
 
-def _start(
-    resolved: Resolved, trunk: Trunk, task: Task, masks: Mapping[str, Tensor] | None
-) -> Start:
+def _start(resolved: Resolved, trunk: Trunk, task: Task, masks: Mapping[str, Tensor] | None) -> Start:
     """The head at its start, and what can be measured with it."""
     means = trunk.class_means() if task.wants_means() else None
     head = task.head(trunk.backbone.num_features, means, generator(resolved.seed, "head")).to(trunk.device)

@@ -7,9 +7,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from peftlab.backbone.backbone import Backbone
+from peftlab.build.mean_square import mean_squares
 from peftlab.inputs.batch import Batch
 from peftlab.loss.cross_entropy import Loss
-from peftlab.build.mean_square import mean_squares
 from peftlab.site import LINEAR, Site
 
 # whose weights a place without any of its own is scored by

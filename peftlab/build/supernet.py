@@ -8,9 +8,10 @@ from typing import Any
 import torch
 
 from peftlab.errors import UserError
-from peftlab.placement.space import Space, Stack
 from peftlab.peft.delta import Delta, Elastic
+from peftlab.placement.space import Space, Stack
 from peftlab.site import Site
+
 
 def space_of(
     deltas: Mapping[Site, Delta], placed: Mapping[str, Iterable[Site]], placement: Mapping[str, Any]

@@ -14,8 +14,8 @@ from torch import Tensor
 
 from peftlab.backbone.backbone import Backbone
 from peftlab.config.resolved import Resolved
-from peftlab.dataset.dataset import Dataset
 from peftlab.dataset.batches import EvalBatches
+from peftlab.dataset.dataset import Dataset
 from peftlab.errors import UserError
 from peftlab.option import Choice
 
@@ -65,7 +65,13 @@ class Trunk:
             UserError: for a class without an item.
         """
         data = self.dataset
-        key = (self.backbone.hash, data.index_hash, data.transform_text, self.eval_batch_size, str(self.device))
+        key = (
+            self.backbone.hash,
+            data.index_hash,
+            data.transform_text,
+            self.eval_batch_size,
+            str(self.device),
+        )
         return shared("means", key, lambda: class_means(self))
 
     def probe(self) -> Probe:

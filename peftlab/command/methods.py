@@ -3,11 +3,11 @@
 import argparse
 import math
 import sys
+from collections.abc import Mapping
 from typing import Any
 
 from peftlab.config.directory import config_dir
 from peftlab.errors import UserError
-from peftlab.peft.part import parts_of
 
 NUM_CLASSES = 10  # of the head, which is not counted but may lie inside a mask's budget
 BACKBONES = (
@@ -87,30 +87,33 @@ def table(methods: list[str], backbones: list[str]) -> dict[str, list[int | str]
     """Method -> for every backbone the number of parameters, or the sentence that refuses it."""
     from peftlab.backbone.timm.shapes import shapes
     from peftlab.config.compose import composed
+    from peftlab.config.resolve import resolve
 
     shown = [shapes(composed(f"backbone={name}")["backbone"]) for name in backbones]
-    configs = {name: composed(f"peft={name}", "head.init=random") for name in methods}
-    return {name: [_answer(config, backbone) for backbone in shown] for name, config in configs.items()}
+    runs = {name: resolve(composed(f"peft={name}", "head.init=random")) for name in methods}
+    return {name: [_answer(resolved, backbone) for backbone in shown] for name, resolved in runs.items()}
 
 
-def _answer(config: dict[str, Any], backbone: Any) -> int | str:
-    from peftlab.build.model import build_head, build_model, place
+def _answer(resolved: Any, backbone: Any) -> int | str:
+    from peftlab.build.cell import build_cell, place_on
+    from peftlab.build.start import Start
+    from peftlab.model.load import empty_head
+    from peftlab.network.network import Network
 
     try:
-        head = build_head(config, backbone, NUM_CLASSES, None)
-        masks = [part for part in parts_of(config["peft"]).values() if "keep_ratio" in part]
+        head = empty_head(resolved, backbone, NUM_CLASSES)
+        placed = place_on(resolved, backbone)
+        masks = [part for part in resolved.parts if part.is_mask]
         if masks:  # which entries, only images can say
-            place(config, backbone)
-            return _entries(masks[0], backbone, head)
-        model, _ = build_model(config, backbone, head)
+            return _entries(masks[0].form.options, backbone, head)
+        cell = build_cell(resolved, backbone, placed, Start(head)).cell
+        Network(backbone).check(cell)
     except UserError as error:
         return str(error)
-    model.attachment.detach()
-    return sum(number for name, number in model.num_parameters().items() if name not in ("head", "backbone"))
+    return sum(number for name, number in cell.num_parameters().items() if name != "head")
 
 
-def _entries(part: dict[str, Any], backbone: Any, head: Any) -> int:
+def _entries(options: Mapping[str, Any], backbone: Any, head: Any) -> int:
     """The budget of a mask: whole heads or neurons may leave a little of it unused."""
-    total = sum(value.numel() for value in backbone.model.parameters())
     own = sum(value.numel() for value in head.parameters())
-    return math.floor(part["keep_ratio"] * total) - (own if part["count_head"] else 0)
+    return math.floor(options["keep_ratio"] * backbone.num_weights) - (own if options["count_head"] else 0)

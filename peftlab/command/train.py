@@ -23,7 +23,6 @@ from peftlab.record.record import Record
 from peftlab.report.callback import SweepReport
 
 
-
 def main() -> None:
     """Run, sweep or print what the command line asks for, and exit.
 

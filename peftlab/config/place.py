@@ -47,7 +47,9 @@ def place(
     if not any(part.positions for part in parts):
         return Placed({part.name: {} for part in parts})
     domains = {part.name: _domain(part, labels, positions) for part in parts}
-    legal = [name for name in POSITIONS if any(name in part.positions for part in parts) and name in positions]
+    legal = [
+        name for name in POSITIONS if any(name in part.positions for part in parts) and name in positions
+    ]
     candidates = sorted({site for sites in domains.values() for site in sites}, key=site_order)
     found: Placement = resolved.placement(Ground(labels, legal, candidates, scorer))
     placed = {
@@ -72,15 +74,14 @@ def check_cells(placed: Placed, parts: Sequence[Part]) -> None:
 
 
 def _check_option(part: Part, site: Site, key: str, value: Any) -> None:
-    module, legal, *_ = signature(part.form.target)
+    legal = signature(part.form.target).keys
     names = [] if part.is_selection else [*legal, *(["scale"] if part.scale is not None else [])]
     if key not in names:
         raise UserError(
             f"placement.cells: {site} has the option {key}={value}; legal: {', '.join(names) or 'none'}"
         )
-    scale = signature(PART)
-    kind, where = (legal[key], module) if key in legal else (scale.keys["scale"], scale.module)
-    wrong = "a number above 0" if key == "scale" and value is None else misfit(value, kind, where)
+    kind = legal[key] if key in legal else signature(PART).keys["scale"]
+    wrong = "a number above 0" if key == "scale" and value is None else misfit(value, *kind)
     if wrong is not None:
         raise UserError(f"placement.cells: {site} has {key}={yaml_text(value)}; legal: {wrong}")
 

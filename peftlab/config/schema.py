@@ -7,7 +7,19 @@ from typing import Any
 from peftlab.config.signature import Signature, misfit, signature, yaml_text
 from peftlab.errors import UserError
 
-GROUPS = ("backbone", "peft", "placement", "scaling", "dataset", "task", "head", "loss", "optim", "fit", "tracker")
+GROUPS = (
+    "backbone",
+    "peft",
+    "placement",
+    "scaling",
+    "dataset",
+    "task",
+    "head",
+    "loss",
+    "optim",
+    "fit",
+    "tracker",
+)
 HYBRID = "peftlab.peft.part.Hybrid"
 PART = "peftlab.peft.part.PartOptions"
 BUDGET = "peftlab.placement.budget.Budget"
@@ -68,7 +80,7 @@ def _keys(target: str, values: dict[str, Any], path: str, extra: tuple[str, ...]
             raise UserError(
                 f"{dot}{key}={value} is not a key of {path or 'the config'}; legal: {', '.join(names)}{hint}"
             )
-        _value(value, found.keys[key], found.module, f"{dot}{key}")
+        _value(value, *found.keys[key], f"{dot}{key}")
     missing = [key for key in found.keys if key not in values]
     if missing:
         raise UserError(f"{dot}{missing[0]} is missing; give it a value with {dot}{missing[0]}=VALUE")

@@ -23,13 +23,12 @@ PLAIN: dict[str, tuple[tuple[type, ...], str]] = {
 
 
 class Signature(NamedTuple):
-    """The keys that a node may have, each with its annotation, and the module that the annotations are read in.
+    """The keys that a node may have, each with its annotation and the module that the annotation is read in.
 
     Of a class also the names of its ancestors in this package, itself included, and the constants of their bodies.
     """
 
-    module: str
-    keys: dict[str, ast.expr]
+    keys: dict[str, tuple[ast.expr, str]]
     ancestors: frozenset[str] = frozenset()
     constants: dict[str, Any] = {}  # noqa: RUF012
 
@@ -43,7 +42,7 @@ def signature(target: str) -> Signature:
     module, _, name = target.rpartition(".")
     for node in _tree(module or target).body:
         if isinstance(node, ast.FunctionDef) and node.name == name:
-            return Signature(module, _keywords(node))
+            return Signature(_keywords(node, module))
         if isinstance(node, ast.ClassDef) and node.name == name:
             return _of_class(node, module)
     raise LookupError(f"{target} does not exist")
@@ -54,17 +53,23 @@ def _of_class(node: ast.ClassDef, module: str) -> Signature:
     inits = [item for item in node.body if isinstance(item, ast.FunctionDef) and item.name == "__init__"]
     annotated = [item for item in node.body if isinstance(item, ast.AnnAssign)]
     own = {
-        ast.unparse(item.target): item.annotation
+        ast.unparse(item.target): (item.annotation, module)
         for item in annotated
         if not ast.unparse(item.annotation).startswith("ClassVar")
     }
-    keys = _keywords(inits[0]) if inits else {key: kind for base in bases for key, kind in base.keys.items()} | own
+    keys = (
+        _keywords(inits[0], module)
+        if inits
+        else {key: kind for base in bases for key, kind in base.keys.items()} | own
+    )
     constants = {key: value for base in reversed(bases) for key, value in base.constants.items()}
     constants |= {
-        ast.unparse(item.target): item.value.value for item in annotated if isinstance(item.value, ast.Constant)
+        ast.unparse(item.target): item.value.value
+        for item in annotated
+        if isinstance(item.value, ast.Constant)
     }
     above = {name for base in bases for name in base.ancestors}
-    return Signature(module, keys, frozenset({node.name, *above}), constants)
+    return Signature(keys, frozenset({node.name, *above}), constants)
 
 
 def _imported(name: str, module: str) -> str | None:
@@ -72,10 +77,13 @@ def _imported(name: str, module: str) -> str | None:
     for node in _tree(module).body:
         if isinstance(node, ast.ClassDef) and node.name == name:
             return f"{module}.{name}"
-        if isinstance(node, ast.ImportFrom) and str(node.module).startswith("peftlab."):
-            if any(item.name == name for item in node.names):
-                return f"{node.module}.{name}"
+        if isinstance(node, ast.ImportFrom) and _gives(node, name):
+            return f"{node.module}.{name}"
     return None
+
+
+def _gives(node: ast.ImportFrom, name: str) -> bool:
+    return str(node.module).startswith("peftlab.") and any(item.name == name for item in node.names)
 
 
 def misfit(value: Any, kind: ast.expr, module: str) -> str | None:
@@ -134,8 +142,9 @@ def _union(kind: ast.expr) -> list[ast.expr]:
     return [kind]
 
 
-def _keywords(function: ast.FunctionDef) -> dict[str, ast.expr]:
-    return {argument.arg: argument.annotation or ast.Name("Any") for argument in function.args.kwonlyargs}
+def _keywords(function: ast.FunctionDef, module: str) -> dict[str, tuple[ast.expr, str]]:
+    given = function.args.kwonlyargs
+    return {argument.arg: (argument.annotation or ast.Name("Any"), module) for argument in given}
 
 
 def _alias(name: str, module: str) -> tuple[ast.expr, str]:

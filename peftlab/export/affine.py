@@ -7,6 +7,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from peftlab.peft.delta import Delta
+from peftlab.peft.delta import Diagonal as DiagonalTrait
+from peftlab.peft.delta import LowRank as LowRankTrait
+from peftlab.peft.view import Now
 
 Matrix = Float[Tensor, "_ _"]
 Vector = Float[Tensor, " _"]
@@ -51,13 +54,16 @@ class LowRank(NamedTuple):
         return self.B @ self.A
 
 
-def affine(delta: Delta, scale: Tensor) -> Diagonal | LowRank | None:
-    """scale * delta in float64, if it is affine outside training. `scale` is a scalar, or one value per output."""
+def affine(delta: Delta, scale: Tensor, width: int | None = None) -> Diagonal | LowRank | None:
+    """scale * delta in float64, if it is affine outside training. `scale` is a scalar, or one value per output.
+
+    `width` is the rank that a nested delta works at.
+    """
     scale = scale.detach().double()
-    if (factors := getattr(delta, "factors", lambda: None)()) is not None:
+    if isinstance(delta, LowRankTrait) and (factors := delta.factors(Now(width=width))) is not None:
         B, A = (value.detach().double() for value in factors)
         return LowRank(B * (scale.unsqueeze(-1) if scale.ndim else scale), A)
-    if (diagonal := getattr(delta, "diagonal", lambda: None)()) is not None:
-        s, t = diagonal
+    if isinstance(delta, DiagonalTrait):
+        s, t = delta.diagonal()
         return Diagonal(scale * s.detach().double(), None if t is None else scale * t.detach().double())
     return None

@@ -3,7 +3,7 @@
 from typing import Any
 
 from peftlab.dataset.image.dataset import used_transform
-from peftlab.export.head import FILE, kind, num_outputs
+from peftlab.export.head import FILE, num_outputs
 from peftlab.model.load import Trained
 
 
@@ -16,11 +16,12 @@ def card_of(
     files: list[str],
 ) -> dict[str, Any]:
     """Backbone, input, classes, head, what was done, and how far its logits are from the run's."""
-    node = trained.config["backbone"]
+    node = trained.resolved.backbone.options
     frozen = {key: node[key] for key in ("name", "pretrained", "checkpoint", "model_args")}
-    head: dict[str, Any] = {"kind": kind(trained.config)}
-    if "scale" in trained.config["head"]:
-        head["scale"] = trained.config["head"]["scale"]
+    own = trained.resolved.head
+    head: dict[str, Any] = {"kind": own.word}
+    if "scale" in own.options:
+        head["scale"] = own.options["scale"]
     if to != "adapter":
         head["where"] = "the classifier of the timm model" if num_outputs(trained) else FILE
     return {
@@ -38,7 +39,7 @@ def card_of(
 
 
 def _input(trained: Trained) -> dict[str, Any]:
-    spec, node = trained.backbone.input_spec, trained.config["dataset"]
+    spec, node = trained.backbone.input_spec, trained.resolved.dataset.options
     transform = used_transform(spec, node)
     return {
         "size": spec.size,
@@ -55,14 +56,14 @@ def readme(trained: Trained, to: str) -> str:
     lines = {"timm": _timm, "peft": _peft, "adapter": _adapter}[to](trained)
     if to != "adapter" and not num_outputs(trained):
         lines += _head(trained)
-    transform = used_transform(trained.backbone.input_spec, trained.config["dataset"]).text
+    transform = used_transform(trained.backbone.input_spec, trained.resolved.dataset.options).text
     title = f"# {trained.backbone.name}, {len(trained.card['class_names'])} classes"
     text = f"Input: 8-bit RGB / 255 -> {transform}. Classes, hashes and the comparison with the run are in `export.yaml`."
     return "\n".join([title, "", text, "", "```python", *lines, "```", ""])
 
 
 def _create(trained: Trained, pretrained: bool) -> str:
-    node = trained.config["backbone"]
+    node = trained.resolved.backbone.options
     words = [repr(node["name"]), f"num_classes={num_outputs(trained)}"]
     words += ["pretrained=True"] if pretrained else []
     words += [f"{key}={value!r}" for key, value in node["model_args"].items()]
@@ -81,7 +82,7 @@ def _timm(trained: Trained) -> list[str]:
 
 
 def _peft(trained: Trained) -> list[str]:
-    node = trained.config["backbone"]
+    node = trained.resolved.backbone.options
     lines = ["import timm", "from peft import PeftModel", "", _create(trained, pretrained=node["pretrained"])]
     if not node["pretrained"]:
         lines.append(
@@ -96,9 +97,10 @@ def _adapter(trained: Trained) -> list[str]:
 
 def _head(trained: Trained) -> list[str]:
     """The cosine head is no affine map of the features: it divides by their norm."""
-    if kind(trained.config) != "cosine":
-        return [f"# the model gives features; {FILE} holds the head ({kind(trained.config)})"]
-    scale = trained.config["head"]["scale"]
+    own = trained.resolved.head
+    if own.word != "cosine":
+        return [f"# the model gives features; {FILE} holds the head ({own.word})"]
+    scale = own.options["scale"]
     return [
         "",
         "# the head is no linear layer: it compares directions",

@@ -63,7 +63,7 @@ def export(folder: Path, to: str, out: Path, *, rank: int | None, images: str | 
 
 
 def _at(trained: Trained, rank: int) -> None:
-    width = trained.model.nested_width
+    width = trained.model.cell.nested_width
     if not width:
         raise UserError(f"--rank={rank} has nothing to act on: this run has no DyLoRA; legal: no --rank")
     if not 1 <= rank <= width:
@@ -86,7 +86,7 @@ def _outputs(trained: Trained, to: str, stage: Path, images: Float[Tensor, "b 3 
         features = model.features(images)
         return Outputs(features, model.head(features))
     state = read_timm(stage) if to == "timm" else read_peft(trained, stage)
-    plain = plain_model(trained.config["backbone"], num_outputs(trained))
+    plain = plain_model(trained.resolved.backbone.options, num_outputs(trained))
     plain.load_state_dict(state, strict=True)
     if num_outputs(trained):
         return Outputs(None, plain(images))

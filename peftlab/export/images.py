@@ -6,7 +6,6 @@ import numpy as np
 from jaxtyping import Float
 from torch import Tensor
 
-from peftlab.build.instantiate import make
 from peftlab.dataset.batches import EvalBatches
 from peftlab.dataset.dataset import Dataset
 from peftlab.dataset.image.dataset import used_transform
@@ -32,13 +31,15 @@ def real_images(trained: Trained, path: str | None) -> Compared:
     Raises:
         UserError: if the run's data cannot be read here, or `path` holds no image.
     """
-    spec, node = trained.backbone.input_spec, trained.config["dataset"]
+    spec, choice = trained.backbone.input_spec, trained.resolved.dataset
     if path is not None:
         files = picture_files(path)
         chosen = [files[index] for index in _evenly(len(files))]
-        return Compared(used_transform(spec, node)([read_picture(file) for file in chosen])["images"], path)
+        return Compared(
+            used_transform(spec, choice.options)([read_picture(file) for file in chosen])["images"], path
+        )
     try:
-        dataset: Dataset = make(node)(spec, trained.config["seed"])
+        dataset: Dataset = choice(spec, trained.resolved.seed)
     except UserError as error:
         raise UserError(f"{error}; any other images are given with --images PATH") from error
     name, split = ("train", dataset.train) if dataset.val is None else ("val", dataset.val)

@@ -8,7 +8,7 @@ from torch import Tensor
 from peftlab.export.affine import Diagonal, LowRank, affine
 from peftlab.export.refuse import Reason, refuse
 from peftlab.model.load import Trained
-from peftlab.network.attachment import Anchor
+from peftlab.network.anchor import Anchor
 
 State = dict[str, Tensor]
 LEGAL = "peftlab-export RUN --to adapter, or a method that is linear in what one layer reads or writes"
@@ -26,13 +26,13 @@ def merge(trained: Trained) -> State:
     """
     model = trained.model
     with torch.no_grad():
-        selected = {name: value.detach() for name, value in model.selected.weights().items()}
+        selected = {name: value.detach() for name, value in model.cell.selected.weights().items()}
         state: State = {**model.backbone.state_dict(), **selected}
         refuse("timm", _reasons(trained, state), LEGAL)
         scales, one = model.gamma.scales(), torch.ones(())
         wide: State = {}
-        for anchor in _in_order(model.attachment.anchors):
-            form = affine(anchor.delta, scales.get(anchor.site, one))
+        for anchor in _in_order(model.cell.anchors):
+            form = affine(anchor.delta, scales.get(anchor.site, one), model.widths.get(anchor.site))
             assert form is not None
             keys = _keys(trained, anchor, state)
             for key in keys:
@@ -60,7 +60,7 @@ def _keys(trained: Trained, anchor: Anchor, state: State) -> tuple[str, str | No
 def _fold(
     anchor: Anchor, form: Diagonal | LowRank, wide: State, weight: str, bias: str | None, apart: str | None
 ) -> None:
-    index, count = anchor.writes.part
+    index, count = anchor.writes.slice
     W = wide[weight].chunk(count)[index]
     b = None if bias is None else wide[bias].chunk(count)[index]
     shift = form.t
@@ -80,7 +80,7 @@ def _fold(
 
 
 def _reasons(trained: Trained, state: State) -> Iterable[Reason]:
-    for anchor in trained.model.attachment.anchors:
+    for anchor in trained.model.cell.anchors:
         text = why_not_one_map(trained, anchor) or _why_not_folded(trained, anchor, state)
         if text is not None:
             yield Reason(type(anchor.delta).__name__, anchor.site, text)
@@ -88,7 +88,7 @@ def _reasons(trained: Trained, state: State) -> Iterable[Reason]:
 
 def why_not_one_map(trained: Trained, anchor: Anchor) -> str | None:
     """Why a site is no affine map of what one layer takes or gives, or None."""
-    if anchor.site in trained.model.attachment.gates:
+    if trained.model.cell.gate_at(anchor.site) is not None:
         return "its gate depends on the input"
     if anchor.writes.side == "heads":
         return "it acts inside the attention product"

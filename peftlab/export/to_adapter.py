@@ -10,13 +10,14 @@ from torch import Tensor
 
 from peftlab.errors import UserError
 from peftlab.export.refuse import Reason, refuse
-from peftlab.model.load import CARD, WEIGHTS, Trained
-from peftlab.network.adapted import site_key
-from peftlab.peft.delta import Delta
-from peftlab.peft.part import parts_of
+from peftlab.model.load import Trained
+from peftlab.network.anchor import site_key
+from peftlab.peft.delta import Delta, Nested
+from peftlab.peft.part import Part
+from peftlab.record.adapter import CARD, WEIGHTS
 from peftlab.site import parse_site
 
-FIXED = {"_target_": "peftlab.scaling.fixed.fixed", "_partial_": True}
+FIXED = {"_target_": "peftlab.scaling.fixed.fixed"}
 # parameters in which a delta is linear, with its outputs on axis 0
 LINEAR_IN = {
     "Lora": ("B",),
@@ -49,25 +50,25 @@ def to_adapter(trained: Trained, folder: Path, source: Path, rank: int | None) -
     )
     for site, scale in channels.items():
         _fold(tensors, f"deltas.{site_key(site)}.", LINEAR_IN[kinds[site]], scale)
-    config, card = deepcopy(trained.config), deepcopy(trained.card)
+    config, card = deepcopy(trained.resolved.raw), deepcopy(trained.card)
     if scales:
-        gated = bool(trained.model.gates)
+        gated = bool(trained.model.cell.gates)
         config["scaling"] = {**(config["scaling"] if gated else FIXED), "value": 1.0, "rule": "plain"}
     for name, cells in card["cells"].items():
         for key, options in cells.items():
             site = parse_site(key)
             if site in scales:
                 options["scale"] = 1.0 if site in channels else scales[site].item()
-            if rank is not None and trained.model.delta_at(site).is_nested:
-                options["eval_rank"] = _rank(rank, trained.model.delta_at(site), config, name)
+            if rank is not None and isinstance(trained.model.delta_at(site), Nested):
+                options["eval_rank"] = _rank(rank, trained.model.delta_at(site), trained.resolved.part(name))
     save_file(tensors, folder / WEIGHTS)
     (folder / CARD).write_text(yaml.safe_dump(card, sort_keys=False))
     (folder / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
     return {"scales": {str(site): scale.mean().item() for site, scale in scales.items()}}
 
 
-def _rank(rank: int, delta: Delta, config: dict[str, Any], name: str) -> int:
-    if "eval_rank" not in parts_of(config["peft"])[name]:
+def _rank(rank: int, delta: Delta, part: Part) -> int:
+    if "eval_rank" not in part.form.options:
         raise UserError(
             f"--rank={rank} is no option of {type(delta).__name__}; legal with it: --to timm, --to peft"
         )

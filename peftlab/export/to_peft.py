@@ -15,7 +15,7 @@ from peftlab.export.head import classifier_state, num_outputs, save_head
 from peftlab.export.merge import why_not_one_map
 from peftlab.export.refuse import Reason, refuse
 from peftlab.model.load import Trained
-from peftlab.network.attachment import Anchor
+from peftlab.network.anchor import Anchor
 
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 PREFIX = "base_model.model."
@@ -62,10 +62,11 @@ def _layers(trained: Trained) -> dict[str, tuple[Tensor, Tensor]]:
     """(B, A) of every linear layer that has sites."""
     modules, scales = dict(trained.model.backbone.named_modules()), trained.model.gamma.scales()
     parts: dict[str, list[tuple[tuple[int, int], LowRank]]] = {}
-    for anchor in trained.model.attachment.anchors:
-        form = affine(anchor.delta, scales.get(anchor.site, torch.ones(())))
+    for anchor in trained.model.cell.anchors:
+        width = trained.model.widths.get(anchor.site)
+        form = affine(anchor.delta, scales.get(anchor.site, torch.ones(())), width)
         assert isinstance(form, LowRank)
-        parts.setdefault(anchor.writes.module, []).append((anchor.writes.part, form))
+        parts.setdefault(anchor.writes.module, []).append((anchor.writes.slice, form))
     result = {}
     for name, own in parts.items():
         module = modules[name]
@@ -105,12 +106,12 @@ def _config(trained: Trained, ranks: dict[str, int], saved: list[str]) -> dict[s
 
 def _reasons(trained: Trained) -> Iterable[Reason]:
     model = trained.model
-    if model.selected.weights():
+    if model.cell.selected.weights():
         yield Reason("selected weights", None, "PEFT would have to save whole layers")
-    elif not model.attachment.anchors:
+    elif not model.cell.anchors:
         yield Reason("this run", None, "it has no low-rank update")
     modules = dict(model.backbone.named_modules())
-    for anchor in model.attachment.anchors:
+    for anchor in model.cell.anchors:
         text = why_not_one_map(trained, anchor) or _why_no_lora(anchor, modules)
         if text is not None:
             yield Reason(type(anchor.delta).__name__, anchor.site, text)

@@ -28,7 +28,7 @@ def to_timm(trained: Trained, folder: Path) -> dict[str, Any]:
     return {
         "num_classes": num_outputs(trained),
         "merged": merged,
-        "selected_weights": sorted(trained.model.selected.weights()),
+        "selected_weights": sorted(trained.model.cell.selected.weights()),
     }
 
 

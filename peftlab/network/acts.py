@@ -94,8 +94,10 @@ def _merged(run: Pass, module: nn.Module, group: list[Anchor]) -> list[LowRankPa
     parts = []
     for anchor in group:
         reads_input = anchor.reads == Port(anchor.writes.module, "in") and anchor.writes.side == "out"
-        is_plain = isinstance(anchor.delta, LowRank) and run.cell.gate_at(anchor.site) is None
-        factors = anchor.delta.factors(run.now(anchor.site)) if reads_input and is_plain else None
+        is_gated = run.cell.gate_at(anchor.site) is not None
+        if not isinstance(anchor.delta, LowRank) or is_gated or not reads_input:
+            return None
+        factors = anchor.delta.factors(run.now(anchor.site))
         if factors is None:
             return None
         rows = slice(*_span(anchor.writes.slice, module.out_features))

@@ -7,7 +7,10 @@ from peftlab.errors import UserError
 from peftlab.peft.delta import Additive, Delta, OnHeads, OnTokens
 from peftlab.site import Site
 
-FORMS: dict[str, type[Delta]] = {"heads": OnHeads, "tokens": OnTokens}  # what acts at a side; elsewhere Additive
+FORMS: dict[str, type[Delta]] = {
+    "heads": OnHeads,
+    "tokens": OnTokens,
+}  # what acts at a side; elsewhere Additive
 
 
 @dataclass(frozen=True, eq=False)

@@ -59,8 +59,7 @@ class Cell(nn.Module):
 
     def gate_at(self, site: Site) -> nn.Module | None:
         """The gate of a site, if it has one."""
-        key = site_key(site)
-        return self.gates[key] if key in self.gates else None
+        return dict(self.gates.items()).get(site_key(site))
 
     def sample(self, rng: torch.Generator) -> Widths:
         """The widths that a training step works at, for the methods that sample (DyLoRA's rank, a supernet's sub-network)."""
@@ -108,13 +107,11 @@ class Cell(nn.Module):
     def state(self, *, finished: bool = False) -> State:
         """theta, gamma if it is trained, and the positions of masked weights; `finished`: deltas in their form after training."""
         values: State = {name: value.detach() for name, value in self.theta().items()}
-        if finished:
-            for key, delta in self.deltas.items():
-                if isinstance(delta, Reparametrised):
-                    with torch.no_grad():
-                        own = {f"deltas.{key}.{name}": value for name, value in delta.finished().items()}
-                    mine = f"deltas.{key}."
-                    values = {name: value for name, value in values.items() if not name.startswith(mine)} | own
+        for key, delta in self.deltas.items() if finished else ():
+            if isinstance(delta, Reparametrised):
+                mine = f"deltas.{key}."
+                values = {name: value for name, value in values.items() if not name.startswith(mine)}
+                values |= {f"{mine}{name}": value.detach() for name, value in delta.finished().items()}
         values |= {f"index.{key}": value for key, value in self.selected.indices().items()}
         return values | ({} if self.gamma.raw is None else {"gamma.raw": self.gamma.raw.detach()})
 
@@ -125,7 +122,7 @@ class Cell(nn.Module):
         Raises:
             UserError: for any key that is missing or too many, a tensor of another shape, or another mask.
         """
-        own = {**self.theta(), **({} if self.gamma.raw is None else {"gamma.raw": self.gamma.raw})}
+        own: State = {**self.theta(), **({} if self.gamma.raw is None else {"gamma.raw": self.gamma.raw})}
         own |= {f"index.{key}": value for key, value in self.selected.indices().items()}
         missing, extra = sorted(own.keys() - state.keys()), sorted(state.keys() - own.keys())
         if missing or extra:
@@ -143,8 +140,8 @@ class Cell(nn.Module):
 
     def num_parameters(self) -> dict[str, int]:
         """Trainable parameters by owner."""
-        owners = {"deltas": "delta", "gamma": "gamma", "gates": "gate", "selected": "selected", "head": "head"}
+        owners = {"delta": self.deltas, "gamma": self.gamma, "gate": self.gates, "selected": self.selected}
         return {
-            word: sum(value.numel() for value in getattr(self, name).parameters())
-            for name, word in owners.items()
+            name: sum(value.numel() for value in owner.parameters())
+            for name, owner in {**owners, "head": self.head}.items()
         }

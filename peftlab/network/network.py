@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from peftlab.backbone.backbone import Backbone
 from peftlab.errors import UserError
@@ -108,18 +108,17 @@ class Network:
     @contextmanager
     def _installed(self, acts: Acts) -> Iterator[None]:
         """Inside, every module has its acts around its forward."""
-        before = {name: vars(self._modules[name]).get("forward") for name in acts}
+        modules = {name: self._modules[name] for name in acts}
+        before = {name: module.__dict__.get("forward") for name, module in modules.items()}
         try:
-            for name, own in acts.items():
-                vars(self._modules[name])["forward"] = nested(own, self._modules[name].forward)
+            for name, module in modules.items():
+                module.__dict__["forward"] = nested(acts[name], module.forward)
             yield
         finally:
-            for name, forward in before.items():
-                own = vars(self._modules[name])
-                if forward is not None:
-                    own["forward"] = forward
-                else:
-                    own.pop("forward", None)
+            for name, module in modules.items():
+                module.__dict__.pop("forward", None)
+                if before[name] is not None:
+                    module.__dict__["forward"] = before[name]
 
 
 @contextmanager

@@ -56,7 +56,9 @@ class Rows:
         x = frozen(x, *args, **kwargs)
         return x if self._base is None or index < self._last else torch.cat([x, self._base])
 
-    def act(self, acts: dict[int, Sequence[Act]], frozen: Forward, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+    def act(
+        self, acts: dict[int, Sequence[Act]], frozen: Forward, x: Tensor, *args: Any, **kwargs: Any
+    ) -> Tensor:
         """The forward of a module: each cell with acts on its own rows, the frozen one on the rest, run by run."""
         if not set(acts) & set(self._present):
             return frozen(x, *args, **kwargs)

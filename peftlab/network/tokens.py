@@ -39,9 +39,7 @@ def check_prompts(anchors: list[Anchor]) -> None:
         try:
             entering = delta.num_prompts(count)
         except ValueError as error:
-            raise UserError(
-                f"placement: {anchor.site} has a {type(delta).__name__}, but {error}"
-            ) from error
+            raise UserError(f"placement: {anchor.site} has a {type(delta).__name__}, but {error}") from error
         count = entering if delta.travels else 0
 
 

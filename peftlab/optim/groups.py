@@ -5,12 +5,14 @@ from typing import Any
 
 from torch import nn
 
-Theta = Mapping[str, Sequence[nn.Parameter]]  # by kind: weights (deltas, head), gates (and temperatures), selected
+Theta = Mapping[
+    str, Sequence[nn.Parameter]
+]  # by kind: weights (deltas, head), gates (and temperatures), selected
 
 
-def groups(theta: Theta, *, weight_decay: float, gate_decay: float, selected_decay: float) -> list[dict[str, Any]]:
+def groups(
+    theta: Theta, *, weight_decay: float, gate_decay: float, selected_decay: float
+) -> list[dict[str, Any]]:
     """A group for each kind that there is, with its decay; gamma is in none, it has an optimizer of its own."""
     decay = {"weights": weight_decay, "gates": gate_decay, "selected": selected_decay}
-    return [
-        {"params": list(values), "weight_decay": decay[kind]} for kind, values in theta.items() if values
-    ]
+    return [{"params": list(values), "weight_decay": decay[kind]} for kind, values in theta.items() if values]

@@ -30,4 +30,3 @@ class Bitfit(Selection):
                 "placement: no module of the chosen sites has a bias, so peft=bitfit would train nothing; choose other positions"
             )
         return [(weight, None) for weight in biases]
-

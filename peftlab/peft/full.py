@@ -15,4 +15,3 @@ class Full(Selection):
     def choose(self, weights: Weights) -> Chosen:
         """The chosen weights."""
         return [(weight, None) for weight in weights.candidates(self.outside_blocks)]
-

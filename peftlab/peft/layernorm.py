@@ -29,4 +29,3 @@ class LayerNorm(Selection):
                 "placement: the chosen sites have no layer norm, so peft=layernorm would train nothing; legal: norm1, norm2"
             )
         return [(weight, None) for weight in norms]
-

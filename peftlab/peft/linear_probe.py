@@ -13,4 +13,3 @@ class LinearProbe(Selection):
     def choose(self, weights: Weights) -> Chosen:
         """The chosen weights."""
         return []
-

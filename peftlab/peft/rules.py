@@ -13,9 +13,7 @@ def check_part(part: Part) -> None:
     given, word = part.insertion, part.form.word
     if part.is_selection != (given == "in_place"):
         legal = ["in_place"] if part.is_selection else [name for name in INSERTIONS if name != "in_place"]
-        raise UserError(
-            f"{part.path}.insertion={given} does not go with {word}; legal: {', '.join(legal)}"
-        )
+        raise UserError(f"{part.path}.insertion={given} does not go with {word}; legal: {', '.join(legal)}")
     places = INSERTIONS[given]
     if not set(part.positions) <= set(places) or not (part.is_selection or part.positions):
         raise UserError(

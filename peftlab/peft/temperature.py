@@ -22,9 +22,7 @@ class Temperature(OnHeads):
     per_token: ClassVar[bool] = False
     is_gate: ClassVar[bool] = True
 
-    def __init__(
-        self, view: View, rng: torch.Generator, *, low: PositiveFloat, high: PositiveFloat
-    ) -> None:
+    def __init__(self, view: View, rng: torch.Generator, *, low: PositiveFloat, high: PositiveFloat) -> None:
         super().__init__()
         self.width = 1
         self.low, self.high = low, high

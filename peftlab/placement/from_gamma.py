@@ -35,16 +35,16 @@ def from_gamma(
         raise UserError(f"{given}: placement=from_gamma takes exactly one of the two")
     values = _read(run, by)
     wrong = [
-        site
-        for site in values
-        if site.block >= len(ground.labels) or site.position not in ground.positions
+        site for site in values if site.block >= len(ground.labels) or site.position not in ground.positions
     ]
     if wrong:
         raise UserError(
             f"placement.run={run} has a gamma at {wrong[0]}, a site that this backbone or method lacks"
         )
     ranked = sorted(values, key=lambda site: -values[site])
-    kept = _largest(ranked, keep, run) if keep is not None else _above(ranked, values, threshold or 0.0, run, by)
+    kept = (
+        _largest(ranked, keep, run) if keep is not None else _above(ranked, values, threshold or 0.0, run, by)
+    )
     return Placement({site: {} for site in sorted(kept, key=site_order)}, values)
 
 

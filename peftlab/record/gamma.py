@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+
 from peftlab.record.record import Record
 from peftlab.site import POSITIONS
 

@@ -59,15 +59,15 @@ def finish(state: Run, diverged: Diverged | None, started: float) -> dict[str, A
 def save_adapter(state: Run) -> None:
     """adapter.safetensors and adapter.yaml: the cell after training, and which backbone and outputs it belongs to."""
     experiment, cell = state.experiment, state.experiment.cell
-    deltas = {anchor.site: anchor.delta for anchor in cell.anchors}
-    cells = {}
-    for name, sites in experiment.placed.parts.items():
-        after = {
-            site: delta.after_training
-            for site in sites
-            if isinstance(delta := deltas.get(site), Reparametrised)
-        }
-        cells[name] = {str(site): {**own, **after.get(site, {})} for site, own in sites.items()}
+    after = {
+        anchor.site: anchor.delta.after_training
+        for anchor in cell.anchors
+        if isinstance(anchor.delta, Reparametrised)
+    }
+    cells = {
+        name: {str(site): {**own, **after.get(site, {})} for site, own in sites.items()}
+        for name, sites in experiment.placed.parts.items()
+    }
     card = {
         "backbone": experiment.trunk.backbone.name,
         "backbone_hash": experiment.trunk.backbone.hash,

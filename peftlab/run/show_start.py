@@ -24,5 +24,7 @@ def show_start(experiment: Experiment, difference: float) -> None:
         estimator = experiment.resolved.scaling.options["estimator"]
         kernel = attention_kernel(outer.estimator)
         show_line("outer split", cover)
-        show_line("hypergradient", f"{estimator.word}, with the {kernel} attention kernel in its inner losses")
+        show_line(
+            "hypergradient", f"{estimator.word}, with the {kernel} attention kernel in its inner losses"
+        )
     show_counts(experiment.cell.num_parameters(), backbone.num_weights)

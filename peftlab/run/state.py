@@ -47,7 +47,9 @@ class Run:
         record.write_text("config.yaml", yaml.safe_dump(raw, sort_keys=False))
         record.write("split.json", {"hash": data.index_hash, **data.index})
         if experiment.placed.scores:
-            record.write_text("placement.csv", placement_text(experiment.placed.scores, experiment.placed.sites))
+            record.write_text(
+                "placement.csv", placement_text(experiment.placed.scores, experiment.placed.sites)
+            )
         start = self._resume()
         record.rewind(start)
         self.tracker.start(

@@ -39,9 +39,7 @@ class Classify:
         """Whether the head starts from the class means of the frozen features."""
         return bool(self._head.options["init"] == "class_mean")
 
-    def head(
-        self, num_features: int, means: Float[Tensor, "c d"] | None, rng: torch.Generator
-    ) -> nn.Module:
+    def head(self, num_features: int, means: Float[Tensor, "c d"] | None, rng: torch.Generator) -> nn.Module:
         """The classifier at its start; `means` are the class means of the frozen features, if it starts from them."""
         head: nn.Module = self._head(num_features, self.num_classes, means, rng)
         return head

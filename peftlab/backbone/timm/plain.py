@@ -1,17 +1,20 @@
 """The network of a backbone as anybody else builds it: timm's own model, with or without its classifier."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import nn
 
 
-def plain_model(node: dict[str, Any], num_classes: int) -> nn.Module:
-    """`timm.create_model` of a backbone node, with random weights, in eval mode."""
+def plain_model(options: Mapping[str, Any], num_classes: int) -> nn.Module:
+    """`timm.create_model` of these options of a backbone, with random weights, in eval mode."""
     import timm
 
     with torch.random.fork_rng(devices=[]):
-        model: nn.Module = timm.create_model(node["name"], num_classes=num_classes, **node["model_args"])
+        model: nn.Module = timm.create_model(
+            options["name"], num_classes=num_classes, **options["model_args"]
+        )
     return model.eval()
 
 

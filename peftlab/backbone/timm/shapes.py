@@ -1,5 +1,6 @@
 """A backbone without numbers: its shapes and its table of places, in no time and no memory."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -10,20 +11,20 @@ from peftlab.backbone.timm.plain import plain_model
 from peftlab.backbone.timm.table import timm_table
 
 
-def shapes(node: dict[str, Any]) -> Backbone:
-    """The backbone of a config node on torch's meta device; nothing is downloaded.
+def shapes(options: Mapping[str, Any]) -> Backbone:
+    """The backbone of these options on torch's meta device; nothing is downloaded.
 
     Raises:
         UserError: if this architecture has no table.
     """
     with torch.device("meta"):
-        model = plain_model(node, num_classes=0).requires_grad_(False)
-    table = timm_table(model, node["name"])
+        model = plain_model(options, num_classes=0).requires_grad_(False)
+    table = timm_table(model, options["name"])
     num_features: Any = model.num_features
     return Backbone(
         model=model,
-        name=node["name"],
-        input_spec=input_spec(model, node["name"]),
+        name=options["name"],
+        input_spec=input_spec(model, options["name"]),
         num_features=int(num_features),
         hash="meta",
         **table._asdict(),

@@ -1,6 +1,6 @@
 """dataset=... of pictures: a source of them, its cuts, and the crop and normalisation that the backbone wants."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 from peftlab.dataset.cut import Cuts
@@ -51,7 +51,9 @@ def image_dataset(
     )
 
 
-def used_transform(spec: InputSpec, node: dict[str, Any]) -> ImageTransform:
-    """The evaluation input of a dataset node, without its images."""
+def used_transform(spec: InputSpec, options: Mapping[str, Any]) -> ImageTransform:
+    """The evaluation input of a choice of data, without its images."""
     keys = ("interpolation", "mean", "std", "standardise")
-    return eval_transform(used_spec(spec, *(node[key] for key in keys)), standardise=node["standardise"])
+    return eval_transform(
+        used_spec(spec, *(options[key] for key in keys)), standardise=options["standardise"]
+    )
