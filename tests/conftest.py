@@ -4,7 +4,7 @@ import os
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # tiny tensors; the cores are for the test processes
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from copy import deepcopy
 from functools import cache
 from pathlib import Path
@@ -43,7 +43,7 @@ def composed() -> Callable[..., dict[str, Any]]:
 
 @pytest.fixture(scope="session")
 def recipe() -> Callable[..., dict[str, Any]]:
-    """What `build_model` reads of a config, from the real YAML: `recipe("lora", "meta", **{"peft.rank": 4})`.
+    """A config of the tiny backbone, from the real YAML: `recipe("lora", "meta", **{"peft.rank": 4})`.
 
     The head starts from random vectors, so no data is needed. `cells` gives placement=cells, not the grid.
     """
@@ -56,7 +56,7 @@ def recipe() -> Callable[..., dict[str, Any]]:
         result = deepcopy(base(peft, scaling))
         if cells is not None:
             target = "peftlab.placement.cells.cells"
-            result["placement"] = {"_target_": target, "_partial_": True, "cells": cells}
+            result["placement"] = {"_target_": target, "cells": cells, "budget": None}
         for key, value in keys.items():
             node, (*path, option) = result, key.split(".")
             for word in path:
@@ -100,44 +100,58 @@ FAMILIES = {
 
 @pytest.fixture(scope="session")
 def family() -> Callable[[str], Any]:
-    """A small random backbone of each family, built once; `adapt` takes its sites off again."""
+    """A small random backbone of each family, built once."""
     return cache(lambda name: FAMILIES[name]())
 
 
-def measure_of(backbone: Any, head: Any, num_images: int = 6) -> Any:
-    """What `build` measures on training images, here on random ones with labels 0, 1, 2, 0, ..."""
+def scorer_of(backbone: Any, head: Any, num_items: int = 6) -> Any:
+    """What `build` measures on training items, here on random pictures with labels 0, 1, 2, 0, ..."""
     import torch
 
-    from peftlab.build.measure import Measure
+    from peftlab.build.scorer import Scorer
     from peftlab.inputs.batch import Batch
     from peftlab.loss.cross_entropy import cross_entropy
 
     size = backbone.input_spec.size
-    images = torch.randn(num_images, 3, size, size, generator=torch.Generator().manual_seed(5))
-    labels, rows = torch.arange(num_images) % 3, torch.arange(num_images)
+    images = torch.randn(num_items, 3, size, size, generator=torch.Generator().manual_seed(5))
+    labels, rows = torch.arange(num_items) % 3, torch.arange(num_items)
 
     def batch(start: int, stop: int) -> Batch:
         return Batch({"images": images[start:stop]}, labels[start:stop], rows[start:stop])
 
-    return Measure(backbone, head, cross_entropy(torch.ones(3, dtype=torch.long)), batch, num_images)
+    return Scorer(backbone, head, cross_entropy(torch.ones(3, dtype=torch.long)), batch, num_items)
 
 
 @pytest.fixture
-def adapt() -> Iterator[Callable[..., Any]]:
-    """`build_model` on a shared backbone, which is clean again after the test."""
-    from peftlab.build.model import build_head, build_model
+def adapt() -> Callable[..., Any]:
+    """A model of a config on a backbone, and its scaling: `model, scaling = adapt(recipe("lora"), backbone)`.
 
-    models: list[Any] = []
+    `placed` in place of what the config places; `indices` are masks that were chosen before.
+    """
+    from peftlab.build.cell import build_cell, place_on
+    from peftlab.build.start import Start
+    from peftlab.config.resolve import resolve
+    from peftlab.model.load import empty_head
+    from peftlab.model.model import Model
 
     def make(config: dict[str, Any], backbone: Any, num_classes: int = 3, **more: Any) -> Any:
-        head = build_head(config, backbone, num_classes, None)
-        model, scaling = build_model(config, backbone, head, measure=measure_of(backbone, head), **more)
-        models.append(model)
-        return model, scaling
+        resolved = resolve(on_depth(config, backbone))
+        head = empty_head(resolved, backbone, num_classes)
+        start = Start(head, scorer_of(backbone, head), more.get("indices"))
+        placed = more.get("placed") or place_on(resolved, backbone, start.scorer)
+        built = build_cell(resolved, backbone, placed, start)
+        model = Model(backbone, built.cell)
+        model.network.check(built.cell)
+        return model, built.scaling
 
-    yield make
-    for model in reversed(models):
-        model.attachment.detach()
+    return make
+
+
+def on_depth(config: dict[str, Any], backbone: Any) -> dict[str, Any]:
+    """The config with the depth that the backbone really has."""
+    from peftlab.backbone.table import depth_of
+
+    return {**config, "backbone": {**config["backbone"], "depth": depth_of(backbone.labels)}}
 
 
 @pytest.fixture(scope="session")

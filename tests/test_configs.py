@@ -22,9 +22,9 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.types import RunMode
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
+from peftlab.config.check import GROUPS, check
 
 import peftlab
-from peftlab.config.check import GROUPS, check
 from peftlab.config.compose import composed as composed_line
 from peftlab.config.directory import config_dir
 from peftlab.config.name import register_resolvers

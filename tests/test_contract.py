@@ -9,7 +9,6 @@ from torch.nn import functional as F
 
 from peftlab.config.directory import config_dir
 from peftlab.errors import UserError
-from peftlab.optim.adamw import adamw
 from peftlab.site import Site
 
 METHODS = sorted(Path(file).stem for file in (config_dir() / "peft").glob("*.yaml"))
@@ -30,7 +29,7 @@ CELL = {
     **dict.fromkeys(("adapter_houlsby", "adapter_parallel", "adapter_pfeiffer"), "0.ffn"),
     **dict.fromkeys(("adapter_scaled_parallel", "adaptformer"), "0.ffn"),
 }
-KEYS = {
+KEYS: dict = {
     **{name: {"peft.keep_ratio": 0.1, "peft.num_samples": 6} for name in MASKS if name != "mask_random"},
     "mask_random": {"peft.keep_ratio": 0.1},
     # two blocks: LoRA below, a prefix above
@@ -74,7 +73,9 @@ def is_clean(model):
 
 
 def with_gradient(model):
-    return {name for name, value in model.named_parameters() if value.grad is not None and value.grad.any()}
+    return {
+        name for name, value in model.cell.named_parameters() if value.grad is not None and value.grad.any()
+    }
 
 
 REFUSED = dict.fromkeys(PROMPTS, "tokens")  # by the Swin family
@@ -99,12 +100,12 @@ def test_life_of_a_model(recipe, family, adapt, method, scaling, where, family_n
         ):  # a relative position that is trained makes torch choose another attention kernel
             is_same = torch.equal(model.train(mode).features(images), frozen)
         assert is_same != moves, "not the identity at the start"
-    assert model.is_identity != moves
+    assert model.cell.is_identity != moves
     check_owners(model, scaling)
 
     model.train()
     theta = model.theta()
-    optimizers = [adamw(list(theta.values()), lr=0.01, beta1=0.9, beta2=0.999, weight_decay=0.1)]
+    optimizers = [torch.optim.AdamW(theta.values(), lr=0.01, weight_decay=0.1)]
     optimizers += [scaled.optimizer] if scaled.optimizer is not None else []
     learns = set(theta) | ({"gamma.raw"} if scaling == "learned" else set())
     for step in range(3):
@@ -124,7 +125,6 @@ def test_life_of_a_model(recipe, family, adapt, method, scaling, where, family_n
     if method not in IN_PLACE:
         check_gamma_acts(model, images)
         assert scaling != "gated" or model.num_parameters()["gate"] > 0
-    model.attachment.detach()
     assert torch.equal(backbone.model(images), frozen)
     assert is_clean(backbone.model)
 
@@ -150,7 +150,7 @@ def check_gamma_acts(model, images):
         torch.manual_seed(0)  # of dropout
         logits = model(images)
         value = model.gamma.multiplier if model.gamma.raw is None else model.gamma.raw
-        model.attachment.ones = frozenset()  # of a gamma that is 1 for good
+        model.gamma.ones = frozenset()  # of a gamma that is 1 for good
         value.mul_(1.5)
         torch.manual_seed(0)
         assert not torch.equal(model(images), logits), f"gamma does not act, training={mode}"
@@ -160,7 +160,7 @@ def check_gamma_acts(model, images):
 @pytest.mark.parametrize("method", [name for name in METHODS if name not in MASKS])
 def test_head_of_zeros_needs_one_more_step(recipe, family, adapt, method):
     backbone = family("plain")
-    head = {"_target_": "peftlab.head.linear.Linear", "_partial_": True, "init": "zeros"}
+    head = {"_target_": "peftlab.head.linear.Linear", "init": "zeros"}
     model, _ = adapt(recipe(method, head=head, **KEYS.get(method, {})), backbone)
     images, labels = images_of(backbone), torch.arange(6) % 3
     theta, learned = model.theta(), []
@@ -192,10 +192,8 @@ def test_a_part_of_the_fused_qkv_touches_its_own_rows_only(
             value.add_(1.0)
     seen = {}
     handle = qkv.register_forward_hook(lambda module, args, output: seen.update(read=args[0], write=output))
-    with model.measure() if measured else torch.enable_grad():
-        model.features(images_of(backbone))
+    (model.ratios if measured else model.features)(images_of(backbone))
     handle.remove()
-    model.attachment.detach()
     frozen = qkv(seen["read"])
     thirds = zip(seen["write"].chunk(3, -1), frozen.chunk(3, -1), strict=True)
     assert [torch.equal(ours, theirs) for ours, theirs in thirds] == [index != third for index in range(3)]
@@ -213,7 +211,6 @@ def test_paired_runs_share_the_start_of_every_site(recipe, family, adapt, method
     for cells in (None, {f"0-1.{position}": {}}, {f"1.{position}": {}}):
         model, _ = adapt(recipe(method, "fixed", cells), backbone)
         starts.append((dict(model.deltas[f"1_{position}"].named_parameters()), model.head.weight))
-        model.attachment.detach()
     for delta, head in starts[1:]:
         assert torch.equal(head, starts[0][1])
         assert all(torch.equal(delta[name], value) for name, value in starts[0][0].items())

@@ -1,6 +1,7 @@
 """What a family's table says of a network: where its blocks are, what they are called, what can be read and written."""
 
 from collections import Counter
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from peftlab.backbone.backbone import Place
@@ -19,7 +20,12 @@ class Table(NamedTuple):
 
     @property
     def depth(self) -> int | list[int]:
-        """How many blocks there are, or how many in each stage where labels are stage.block: backbone.depth in YAML."""
-        if "." not in self.labels[0]:
-            return len(self.labels)
-        return list(Counter(label.split(".")[0] for label in self.labels).values())
+        """backbone.depth in YAML."""
+        return depth_of(self.labels)
+
+
+def depth_of(labels: Sequence[str]) -> int | list[int]:
+    """How many blocks there are, or how many in each stage where labels are stage.block."""
+    if "." not in labels[0]:
+        return len(labels)
+    return list(Counter(label.split(".")[0] for label in labels).values())

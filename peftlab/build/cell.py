@@ -42,7 +42,12 @@ def place_on(resolved: Resolved, backbone: Backbone, scorer: Scorer | None = Non
             why = backbone.refused.get(lacks[0], "its blocks have no such place")
             word = part.name if part.name != "peft" else part.form.word
             raise UserError(f"peft: {word} acts at {', '.join(lacks)}, which {backbone.name} lacks: {why}")
-    return within_budget(resolved, backbone, place(resolved, backbone.labels, backbone.positions, scorer))
+    placed = place(resolved, backbone.labels, backbone.positions, scorer)
+    if placed.is_open:
+        raise UserError(
+            f"placement={resolved.placement.word} chooses sites on training images, and there are none here"
+        )
+    return within_budget(resolved, backbone, placed)
 
 
 def build_cell(resolved: Resolved, backbone: Backbone, placed: Placed, start: Start) -> Built:

@@ -20,6 +20,7 @@ class Placed:
 
     parts: dict[str, Cells]
     scores: dict[Site, float] = field(default_factory=dict)
+    is_open: bool = False  # not chosen yet, for want of a scorer
 
     @property
     def sites(self) -> set[Site]:
@@ -58,7 +59,7 @@ def place(
     }
     if is_known:
         _check_domains(found.cells, placed, parts, resolved.placement.word)
-    return Placed(placed, found.scores)
+    return Placed(placed, found.scores, found.is_open)
 
 
 def check_cells(placed: Placed, parts: Sequence[Part]) -> None:

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterator, Sequence
 from itertools import islice
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from torch import Tensor, nn
 
@@ -15,6 +15,7 @@ from peftlab.inputs.batch import Batch
 from peftlab.scaling.outer import Now, OuterStep
 
 
+@runtime_checkable
 class Network(Protocol):
     """A frozen network that several cells can share."""
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +12,7 @@ from peftlab.scaling.outer import Loss, Now, Outer
 from peftlab.stream import generator
 
 
+@runtime_checkable
 class Batches(Protocol):
     """An endless stream of training batches that can be entered anywhere."""
 
@@ -21,6 +22,7 @@ class Batches(Protocol):
         """Batches start, start + 1, ..."""
 
 
+@runtime_checkable
 class Trainable(Protocol):
     """What training has to know of a cell."""
 

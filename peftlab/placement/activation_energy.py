@@ -30,7 +30,7 @@ def activation_energy(
     """
     sites = among(ground, depth=depth, position=position, keep=keep)
     if ground.scorer is None or not sites:
-        return Placement({site: {} for site in sites})
+        return Placement({site: {} for site in sites}, is_open=True)
     energies = ground.scorer.energies(sites, num_samples, batch_size)
     scores = {site: wrote / read if by == "ratio" else wrote for site, (read, wrote) in energies.items()}
     return largest(scores, keep, rule="activation_energy")

@@ -31,7 +31,7 @@ def gradient_norm(
     """
     sites = among(ground, depth=depth, position=position, keep=keep)
     if ground.scorer is None or not sites:
-        return Placement({site: {} for site in sites})
+        return Placement({site: {} for site in sites}, is_open=True)
     scores = ground.scorer.mean_gradient_norms(sites, num_samples, batch_size)
     if by == "rms":
         scores = {site: score / math.sqrt(ground.scorer.num_weights(site)) for site, score in scores.items()}

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from peftlab.site import Site
 
@@ -10,6 +10,7 @@ from peftlab.site import Site
 Cells = dict[Site, dict[str, Any]]
 
 
+@runtime_checkable
 class Scorer(Protocol):
     """What can be measured of the frozen network on training data, site by site; see peftlab.build.scorer."""
 
@@ -41,7 +42,11 @@ class Ground:
 
 @dataclass(frozen=True)
 class Placement:
-    """The chosen sites with the options of each, and what every candidate was worth, if the rule scores them."""
+    """The chosen sites with the options of each, and what every candidate was worth, if the rule scores them.
+
+    `is_open`: the rule needs a scorer, there is none yet, and these are the sites that it will choose from.
+    """
 
     cells: Cells
     scores: dict[Site, float] = field(default_factory=dict)
+    is_open: bool = False

@@ -32,7 +32,7 @@ def sensitivity(
     """
     sites = among(ground, depth=depth, position=position, keep=keep)
     if ground.scorer is None or not sites:
-        return Placement({site: {} for site in sites})
+        return Placement({site: {} for site in sites}, is_open=True)
     scores = ground.scorer.squared_gradients(sites, num_samples, batch_size)
     if by == "mean":
         scores = {site: score / ground.scorer.num_weights(site) for site, score in scores.items()}

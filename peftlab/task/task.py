@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -23,6 +23,7 @@ class Summary(NamedTuple):
     line: str
 
 
+@runtime_checkable
 class Task(Protocol):
     """A task knows its data. Counts, numbers per item and what they mean are its own: others hand them on.
 

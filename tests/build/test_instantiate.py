@@ -1,9 +1,9 @@
 """The only caller of instantiate."""
 
 import pytest
+from peftlab.build.instantiate import make
 
 from peftlab.errors import UserError
-from peftlab.build.instantiate import make
 
 
 def test_a_partial_waits_for_what_is_known_only_at_run_time():

@@ -2,10 +2,10 @@
 
 import pytest
 import torch
+from peftlab.build.measure import Measure
 from torch.nn import functional as F
 
 from peftlab.inputs.batch import Batch
-from peftlab.build.measure import Measure
 from peftlab.site import Site
 
 

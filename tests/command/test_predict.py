@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from peftlab.build.model import build_backbone, build_head, build_model, place
 from PIL import Image
 
 import peftlab
-from peftlab.build.model import build_backbone, build_head, build_model, place
 from peftlab.command.predict import main
 from peftlab.model.load import save_adapter
 

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
-
 from peftlab.config.check import GROUPS, check, check_cells, resolve_placement
+
 from peftlab.config.directory import config_dir
 from peftlab.config.name import register_resolvers
 from peftlab.errors import UserError

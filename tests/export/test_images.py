@@ -5,9 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from peftlab.build.instantiate import make
 from PIL import Image
 
-from peftlab.build.instantiate import make
 from peftlab.errors import UserError
 from peftlab.export import images
 from peftlab.export.images import NUM_IMAGES, real_images

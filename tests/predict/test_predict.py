@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from PIL import Image
-
 from peftlab.build.instantiate import make
 from peftlab.build.model import build_backbone, build_head, build_model, place
+from PIL import Image
+
 from peftlab.dataset.batches import EvalBatches
 from peftlab.model.load import read_run, save_adapter
 from peftlab.predict.predict import predict

@@ -106,6 +106,7 @@ def test_the_found_one_is_the_best_that_was_evaluated_and_its_score_is_that_of_t
         assert got == widths
 
     from peftlab.build.build import build
+
     from peftlab.dataset.batches import EvalBatches
     from peftlab.site import Site
 
