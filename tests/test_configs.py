@@ -11,18 +11,18 @@ from typing import Any
 
 import pytest
 import yaml
-from hydra import compose, initialize_config_dir
+from hydra import compose
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.types import RunMode
-from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
 import peftlab
+from peftlab.build.instantiate import make
 from peftlab.config.check import GROUPS, check
+from peftlab.config.compose import opened_configs
 from peftlab.config.directory import config_dir
-from peftlab.config.name import register_resolvers
 from peftlab.config.place import PART, resolve_placement
 from peftlab.config.signature import signature
 from peftlab.errors import UserError
@@ -64,9 +64,8 @@ def gamma_run(tmp_path_factory: pytest.TempPathFactory) -> str:
 @pytest.fixture(scope="module")
 def composed(gamma_run: str) -> dict[str, Node]:
     """`group=name` of every YAML -> its node, from as few compositions as the largest group has files."""
-    register_resolvers()
     found: dict[str, Node] = {}
-    with initialize_config_dir(str(CONFIGS), version_base="1.3"):
+    with opened_configs():
         for number in range(max(map(len, CHOICES.values()))):
             words = [f"{group}={names[number % len(names)]}" for group, names in CHOICES.items()]
             extra = [word for choice in words for word in NEEDS.get(choice, [])]
@@ -82,8 +81,7 @@ def composed(gamma_run: str) -> dict[str, Node]:
 
 @pytest.fixture(scope="module")
 def default() -> Node:
-    register_resolvers()
-    with initialize_config_dir(str(CONFIGS), version_base="1.3"):
+    with opened_configs():
         return dict(plain(compose("config")))
 
 
@@ -158,15 +156,14 @@ def test_every_target_is_in_the_package(choice: str, composed: dict[str, Node]) 
 
 def test_partial_nodes_become_partials_and_others_become_what_they_are(composed: dict[str, Node]) -> None:
     for choice in ("scaling=meta", "head=cosine", "optim=sgd", "loss=logit_adjusted"):
-        made = instantiate(composed[choice], _convert_="all")
+        made = make(composed[choice])
         assert isinstance(made, partial), choice
         assert all(not OmegaConf.is_config(value) for value in made.keywords.values())
-    assert instantiate(composed["fit=default"], _convert_="all").epochs == composed["fit=default"]["epochs"]
+    assert make(composed["fit=default"]).epochs == composed["fit=default"]["epochs"]
 
 
 def test_every_estimator_fits_and_is_checked(default: Node) -> None:
-    register_resolvers()
-    with initialize_config_dir(str(CONFIGS), version_base="1.3"):
+    with opened_configs():
         for path in sorted((CONFIGS / "scaling" / "estimator").glob("*.yaml")):
             config = plain(compose("config", ["scaling=meta", f"scaling/estimator={path.stem}"]))
             check(config)
@@ -230,8 +227,7 @@ NUM_BLOCKS = {0: 1, -1: 1, "1--1": 11, "0%-75.0%": 9, "75.0%-100%": 3, "0%-37.5%
 @pytest.mark.parametrize("name", EXPERIMENTS)
 def test_every_job_of_every_experiment_passes_every_check(name: str) -> None:
     """Composed as the sweep itself composes its jobs: the file's own params, one by one."""
-    register_resolvers()
-    with initialize_config_dir(str(CONFIGS), version_base="1.3"):
+    with opened_configs():
         loader = GlobalHydra.instance().config_loader()
         root = loader.load_configuration("config", [f"experiment={name}"], run_mode=RunMode.MULTIRUN)
         params = root.hydra.sweeper.get("params") or {}

@@ -5,10 +5,10 @@ from typing import Any
 import torch
 
 from peftlab.backbone.backbone import Backbone
+from peftlab.build.instantiate import make
 from peftlab.config.place import Placed, options_of
 from peftlab.errors import UserError
 from peftlab.network.insertion import ends
-from peftlab.build.instantiate import make
 from peftlab.peft.part import parts_of
 from peftlab.peft.weights import Chosen
 from peftlab.placement.budget import Cost, parse_budget, solve

@@ -10,21 +10,21 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from peftlab.network.adapted import Adapted
 from peftlab.backbone.backbone import Backbone
-from peftlab.scaling.outer import Outer
-from peftlab.config.place import Placed
-from peftlab.dataset.dataset import Dataset
-from peftlab.dataset.loader import EvalBatches, TrainBatches
-from peftlab.inputs.batch import Batch
-from peftlab.dataset.outer_split import coverage, outer_split
-from peftlab.errors import UserError
-from peftlab.fit.fit import Plan, autocast, steps_per_epoch
-from peftlab.loss.cross_entropy import Loss
 from peftlab.build.instantiate import make
 from peftlab.build.measure import Measure
 from peftlab.build.model import build_backbone, build_head, build_model, place
+from peftlab.config.place import Placed
+from peftlab.dataset.dataset import Dataset
+from peftlab.dataset.loader import EvalBatches, TrainBatches
+from peftlab.dataset.outer_split import coverage, outer_split
+from peftlab.errors import UserError
+from peftlab.fit.fit import Plan, autocast, steps_per_epoch
+from peftlab.inputs.batch import Batch
+from peftlab.loss.cross_entropy import Loss
+from peftlab.network.adapted import Adapted
 from peftlab.scaling.gamma import Scaling
+from peftlab.scaling.outer import Outer
 from peftlab.site import Site
 from peftlab.stream import generator
 from peftlab.tracker.tracker import Tracker

@@ -8,9 +8,9 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from peftlab.backbone.backbone import Backbone
+from peftlab.build.mean_square import mean_squares
 from peftlab.inputs.batch import Batch
 from peftlab.loss.cross_entropy import Loss
-from peftlab.build.mean_square import mean_squares
 from peftlab.site import LINEAR, Site
 
 # whose weights a place without any of its own is scored by
@@ -114,7 +114,9 @@ class Measure:
             wrote = self.backbone.place(Site(site.block, heads)).input if heads else place.output
             ends[site] = (place.input, place.input if site.position == "tokens" else wrote)
         ports = {port for pair in ends.values() for port in pair}
-        found = mean_squares(self.backbone, ports, (batch.inputs["images"] for batch in self.batches(num, size)))
+        found = mean_squares(
+            self.backbone, ports, (batch.inputs["images"] for batch in self.batches(num, size))
+        )
         return {site: (found[read], found[wrote]) for site, (read, wrote) in ends.items()}
 
     def _pieces(self, site: Site) -> list[Piece]:

@@ -7,16 +7,17 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from peftlab.network.adapted import Adapted
-from peftlab.network.attachment import Anchor
-from peftlab.network.selected import weight_key
 from peftlab.backbone.backbone import Backbone
-from peftlab.config.place import Placed, check_cells, options_of, placement_function, resolve_placement
-from peftlab.errors import UserError
-from peftlab.network.insertion import Ends, ends
+from peftlab.build.budget import check_mask, mask_part, within_budget
 from peftlab.build.instantiate import make
 from peftlab.build.measure import Measure
 from peftlab.build.supernet import is_supernet, sampler_of, space_of
+from peftlab.config.place import Placed, check_cells, options_of, placement_function, resolve_placement
+from peftlab.errors import UserError
+from peftlab.network.adapted import Adapted
+from peftlab.network.attachment import Anchor
+from peftlab.network.insertion import Ends, ends
+from peftlab.network.selected import weight_key
 from peftlab.peft.part import parts_of
 from peftlab.peft.weights import Chosen, Weight, Weights
 from peftlab.placement.cell import Cells
@@ -24,7 +25,6 @@ from peftlab.scaling.gamma import Place as ScaledPlace
 from peftlab.scaling.gamma import Scaling
 from peftlab.site import Site, site_order
 from peftlab.stream import generator
-from peftlab.build.budget import check_mask, mask_part, within_budget
 
 
 def build_backbone(config: dict[str, Any]) -> Backbone:

@@ -8,8 +8,8 @@ from typing import Any
 import torch
 
 from peftlab.errors import UserError
-from peftlab.placement.space import Space, Stack
 from peftlab.peft.delta import Delta
+from peftlab.placement.space import Space, Stack
 from peftlab.site import Site
 
 TARGET = "peftlab.placement.supernet.supernet"

@@ -9,12 +9,12 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from peftlab.model.load import load, save_adapter
+from peftlab.build.instantiate import make
+from peftlab.build.model import build_head, build_model, place
 from peftlab.config.check import check
 from peftlab.config.directory import config_dir
 from peftlab.errors import UserError
-from peftlab.build.instantiate import make
-from peftlab.build.model import build_head, build_model, place
+from peftlab.model.load import load, save_adapter
 from peftlab.peft.part import parts_of
 from peftlab.placement.budget import WIDTHS
 from peftlab.site import LINEAR, Site

@@ -2,8 +2,8 @@
 
 import pytest
 
-from peftlab.errors import UserError
 from peftlab.build.instantiate import make
+from peftlab.errors import UserError
 
 
 def test_a_partial_waits_for_what_is_known_only_at_run_time():

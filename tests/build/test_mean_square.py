@@ -5,9 +5,9 @@ import torch
 from torch import nn
 
 from peftlab.backbone.backbone import Backbone, Port
+from peftlab.build.mean_square import mean_squares
 from peftlab.errors import UserError
 from peftlab.inputs.image import InputSpec
-from peftlab.build.mean_square import mean_squares
 
 
 class Net(nn.Module):

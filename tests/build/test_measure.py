@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from peftlab.inputs.batch import Batch
 from peftlab.build.measure import Measure
+from peftlab.inputs.batch import Batch
 from peftlab.site import Site
 
 

@@ -10,10 +10,10 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from peftlab.config.place import resolve_placement
-from peftlab.inputs.batch import Batch
-from peftlab.errors import UserError
 from peftlab.build.supernet import space_of
+from peftlab.config.place import resolve_placement
+from peftlab.errors import UserError
+from peftlab.inputs.batch import Batch
 from peftlab.site import Site
 
 SUPERNET = {

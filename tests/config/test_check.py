@@ -6,12 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
 from peftlab.config.check import GROUPS, check, check_cells, resolve_placement
+from peftlab.config.compose import composed
 from peftlab.config.directory import config_dir
-from peftlab.config.name import register_resolvers
 from peftlab.errors import UserError
 from peftlab.placement.depth import block_labels
 from peftlab.site import Site
@@ -23,10 +22,7 @@ Change = Callable[..., dict[str, Any]]
 @pytest.fixture(scope="module")
 def base() -> dict[str, Any]:
     """`peftlab` without a word."""
-    register_resolvers()
-    with initialize_config_dir(str(config_dir()), version_base="1.3"):
-        config: Any = OmegaConf.to_container(compose("config"), resolve=True)
-    return config
+    return composed()
 
 
 @pytest.fixture

@@ -10,10 +10,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hydra.utils import instantiate
 from omegaconf import OmegaConf
 from PIL import Image
 
+from peftlab.build.instantiate import make as instantiate
 from peftlab.dataset.dataset import Dataset
 from peftlab.dataset.image.images import Images
 from peftlab.dataset.split import Split
@@ -116,8 +116,8 @@ def build(spec: InputSpec) -> Callable[..., Dataset]:
         source = changes.pop("source", {})
         config.update(changes)
         if callable(source):
-            return instantiate(config, _convert_="all")(spec, run_seed, source=source)
+            return instantiate(config)(spec, run_seed, source=source)
         config.source.update(source)
-        return instantiate(config, _convert_="all")(spec, run_seed)
+        return instantiate(config)(spec, run_seed)
 
     return make
