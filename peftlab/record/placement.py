@@ -1,21 +1,17 @@
 """placement.csv: what a rule thought of every site that it could have chosen."""
 
-import csv
-import io
 from collections.abc import Mapping
+from typing import Any
 
-from peftlab.config.place import Placed
+from peftlab.record.table import table_text
 from peftlab.site import Site
 
 COLUMNS = ("site", "block", "position", "score", "kept")
 
 
-def placement_text(scores: Mapping[Site, float], placed: Placed) -> str:
-    """One row per candidate, the best first; `kept` is 1 where the site was chosen."""
+def placement_text(scores: Mapping[Site, float], placed: Mapping[str, Mapping[Site, Any]]) -> str:
+    """One row per candidate, the best first; `kept` is 1 where the site was chosen, for any part."""
     kept = {site for cells in placed.values() for site in cells}
-    text = io.StringIO()
-    writer = csv.writer(text)
-    writer.writerow(COLUMNS)
-    for site in sorted(scores, key=lambda site: -scores[site]):
-        writer.writerow([str(site), site.block, site.position, repr(scores[site]), int(site in kept)])
-    return text.getvalue()
+    best_first = sorted(scores, key=lambda site: -scores[site])
+    rows = [(site, site.block, site.position, scores[site], int(site in kept)) for site in best_first]
+    return table_text([COLUMNS, *rows])

@@ -1,7 +1,5 @@
 """The end of a run: select, read the test split once, save everything, and say so."""
 
-import csv
-import io
 import math
 import statistics
 import time
@@ -11,11 +9,14 @@ import torch
 
 from peftlab.dataset.dataset import Dataset
 from peftlab.dataset.split import Split
+from peftlab.evaluate.gamma import gamma_rows, site_rows
 from peftlab.evaluate.metrics import Counts, per_class
+from peftlab.figure.gamma import gamma_heat_map
 from peftlab.fit.fit import Diverged, Step
 from peftlab.model.load import save_adapter
 from peftlab.record.checkpoint import load_theta
-from peftlab.record.gamma import gamma_rows, site_rows, write_gamma
+from peftlab.record.gamma import gamma_text
+from peftlab.record.table import table_text
 from peftlab.run.memory import peak_mib
 from peftlab.run.show import GROUPS, console, show_line, show_result
 from peftlab.run.state import Run
@@ -44,7 +45,8 @@ def finish(state: Run, diverged: Diverged | None, started: float) -> dict[str, A
         rows = gamma_rows(
             model, next(experiment.batches.iterate(0)).inputs["images"][:64].to(experiment.device)
         )
-        write_gamma(record, rows, experiment.backbone.labels)
+        record.write_text("gamma.csv", gamma_text(rows))
+        gamma_heat_map(rows, experiment.backbone.labels, record.folder / "gamma.png")
         state.tracker.table("gamma", list(rows[0]), [list(row.values()) for row in rows])
         state.tracker.image("gamma", record.folder / "gamma.png")
     ranks = width_table(state, test)
@@ -126,10 +128,3 @@ def width_table(state: Run, test: Split) -> list[list[Any]]:
         metrics = state.metrics("test", state.count(test))
         rows.append([width, *(metrics[f"test/{name}_acc"] for name in GROUPS)])
     return rows
-
-
-def table_text(table: list[list[Any]]) -> str:
-    """A table as CSV."""
-    text = io.StringIO()
-    csv.writer(text).writerows(table)
-    return text.getvalue()

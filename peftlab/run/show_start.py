@@ -1,7 +1,7 @@
 """What a run prints before it starts."""
 
 from peftlab.build.build import Experiment
-from peftlab.record.gamma import site_rows
+from peftlab.evaluate.gamma import site_rows
 from peftlab.run.show import show_counts, show_line, show_placement
 from peftlab.scaling.estimator.math_attention import attention_kernel
 

@@ -6,6 +6,7 @@ from typing import Any
 import yaml
 
 from peftlab.build.build import build, make_tracker
+from peftlab.config.name import config_hash
 from peftlab.dataset.loader import EvalBatches
 from peftlab.dataset.split import Split
 from peftlab.evaluate.evaluate import evaluate
@@ -24,7 +25,7 @@ class Run:
         self.experiment = build(config, saved_masks(record.folder))
         self.context = autocast(self.experiment.plan, self.experiment.device)
         self.identity = {
-            "config": record.config_digest(),
+            "config": config_hash(record.config),
             "data split": self.experiment.dataset.index_hash,
             "backbone": self.experiment.backbone.hash,
         }

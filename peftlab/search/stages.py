@@ -22,6 +22,7 @@ from peftlab.model.load import WEIGHTS, load
 from peftlab.placement.space import Genotype, Space
 from peftlab.record.finished import finished_run
 from peftlab.record.record import Record
+from peftlab.record.status import read_status
 from peftlab.run.show import console, show_line
 from peftlab.search.evolution import Evolution, Scores, best, search
 from peftlab.search.file import FOUND, read_found, read_scores, write_found, write_scores
@@ -148,8 +149,7 @@ def _search(config: dict[str, Any], supernet: dict[str, Any], folder: Path, reco
 
 
 def _check_supernet(folder: Path, supernet: dict[str, Any], experiment: Experiment) -> None:
-    status = json.loads((folder / "status.json").read_text()) if (folder / "status.json").is_file() else {}
-    if status.get("state") == "diverged":
+    if read_status(folder).get("state") == "diverged":
         raise UserError(
             f"{folder}: the supernet diverged, so its sub-networks say nothing; legal: a smaller placement.lr"
         )
