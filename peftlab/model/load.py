@@ -7,6 +7,7 @@ import yaml
 from safetensors.torch import load_file, save_file
 
 from peftlab.backbone.backbone import Backbone
+from peftlab.config.file import read_config
 from peftlab.config.place import Placed
 from peftlab.errors import UserError
 from peftlab.network.adapted import Adapted
@@ -70,7 +71,7 @@ def read_run(folder: str | Path, class_names: list[str] | None = None) -> Traine
         if not (folder / name).is_file():
             raise UserError(f"{folder} has no {name}; legal: the folder of a finished run")
     card = yaml.safe_load((folder / CARD).read_text())
-    config = yaml.safe_load((folder / "config.yaml").read_text())
+    config = read_config(folder)
     _check_classes(folder, card["class_names"], class_names)
     backbone = build_backbone(config)
     if backbone.hash != card["backbone_hash"]:

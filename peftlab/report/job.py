@@ -7,6 +7,7 @@ from math import inf, nan
 from pathlib import Path
 from typing import Any
 
+from peftlab.config.upgrade import format_of
 from peftlab.errors import UserError
 from peftlab.record import status
 from peftlab.record.json_file import read_json
@@ -34,7 +35,7 @@ def read(folder: str | Path) -> list[Job]:
 
     A run that two processes finished under two names counts once.
 
-    Raises: UserError when there is no such folder or no job in it.
+    Raises: UserError when there is no such folder, no job in it, or a job that a newer peftlab wrote.
     """
     folder = Path(folder)
     if not folder.is_dir():
@@ -58,6 +59,7 @@ def _is_job(path: Path) -> bool:
 
 def _job(folder: Path) -> Job:
     said, result = status.read_status(folder), read_json(folder / "result.json")
+    format_of(result, folder)
     state, error = str(said.get("state", "missing")), str(said.get("error") or "").strip()
     metrics, choices = result.get("metrics"), said.get("choices")
     if state not in STATES or (state == "ok" and not isinstance(metrics, dict)):

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from peftlab.config.upgrade import FORMAT
 from peftlab.dataset.dataset import Dataset
 from peftlab.dataset.split import Split
 from peftlab.evaluate.gamma import gamma_rows, site_rows
@@ -56,6 +57,7 @@ def finish(state: Run, diverged: Diverged | None, started: float) -> dict[str, A
     wall_s, memory_mib = time.time() - started, peak_mib(experiment.device)
     status = "ok" if diverged is None else "diverged"
     result = {
+        "format": FORMAT,
         "run_id": state.run_id,
         "state": status,
         "metrics": metrics,

@@ -3,9 +3,8 @@
 import hashlib
 from typing import Any
 
-import yaml
-
 from peftlab.build.build import build, make_tracker
+from peftlab.config.file import config_text
 from peftlab.config.name import config_hash
 from peftlab.dataset.loader import EvalBatches
 from peftlab.dataset.split import Split
@@ -39,7 +38,7 @@ class Run:
     def open(self) -> int:
         """Write what is known before training, start the tracker, and return the step to start at."""
         experiment, record = self.experiment, self.record
-        record.write_text("config.yaml", yaml.safe_dump(self.config, sort_keys=False))
+        record.write_text("config.yaml", config_text(self.config))
         record.write("split.json", {"hash": experiment.dataset.index_hash, **experiment.dataset.index})
         if experiment.scores:
             record.write_text("placement.csv", placement_text(experiment.scores, experiment.placed))

@@ -7,11 +7,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from peftlab.build.build import Experiment, build
 from peftlab.build.supernet import TARGET, space_of
 from peftlab.config.check import check
+from peftlab.config.file import read_config
 from peftlab.config.signature import yaml_text
 from peftlab.dataset.loader import EvalBatches
 from peftlab.errors import UserError
@@ -153,7 +152,7 @@ def _check_supernet(folder: Path, supernet: dict[str, Any], experiment: Experime
         raise UserError(
             f"{folder}: the supernet diverged, so its sub-networks say nothing; legal: a smaller placement.lr"
         )
-    theirs = yaml.safe_load((folder / "config.yaml").read_text())
+    theirs = read_config(folder)
     other = [key for key in SAME if theirs.get(key) != supernet[key]]
     if other:
         raise UserError(
