@@ -116,8 +116,8 @@ def build(spec: InputSpec) -> Callable[..., Dataset]:
         source = changes.pop("source", {})
         config.update(changes)
         if callable(source):
-            return instantiate(config)(spec, run_seed, source=source)
+            return instantiate(OmegaConf.to_container(config))(spec, run_seed, source=source)
         config.source.update(source)
-        return instantiate(config)(spec, run_seed)
+        return instantiate(OmegaConf.to_container(config))(spec, run_seed)
 
     return make
