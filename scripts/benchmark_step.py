@@ -13,32 +13,20 @@ import statistics
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
-from typing import Any
 
 import torch
-from hydra import compose, initialize_config_dir
-from omegaconf import OmegaConf
+from peftlab.build.model import build_backbone, build_head, build_model
 from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 from torch.nn import functional as F
 
-from peftlab.build.model import build_backbone, build_head, build_model
-from peftlab.config.directory import config_dir
-from peftlab.config.name import register_resolvers
+from peftlab.config.compose import composed
 from peftlab.inputs.batch import Batch
 from peftlab.scaling.estimator.direct import direct
 from peftlab.scaling.outer import Outer
 
 CLASSES = 100
-
-
-def compose_config(*overrides: str) -> dict[str, Any]:
-    """The resolved config of a command line."""
-    register_resolvers()
-    with initialize_config_dir(str(config_dir()), version_base="1.3"):
-        config: Any = OmegaConf.to_container(compose("config", list(overrides)), resolve=True)
-    return config
 
 
 def step_of(
@@ -57,7 +45,7 @@ def step_of(
 
 def floor(overrides: list[str], images: Tensor, labels: Tensor) -> Callable[[], None]:
     """The frozen model with a gradient to its input only."""
-    backbone = build_backbone(compose_config(*overrides))
+    backbone = build_backbone(composed(*overrides))
     model = torch.nn.Sequential(backbone.model, torch.nn.Linear(backbone.num_features, CLASSES))
     model.requires_grad_(False)
     leaf = images.clone().requires_grad_()
@@ -71,7 +59,7 @@ def floor(overrides: list[str], images: Tensor, labels: Tensor) -> Callable[[], 
 
 def ours(overrides: list[str], images: Tensor, labels: Tensor) -> Callable[[], None]:
     """peftlab's LoRA, as the config says."""
-    config = compose_config("head=linear", "head.init=random", *overrides)
+    config = composed("head=linear", "head.init=random", *overrides)
     backbone = build_backbone(config)
     model, _ = build_model(config, backbone, build_head(config, backbone, CLASSES, None))
     return step_of(model, list(model.theta().values()), images, labels)
@@ -81,7 +69,7 @@ def huggingface(overrides: list[str], images: Tensor, labels: Tensor) -> Callabl
     """Hugging Face PEFT's LoRA on the same backbone."""
     from peft import LoraConfig, inject_adapter_in_model
 
-    backbone = build_backbone(compose_config(*overrides))
+    backbone = build_backbone(composed(*overrides))
     targets = [
         f"blocks.{i}.{name}"
         for i in range(backbone.depth)
@@ -95,9 +83,7 @@ def huggingface(overrides: list[str], images: Tensor, labels: Tensor) -> Callabl
 
 def meta(overrides: list[str], images: Tensor, labels: Tensor) -> Callable[[], None]:
     """A peftlab step with scaling=meta, every outer step counted."""
-    config = compose_config(
-        "head=linear", "head.init=random", "scaling=meta", "scaling.outer.warmup=0", *overrides
-    )
+    config = composed("head=linear", "head.init=random", "scaling=meta", "scaling.outer.warmup=0", *overrides)
     backbone = build_backbone(config)
     model, _ = build_model(config, backbone, build_head(config, backbone, CLASSES, None))
     batch = Batch({"images": images}, labels, torch.arange(len(labels)))
@@ -128,7 +114,7 @@ def main() -> None:
     arguments, overrides = parser.parse_known_args()
     torch.set_num_threads(arguments.threads)
     torch.manual_seed(0)
-    size = build_backbone(compose_config(*overrides)).input_spec.size
+    size = build_backbone(composed(*overrides)).input_spec.size
     images = torch.randn(arguments.batch, 3, size, size)
     labels = torch.randint(CLASSES, (arguments.batch,))
     variants = {"floor": floor, "peftlab": ours, "peft": huggingface, "meta": meta}

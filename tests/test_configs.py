@@ -2,35 +2,29 @@
 
 import copy
 import inspect
-import subprocess
-import sys
-from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from importlib import import_module
 from itertools import product
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import yaml
-from hydra import compose, initialize_config_dir
+from hydra import compose
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.types import RunMode
-from hydra.utils import instantiate
 from omegaconf import OmegaConf
+from peftlab.build.instantiate import make
 from peftlab.config.check import GROUPS, check
 
 import peftlab
-from peftlab.config.compose import composed as composed_line
+from peftlab.config.compose import opened_configs
 from peftlab.config.directory import config_dir
-from peftlab.config.name import register_resolvers
 from peftlab.config.place import PART, resolve_placement
 from peftlab.config.signature import signature
-from peftlab.dataset.group import group_classes
 from peftlab.errors import UserError
 from peftlab.peft.part import parts_of
 from peftlab.placement.depth import block_labels
@@ -70,9 +64,8 @@ def gamma_run(tmp_path_factory: pytest.TempPathFactory) -> str:
 @pytest.fixture(scope="module")
 def composed(gamma_run: str) -> dict[str, Node]:
     """`group=name` of every YAML -> its node, from as few compositions as the largest group has files."""
-    register_resolvers()
     found: dict[str, Node] = {}
-    with initialize_config_dir(str(CONFIGS), version_base="1.3"):
+    with opened_configs():
         for number in range(max(map(len, CHOICES.values()))):
             words = [f"{group}={names[number % len(names)]}" for group, names in CHOICES.items()]
             extra = [word for choice in words for word in NEEDS.get(choice, [])]
@@ -88,8 +81,7 @@ def composed(gamma_run: str) -> dict[str, Node]:
 
 @pytest.fixture(scope="module")
 def default() -> Node:
-    register_resolvers()
-    with initialize_config_dir(str(CONFIGS), version_base="1.3"):
+    with opened_configs():
         return dict(plain(compose("config")))
 
 
@@ -164,15 +156,14 @@ def test_every_target_is_in_the_package(choice: str, composed: dict[str, Node]) 
 
 def test_partial_nodes_become_partials_and_others_become_what_they_are(composed: dict[str, Node]) -> None:
     for choice in ("scaling=meta", "head=cosine", "optim=sgd", "loss=logit_adjusted"):
-        made = instantiate(composed[choice], _convert_="all")
+        made = make(composed[choice])
         assert isinstance(made, partial), choice
         assert all(not OmegaConf.is_config(value) for value in made.keywords.values())
-    assert instantiate(composed["fit=default"], _convert_="all").epochs == composed["fit=default"]["epochs"]
+    assert make(composed["fit=default"]).epochs == composed["fit=default"]["epochs"]
 
 
 def test_every_estimator_fits_and_is_checked(default: Node) -> None:
-    register_resolvers()
-    with initialize_config_dir(str(CONFIGS), version_base="1.3"):
+    with opened_configs():
         for path in sorted((CONFIGS / "scaling" / "estimator").glob("*.yaml")):
             config = plain(compose("config", ["scaling=meta", f"scaling/estimator={path.stem}"]))
             check(config)
@@ -236,8 +227,7 @@ NUM_BLOCKS = {0: 1, -1: 1, "1--1": 11, "0%-75.0%": 9, "75.0%-100%": 3, "0%-37.5%
 @pytest.mark.parametrize("name", EXPERIMENTS)
 def test_every_job_of_every_experiment_passes_every_check(name: str) -> None:
     """Composed as the sweep itself composes its jobs: the file's own params, one by one."""
-    register_resolvers()
-    with initialize_config_dir(str(CONFIGS), version_base="1.3"):
+    with opened_configs():
         loader = GlobalHydra.instance().config_loader()
         root = loader.load_configuration("config", [f"experiment={name}"], run_mode=RunMode.MULTIRUN)
         params = root.hydra.sweeper.get("params") or {}
@@ -277,7 +267,7 @@ def test_there_are_experiments() -> None:
 def test_every_group_has_its_folder_and_every_folder_its_group() -> None:
     folders = {path.name for path in PACKAGE.iterdir() if (path / "__init__.py").exists()}
     groups = {path.name for path in CONFIGS.iterdir() if path.is_dir()}
-    assert groups - folders == {"experiment"}  # whole command lines
+    assert groups - folders == {"experiment", "wandb"}  # whole command lines; W&B's own file
     # the stages of a run, and what is done with its results
     stages = {
         "build",
@@ -320,52 +310,6 @@ def test_a_yaml_repeats_no_key(name: str) -> None:
             return super().construct_mapping(node, deep)
 
     assert yaml.load((CONFIGS / f"{name}.yaml").read_text(), Strict)
-
-
-@pytest.mark.parametrize("group", ["dataset", "placement"])
-def test_no_key_and_value_stand_in_three_files_of_a_group(group: str) -> None:
-    """What many choices share stands once: in configs/GROUP.yaml, or in the choice that others start from."""
-
-    def pairs(node: Node, path: str = "") -> Iterator[tuple[str, str]]:
-        for key, value in node.items():
-            if isinstance(value, dict):
-                yield from pairs(value, f"{path}{key}.")
-            elif key != "defaults":
-                yield f"{path}{key}", repr(value)
-
-    files = [yaml.safe_load((CONFIGS / group / f"{name}.yaml").read_text()) for name in CHOICES[group]]
-    found = Counter(pair for file in files for pair in pairs(file))
-    assert [pair for pair, number in found.items() if number > 2] == []
-
-
-@pytest.mark.parametrize("group", ["dataset", "placement"])
-def test_a_choice_that_starts_from_another_file_has_the_last_word(group: str) -> None:
-    for name in CHOICES[group]:
-        defaults = yaml.safe_load((CONFIGS / group / f"{name}.yaml").read_text())["defaults"]
-        assert len(defaults) == 2
-        assert defaults[-1] == "_self_"
-
-
-def test_help_lists_every_group_with_its_choices_and_nothing_else() -> None:
-    command = [sys.executable, "-m", "peftlab.command.train", "--help"]
-    text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    listed = text.partition("== Groups (GROUP=CHOICE) ==\n")[2].partition("\n\n")[0].splitlines()
-    estimators = sorted(path.stem for path in (CONFIGS / "scaling" / "estimator").glob("*.yaml"))
-    groups = {**CHOICES, "experiment": EXPERIMENTS, "scaling/estimator": estimators}
-    assert listed == [f"{group}: {', '.join(names)}" for group, names in sorted(groups.items())]
-
-
-def test_groups_by_lists_of_classes_are_one_override() -> None:
-    """A dict on the command line is merged into the file's, so all five keys are there to be set."""
-    lists = "head:[0,1],medium:[2],tail:[3,4,5,6,7,8,9]"
-    config = composed_line(
-        f"dataset.groups={{{lists},many_above:null,few_below:null}}", "dataset.imbalance=10"
-    )
-    check(config)
-    names = [str(digit) for digit in range(10)]
-    groups = group_classes(config["dataset"]["groups"], names, np.ones(10, dtype=np.int64))
-    assert groups == {"head": [0, 1], "medium": [2], "tail": [3, 4, 5, 6, 7, 8, 9]}
-    assert config["dataset"]["imbalance"] == 10
 
 
 def test_self_comes_first_in_the_defaults_list() -> None:

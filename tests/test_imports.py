@@ -27,7 +27,7 @@ HOMES = {
     "PIL": ("dataset/source/",),
     "pyarrow": ("dataset/source/",),
     "matplotlib": ("figure/",),
-    "scipy": ("evaluate/",),
+    "scipy": ("report/",),
     "huggingface_hub": ("backbone/timm/", "dataset/source/"),
     "safetensors": ("backbone/timm/", "model/", "record/", "export/"),
 }

@@ -1,14 +1,13 @@
 """The entry point `peftlab-predict`. Imports no torch until its words have passed every check."""
 
-import csv
-import io
 import sys
 from pathlib import Path
 
 from peftlab.command.parser import Parser
 from peftlab.errors import UserError
 from peftlab.record.finished import finished_run
-from peftlab.record.whole_file import whole_file
+from peftlab.record.table import table_text
+from peftlab.record.whole_file import write_whole
 
 BATCH_SIZE = 32
 COLUMNS = ("file", "rank", "class", "probability")
@@ -79,12 +78,5 @@ def _answer(folder: Path, images: str, top: int, table: Path | None) -> list[Row
     if not rows:
         raise UserError(f"{images} holds no image that can be read; legal: 8-bit images")
     if table is not None:
-        _write(table, rows)
+        write_whole(table, table_text([COLUMNS, *rows]))
     return rows
-
-
-def _write(table: Path, rows: list[Row]) -> None:
-    text = io.StringIO()
-    csv.writer(text).writerows([COLUMNS, *rows])
-    with whole_file(table) as part:
-        part.write_text(text.getvalue())

@@ -15,6 +15,7 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from peftlab.config.directory import config_dir
+from peftlab.config.hydra_version import VERSION_BASE, trusted_targets
 from peftlab.config.name import choices, register_resolvers, task_config
 from peftlab.config.sentence import sentence
 from peftlab.engine.separate import FAILED, INTERRUPTED, Job, run_job
@@ -32,9 +33,10 @@ def main() -> None:
     sys.argv[1:] = rewrite(sys.argv[1:])
     SweepReport.started = SweepReport.last = SweepReport.error = None
     register_resolvers()
-    run = hydra.main(version_base="1.3", config_path=str(config_dir()), config_name="config")(job)
+    run = hydra.main(**VERSION_BASE, config_path=str(config_dir()), config_name="config")(job)
     try:
-        run()
+        with trusted_targets():
+            run()
     except SystemExit:
         if SweepReport.started is not None:  # interrupted: Hydra then ends without a report
             SweepReport().on_multirun_end(SweepReport.started)

@@ -1,6 +1,7 @@
 """The config of a command line, without running anything."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from hydra import compose, initialize_config_dir
@@ -9,6 +10,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from peftlab.config.directory import config_dir
+from peftlab.config.hydra_version import VERSION_BASE
 from peftlab.config.name import register_resolvers
 from peftlab.config.sentence import sentence
 from peftlab.errors import UserError
@@ -16,13 +18,20 @@ from peftlab.errors import UserError
 Given = str | Mapping[str, Any] | None
 
 
+@contextmanager
+def opened_configs() -> Iterator[None]:
+    """Hydra composes from `configs/` inside of it."""
+    register_resolvers()
+    with initialize_config_dir(str(config_dir()), **VERSION_BASE):
+        yield
+
+
 def composed(*words: str, options: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """The resolved config of `peftlab WORDS` as plain dicts, not yet checked.
 
     `options` are values by dotted key, put in after the words and before interpolations are resolved.
     """
-    register_resolvers()
-    with initialize_config_dir(str(config_dir()), version_base="1.3"):
+    with opened_configs():
         found = compose("config", list(words))
         for key, value in (options or {}).items():
             OmegaConf.update(found, key, value, merge=True, force_add=True)

@@ -9,6 +9,8 @@ from typing import Any
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
+from peftlab.config.hydra_version import register_resolver
+
 # keys that do not change a run's numbers
 VOLATILE = ("device", "resume", "tracker", "baseline", "recipes")  # of recipes, what is used stands elsewhere
 VOLATILE_IN = {"dataset": ("num_workers",), "fit": ("save_every", "eval_batch_size")}
@@ -24,10 +26,8 @@ NO_CHOICE = (
 def register_resolvers() -> None:
     """`${peftlab.run:}`, `${peftlab.sweep:}` and `${peftlab.job:}` name folders in configs/config.yaml."""
     for word, name in (("run", run_name), ("sweep", sweep_name), ("job", job_name)):
-        OmegaConf.register_new_resolver(
-            f"peftlab.{word}", lambda *, _root_, name=name: name(_root_), replace=True
-        )
-    OmegaConf.register_new_resolver("peftlab.choice", choice, replace=True)
+        register_resolver(f"peftlab.{word}", lambda *, _root_, name=name: name(_root_), replace=True)
+    register_resolver("peftlab.choice", choice, replace=True)
 
 
 def choice(group: str, *, _root_: DictConfig) -> str:

@@ -8,7 +8,7 @@ from jaxtyping import Float64, Int, Int64
 from torch import Tensor
 
 from peftlab.errors import UserError
-from peftlab.evaluate.statistics import wilson
+from peftlab.evaluate.proportion import wilson
 
 GROUPS = ("head", "medium", "tail")
 HARMONIC_FLOOR = 1e-5  # the published evaluator counts in per cent and clamps at 0.001 %

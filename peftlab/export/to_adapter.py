@@ -8,6 +8,7 @@ import yaml
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from peftlab.config.file import config_text
 from peftlab.errors import UserError
 from peftlab.export.refuse import Reason, refuse
 from peftlab.model.load import Trained
@@ -63,7 +64,7 @@ def to_adapter(trained: Trained, folder: Path, source: Path, rank: int | None) -
                 options["eval_rank"] = _rank(rank, trained.model.delta_at(site), trained.resolved.part(name))
     save_file(tensors, folder / WEIGHTS)
     (folder / CARD).write_text(yaml.safe_dump(card, sort_keys=False))
-    (folder / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
+    (folder / "config.yaml").write_text(config_text(config))
     return {"scales": {str(site): scale.mean().item() for site, scale in scales.items()}}
 
 

@@ -3,12 +3,12 @@
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import yaml
 from torch import nn
 
 from peftlab.backbone.backbone import Backbone
 from peftlab.build.cell import build_cell
 from peftlab.build.start import Start
+from peftlab.config.file import read_config
 from peftlab.config.place import Placed
 from peftlab.config.resolve import resolve
 from peftlab.config.resolved import Resolved
@@ -45,7 +45,7 @@ def read_run(folder: str | Path, class_names: list[str] | None = None) -> Traine
     if not (folder / "config.yaml").is_file():
         raise UserError(f"{folder} has no config.yaml; legal: the folder of a finished run")
     tensors, card = read_adapter(folder)
-    resolved = resolve(yaml.safe_load((folder / "config.yaml").read_text()))
+    resolved = resolve(read_config(folder))
     _check_classes(folder, card["class_names"], class_names)
     backbone: Backbone = resolved.backbone()
     if backbone.hash != card["backbone_hash"]:

@@ -1,10 +1,9 @@
 """Is a folder that of a finished run? Answered without torch."""
 
-import json
 from pathlib import Path
 
 from peftlab.errors import UserError
-from peftlab.record.record import DONE
+from peftlab.record.status import DONE, FILE, read_status
 
 NEEDED = ("config.yaml", "adapter.yaml", "adapter.safetensors")
 LEGAL = "legal: the folder of a finished run"
@@ -19,8 +18,7 @@ def finished_run(path: str) -> Path:
     folder = Path(path).expanduser()
     if not folder.is_dir():
         raise UserError(f"{path} is not a folder; {LEGAL}")
-    status = folder / "status.json"
-    state = _state(status) if status.is_file() else None
+    state = read_status(folder).get("state", "unreadable") if (folder / FILE).is_file() else None
     if state is not None and state not in DONE:
         raise UserError(f"{path} is the folder of a run that is not finished (state: {state}); {LEGAL}")
     missing = [name for name in NEEDED if not (folder / name).is_file()]
@@ -29,10 +27,3 @@ def finished_run(path: str) -> Path:
     if missing:
         raise UserError(f"{path} has no {missing[0]}; {LEGAL}")
     return folder
-
-
-def _state(status: Path) -> str:
-    try:
-        return str(json.loads(status.read_text())["state"])
-    except (ValueError, KeyError, TypeError):
-        return "unreadable"

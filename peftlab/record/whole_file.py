@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all."""
+"""Files that are there whole or not at all: the one writer of what another process may read."""
 
 import os
 from collections.abc import Iterator
@@ -15,3 +15,10 @@ def whole_file(path: Path) -> Iterator[Path]:
         os.replace(part, path)
     finally:
         part.unlink(missing_ok=True)
+
+
+def write_whole(path: Path, text: str) -> Path:
+    """A text file in one piece, with the line ends that `text` has."""
+    with whole_file(path) as part:
+        part.write_text(text, encoding="utf-8", newline="")
+    return path

@@ -7,7 +7,7 @@ from math import isfinite, nan
 from typing import Any
 
 from peftlab.errors import UserError
-from peftlab.evaluate.statistics import Interval, mean_interval, paired_difference
+from peftlab.report.interval import Interval, mean_interval, paired_difference
 from peftlab.report.job import Job
 
 METRICS = ("mean_acc", "head_acc", "medium_acc", "tail_acc")  # of the test split

@@ -7,9 +7,12 @@ from math import inf, nan
 from pathlib import Path
 from typing import Any
 
+from peftlab.config.upgrade import format_of
 from peftlab.errors import UserError
+from peftlab.record import status
+from peftlab.record.json_file import read_json
 
-STATES = ("ok", "diverged", "failed", "interrupted", "running", "missing")
+STATES = (*status.STATES, "missing")
 
 
 @dataclass(frozen=True)
@@ -32,7 +35,7 @@ def read(folder: str | Path) -> list[Job]:
 
     A run that two processes finished under two names counts once.
 
-    Raises: UserError when there is no such folder or no job in it.
+    Raises: UserError when there is no such folder, no job in it, or a job that a newer peftlab wrote.
     """
     folder = Path(folder)
     if not folder.is_dir():
@@ -55,35 +58,28 @@ def _is_job(path: Path) -> bool:
 
 
 def _job(folder: Path) -> Job:
-    status, result = _read_json(folder / "status.json"), _read_json(folder / "result.json")
-    state, error = str(status.get("state", "missing")), str(status.get("error") or "").strip()
-    metrics, choices = result.get("metrics"), status.get("choices")
+    said, result = status.read_status(folder), read_json(folder / "result.json")
+    format_of(result, folder)
+    state, error = str(said.get("state", "missing")), str(said.get("error") or "").strip()
+    metrics, choices = result.get("metrics"), said.get("choices")
     if state not in STATES or (state == "ok" and not isinstance(metrics, dict)):
         state, error = "missing", f"status.json says {state}, but there is no readable result"
     # Without a status the folder's name, `key=value,key=value`, says which job was meant to be here.
     text = (
         {k: _text(v) for k, v in choices.items()} if isinstance(choices, dict) else split_choices(folder.name)
     )
-    seed = str(status.get("seed", text.get("seed")))
+    seed = str(said.get("seed", text.get("seed")))
     return Job(
         folder=folder,
         state=state,
-        number=number(status.get("number"), inf),
+        number=number(said.get("number"), inf),
         choices={key: value for key, value in text.items() if key != "seed"},
         seed=int(seed) if seed.isdecimal() else None,
         error=error.partition("\n")[0],
         result=result,
         metrics={k: number(v) for k, v in metrics.items()} if isinstance(metrics, dict) else {},
-        wall_s=number(result.get("wall_s", status.get("wall_s"))),
+        wall_s=number(result.get("wall_s", said.get("wall_s"))),
     )
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):  # absent, or cut off in the middle
-        return {}
-    return value if isinstance(value, dict) else {}
 
 
 def number(value: Any, default: float = nan) -> float:

@@ -3,7 +3,6 @@
 Nothing here asks a running program: `peftlab-sweep FOLDER` writes the same files as the end of the sweep did.
 """
 
-import csv
 import re
 from collections import Counter
 from dataclasses import dataclass
@@ -11,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from peftlab.errors import UserError
-from peftlab.record.whole_file import whole_file
+from peftlab.record.table import table_text
+from peftlab.record.whole_file import write_whole
 from peftlab.report.cell import METRICS, Cell, columns_of, group_cells, has_seeds, varying
 from peftlab.report.heat_map import heat_maps
 from peftlab.report.job import STATES, Job, number, read, split_choices
@@ -117,8 +117,7 @@ def _cell_row(cell: Cell, baseline: Cell) -> dict[str, Any]:
 
 def _write_csv(path: Path, rows: list[dict[str, Any]]) -> Path:
     """All rows under the union of their columns; what is absent or NaN is an empty field."""
-    with whole_file(path) as part, part.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, columns_of(rows), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows([{k: "" if x != x else x for k, x in row.items()} for row in rows])
-    return path
+    columns = columns_of(rows)
+    values = ([row.get(name, "") for name in columns] for row in rows)
+    table = [columns, *(["" if value != value else value for value in row] for row in values)]
+    return write_whole(path, table_text(table, line_end="\n"))

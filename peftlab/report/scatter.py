@@ -21,7 +21,7 @@ def scatter(folder: Path, cells: list[Cell], seeds: bool) -> list[Path]:
     points = [point for point in points if isfinite(point[1]) and isfinite(point[2])]
     if len({round(point[1]) for point in points}) < 2:
         return []
-    from peftlab.figure.heat_map import Point, scatter_plot
+    from peftlab.figure.scatter import Point, scatter_plot
 
     path = folder / "scatter.png"
     num = {cell.count["ok"] for cell in cells if cell.count["ok"]} or {0}

@@ -6,13 +6,16 @@ from typing import Any
 
 import torch
 
+from peftlab.config.upgrade import FORMAT
 from peftlab.dataset.split import Split
+from peftlab.figure.gamma import gamma_heat_map
 from peftlab.fit.fit import Diverged
 from peftlab.peft.delta import Reparametrised
 from peftlab.record.adapter import write_adapter
-from peftlab.record.gamma import write_gamma
+from peftlab.record.gamma import gamma_text
+from peftlab.record.table import table_text
 from peftlab.run.memory import peak_mib
-from peftlab.run.rows import row_of, table_text
+from peftlab.run.rows import row_of
 from peftlab.run.show import console, show_line, show_result
 from peftlab.run.sites import gamma_rows, site_rows
 from peftlab.run.state import Run
@@ -33,6 +36,7 @@ def finish(state: Run, diverged: Diverged | None, started: float) -> dict[str, A
     wall_s, memory_mib = time.time() - started, peak_mib(state.device)
     status = "ok" if diverged is None else "diverged"
     result = {
+        "format": FORMAT,
         "run_id": state.run_id,
         "state": status,
         "metrics": metrics,
@@ -91,7 +95,8 @@ def _write_tables(state: Run, test: Split, tables: dict[str, Table]) -> None:
         batch = next(experiment.learner.batches.iterate(0)).to(state.device)
         inputs = {name: value[:64] for name, value in batch.inputs.items()}
         rows = gamma_rows(experiment.network, experiment.cell, inputs)
-        write_gamma(record, rows, experiment.trunk.backbone.labels)
+        record.write_text("gamma.csv", gamma_text(rows))
+        gamma_heat_map(rows, experiment.trunk.backbone.labels, record.folder / "gamma.png")
         state.tracker.table("gamma", list(rows[0]), [list(row.values()) for row in rows])
         state.tracker.image("gamma", record.folder / "gamma.png")
 

@@ -1,10 +1,6 @@
-"""Steps and tables as they are written."""
-
-import csv
-import io
+"""Steps as they are written."""
 
 from peftlab.fit.fit import Step
-from peftlab.task.task import Table
 
 
 def row_of(step: Step) -> dict[str, float]:
@@ -17,10 +13,3 @@ def row_of(step: Step) -> dict[str, float]:
         for key in ("gamma", "grad", "ratio"):
             row |= {f"outer/{key}/{name}": value for name, value in getattr(step.outer, key).items()}
     return row
-
-
-def table_text(table: Table) -> str:
-    """A table as CSV."""
-    text = io.StringIO()
-    csv.writer(text).writerows(table)
-    return text.getvalue()

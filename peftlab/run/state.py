@@ -5,10 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
 from torch import Tensor
 
 from peftlab.build.experiment import Experiment
+from peftlab.config.file import FILE, config_text
+from peftlab.config.name import config_hash
 from peftlab.dataset.batches import EvalBatches
 from peftlab.dataset.split import Split
 from peftlab.fit.precision import autocast
@@ -25,7 +26,7 @@ class Run:
     def __init__(self, experiment: Experiment, record: Record, group: str | None) -> None:
         self.experiment, self.record, self.group = experiment, record, group
         self.identity = {
-            "config": record.config_digest(),
+            "config": config_hash(experiment.resolved.raw),
             "data split": experiment.trunk.dataset.index_hash,
             "backbone": experiment.trunk.backbone.hash,
         }
@@ -44,7 +45,7 @@ class Run:
         """Write what is known before training, start the tracker, and return the step to start at."""
         experiment, record = self.experiment, self.record
         data, raw = experiment.trunk.dataset, experiment.resolved.raw
-        record.write_text("config.yaml", yaml.safe_dump(raw, sort_keys=False))
+        record.write_text(FILE, config_text(raw))
         record.write("split.json", {"hash": data.index_hash, **data.index})
         if experiment.placed.scores:
             record.write_text(

@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
 from torch import Tensor
 
 from peftlab.build.experiment import Experiment, build
 from peftlab.build.supernet import space_of
+from peftlab.config.file import read_config
 from peftlab.config.resolve import resolve
 from peftlab.config.resolved import Resolved
 from peftlab.config.signature import yaml_text
@@ -23,6 +23,7 @@ from peftlab.placement.space import Genotype, Space
 from peftlab.record.adapter import WEIGHTS
 from peftlab.record.finished import finished_run
 from peftlab.record.record import Record
+from peftlab.record.status import read_status
 from peftlab.run.run import run
 from peftlab.run.show import console, show_line
 from peftlab.search.evolution import Evolution, Scores, best, search
@@ -136,12 +137,11 @@ def _search(resolved: Resolved, supernet: Resolved, folder: Path, record: Record
 
 
 def _check_supernet(folder: Path, supernet: Resolved, experiment: Experiment) -> None:
-    status = json.loads((folder / "status.json").read_text()) if (folder / "status.json").is_file() else {}
-    if status.get("state") == "diverged":
+    if read_status(folder).get("state") == "diverged":
         raise UserError(
             f"{folder}: the supernet diverged, so its sub-networks say nothing; legal: a smaller placement.lr"
         )
-    theirs = yaml.safe_load((folder / "config.yaml").read_text())
+    theirs = read_config(folder)
     other = [key for key in SAME if theirs.get(key) != supernet.raw[key]]
     if other:
         raise UserError(

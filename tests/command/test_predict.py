@@ -66,7 +66,7 @@ def test_the_table_and_the_csv(capsys, run, images, tmp_path):
     assert lines[0] == str(images / "a.png")
     assert lines[1].split() == ["1", rows[1][2], f"{float(rows[1][3]):.4f}"]
     assert len(lines) == 9
-    assert not list(tmp_path.glob("*.part"))
+    assert not list(tmp_path.glob(".out.csv*"))
 
 
 def test_the_first_is_the_argmax_and_all_sum_to_one(capsys, run, images, tmp_path):

@@ -304,6 +304,8 @@ def test_the_main_job_in_small(call: Call, tmp_path: Path) -> None:
     assert said.code == 0, said.err
     (folder,) = (tmp_path / "outputs").iterdir()
     result = json.loads((folder / "result.json").read_text())
+    assert (folder / "config.yaml").read_text().startswith("format: 2\n")
+    assert next(iter(result.items())) == ("format", 2)
     assert (state(folder)["state"], result["state"], result["test_reads"]) == ("ok", "ok", 1)
     assert {site["block"] for site in result["sites"]} == {0}
     assert 0 <= result["metrics"]["test/mean_acc"] <= 1

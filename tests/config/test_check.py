@@ -2,17 +2,15 @@
 
 import copy
 from collections.abc import Callable
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 from peftlab.config.check import GROUPS, check, check_cells, resolve_placement
 
+from peftlab.config.compose import composed
 from peftlab.config.directory import config_dir
-from peftlab.config.name import register_resolvers
 from peftlab.errors import UserError
 from peftlab.placement.depth import block_labels
 from peftlab.site import Site
@@ -24,17 +22,7 @@ Change = Callable[..., dict[str, Any]]
 @pytest.fixture(scope="module")
 def base() -> dict[str, Any]:
     """`peftlab` without a word."""
-    register_resolvers()
-    with initialize_config_dir(str(config_dir()), version_base="1.3"):
-        config: Any = OmegaConf.to_container(compose("config"), resolve=True)
-    return config
-
-
-@cache
-def chosen_node(group: str, name: str) -> Any:
-    """The choice as the command line composes it; what is ??? stays so."""
-    with initialize_config_dir(str(config_dir()), version_base="1.3"):
-        return OmegaConf.to_container(compose("config", [f"{group}={name}"]), resolve=True)[group]
+    return composed()
 
 
 @pytest.fixture
@@ -44,7 +32,13 @@ def change(base: dict[str, Any]) -> Change:
     def make(values: dict[str, Any] | None = None, **chosen: str) -> dict[str, Any]:
         config = copy.deepcopy(base)
         for group, name in chosen.items():
-            config[group] = copy.deepcopy(chosen_node(group, name))
+            node: Any = OmegaConf.to_container(OmegaConf.load(config_dir() / group / f"{name}.yaml"))
+            if group == "scaling" and name == "meta":
+                del node["defaults"]
+                node["estimator"] = OmegaConf.to_container(
+                    OmegaConf.load(config_dir() / "scaling" / "estimator" / "direct.yaml")
+                )
+            config[group] = node
         for path, value in (values or {}).items():
             node = config
             *parents, key = path.split(".")
@@ -379,5 +373,5 @@ def test_gamma_of_a_run_as_a_placement(change: Change, tmp_path: Path) -> None:
 
 def test_every_group_is_checked() -> None:
     folders = {path.name for path in config_dir().iterdir() if path.is_dir()}
-    assert folders - set(GROUPS) == {"experiment"}  # whole command lines
+    assert folders - set(GROUPS) == {"experiment", "wandb"}  # wandb's own file, and whole command lines
     assert set(GROUPS) <= folders

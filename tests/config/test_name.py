@@ -10,21 +10,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hydra import initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.types import RunMode
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from omegaconf import DictConfig, open_dict
 
-from peftlab.config.directory import config_dir
+from peftlab.config.compose import opened_configs
 from peftlab.config.name import (
     VOLATILE,
     VOLATILE_IN,
     choices,
     config_hash,
     job_name,
-    register_resolvers,
     run_name,
     sweep_name,
     task_config,
@@ -38,9 +36,8 @@ SWEEP = ("placement.depth=0-2,3-5", "placement.position=q,k,v")
 @pytest.fixture(scope="module")
 def load() -> Iterator[Load]:
     """A command line, composed as Hydra's main does it; composed once for all tests."""
-    register_resolvers()
     known: dict[tuple[tuple[str, ...], bool], DictConfig] = {}
-    with initialize_config_dir(str(config_dir()), version_base="1.3"):
+    with opened_configs():
         loader = GlobalHydra.instance().config_loader()
 
         def make(*words: str, sweep: bool = False) -> DictConfig:

@@ -1,14 +1,14 @@
 """Hydra's own errors, made from real command lines, as one sentence."""
 
 import pytest
-from hydra import compose, initialize_config_dir
+from hydra import compose
 from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf.errors import OmegaConfBaseException
 
+from peftlab.config.compose import opened_configs
 from peftlab.config.directory import config_dir
-from peftlab.config.name import register_resolvers
 from peftlab.config.sentence import sentence
 
 PEFT = ", ".join(sorted(file.stem for file in (config_dir() / "peft").glob("*.yaml")))
@@ -16,8 +16,7 @@ PEFT = ", ".join(sorted(file.stem for file in (config_dir() / "peft").glob("*.ya
 
 def told(*words: str) -> str:
     """What is said of a command line, composed as Hydra's main does it (`compose` allows a,b without -m)."""
-    register_resolvers()
-    with initialize_config_dir(str(config_dir()), version_base="1.3"):
+    with opened_configs():
         loader = GlobalHydra.instance().config_loader()
         with pytest.raises((HydraException, OmegaConfBaseException, ValueError)) as error:
             loader.load_configuration("config", list(words), run_mode=RunMode.RUN)
@@ -91,6 +90,5 @@ def test_what_is_not_known_keeps_its_own_words() -> None:
 
 
 def test_a_legal_line_raises_nothing() -> None:
-    register_resolvers()
-    with initialize_config_dir(str(config_dir()), version_base="1.3"):
+    with opened_configs():
         assert compose("config", ["seed=0"]).seed == 0

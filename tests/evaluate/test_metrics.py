@@ -12,7 +12,7 @@ from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score, r
 
 from peftlab.errors import UserError
 from peftlab.evaluate.metrics import Counts, group_metrics, per_class
-from peftlab.evaluate.statistics import wilson
+from peftlab.evaluate.proportion import wilson
 
 NUM = 6
 GROUPS = {"head": [0, 1], "medium": [2, 3], "tail": [4, 5]}

@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from peftlab.figure import heat_map as figure
+from peftlab.figure import png
 from peftlab.figure.heat_map import Panel, heat_map
 
 LABELS = {"title": "title", "row_label": "position", "column_label": "block"}
@@ -18,8 +19,8 @@ LABELS = {"title": "title", "row_label": "position", "column_label": "block"}
 @pytest.fixture
 def drawn(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
     """The figures that are saved while a test runs."""
-    figures, save = [], figure._save
-    monkeypatch.setattr(figure, "_save", lambda fig, path: figures.append(fig) or save(fig, path))
+    figures, save = [], png.save
+    monkeypatch.setattr(figure, "save", lambda fig, path: figures.append(fig) or save(fig, path))
     return figures
 
 
@@ -135,7 +136,7 @@ def test_the_file_appears_whole_and_the_same(tmp_path: Path, monkeypatch: pytest
         file.write(b"half")
         raise OSError("disk full")
 
-    monkeypatch.setattr(figure.FigureCanvasAgg, "print_png", half)
+    monkeypatch.setattr(png.FigureCanvasAgg, "print_png", half)
     with pytest.raises(OSError, match="disk full"):
         heat_map([panel], names(2), names(2), path, **LABELS)
     assert path.read_bytes() == first

@@ -13,7 +13,6 @@ from typing import Any
 
 import pytest
 
-from peftlab.config.name import config_hash
 from peftlab.errors import UserError
 from peftlab.record import record as module
 from peftlab.record.record import Record
@@ -191,8 +190,8 @@ def test_resume_false_leaves_what_is_not_a_run_s(tmp_path: Path) -> None:
 
 def test_everything_that_a_run_writes_is_cleared() -> None:
     """The names of files in the sources that write into the folder."""
-    package = Path(str(module.__file__)).parent
-    text = "".join(path.read_text() for path in package.glob("*.py"))
+    package = Path(str(module.__file__)).parents[1]
+    text = "".join(path.read_text() for room in ("record", "run") for path in (package / room).glob("*.py"))
     written = set(re.findall(r'"([a-z_]+\.(?:ya?ml|json|jsonl|csv|png|safetensors))"', text)) | {
         "status.json",
         "metrics.jsonl",
@@ -229,7 +228,7 @@ def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path, monkeypatch: pyte
 
     monkeypatch.setattr(os, "replace", spy)
     run.write("result.json", {"value": 2})
-    assert moved == [("result.json.part", "result.json")]
+    assert moved == [(f".result.json.{os.getpid()}", "result.json")]
     assert run.read("result.json") == {"value": 2}
 
     def killed(source: Path, target: Path) -> None:
@@ -314,7 +313,3 @@ def test_rewind_without_a_file_makes_an_empty_one(tmp_path: Path) -> None:
 
 def test_read_gives_an_empty_dict_for_what_is_absent(tmp_path: Path) -> None:
     assert record(tmp_path).read("nosuch.json") == {}
-
-
-def test_the_digest_is_the_hash_of_the_config(tmp_path: Path) -> None:
-    assert record(tmp_path).config_digest() == config_hash(CONFIG)

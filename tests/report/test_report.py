@@ -572,10 +572,12 @@ def test_hydra_calls_the_callback() -> None:
     """As `hydra.callbacks` builds it, and with the other events of a multirun doing nothing."""
     from hydra._internal.callbacks import Callbacks
 
+    from peftlab.config.hydra_version import trusted_targets
+
     node = {"report": {"_target_": "peftlab.report.callback.SweepReport"}}
-    callbacks = Callbacks(
-        OmegaConf.create({"hydra": {"callbacks": node, "sweep": {"dir": "no such folder"}}})
-    )
+    hydra_config = {"callbacks": node, "sweep": {"dir": "no such folder"}}
+    with trusted_targets():
+        callbacks = Callbacks(OmegaConf.create({"hydra": hydra_config}))
     (built,) = callbacks.callbacks
     assert type(built).__name__ == "SweepReport"
     callbacks.on_job_end(config=config(Path("x")), job_return=JobReturn())

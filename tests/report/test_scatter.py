@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-import peftlab.figure.heat_map
-from peftlab.figure.heat_map import Point, scatter_plot
+import peftlab.figure.scatter
+from peftlab.figure.scatter import Point, scatter_plot
 from peftlab.report.cell import Cell
 from peftlab.report.job import Job
 from peftlab.report.scatter import scatter
@@ -25,7 +25,7 @@ def cell(peft: str, count: int, *tails: float) -> Cell:
 def test_points_are_cells_with_their_intervals(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     drawn: list[Any] = []
     monkeypatch.setattr(
-        peftlab.figure.heat_map, "scatter_plot", lambda points, path, **words: drawn.append(points) or path
+        peftlab.figure.scatter, "scatter_plot", lambda points, path, **words: drawn.append(points) or path
     )
     cells = [cell("lora", 100, 0.4, 0.6), cell("linear_probe", 0, 0.3, 0.3)]
     assert scatter(tmp_path, cells, seeds=True) == [tmp_path / "scatter.png"]

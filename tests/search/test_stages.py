@@ -44,15 +44,9 @@ def scores_of(folder: Path) -> dict[str, float]:
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
     """One run through all three stages; the tests only read it."""
-    from hydra import compose, initialize_config_dir
-    from omegaconf import OmegaConf
+    from peftlab.config.compose import composed
 
-    from peftlab.config.directory import config_dir
-    from peftlab.config.name import register_resolvers
-
-    register_resolvers()
-    with initialize_config_dir(str(config_dir()), version_base="1.3"):
-        config: Any = OmegaConf.to_container(compose("config", list(TINY)), resolve=True)
+    config = composed(*TINY)
     folder = tmp_path_factory.mktemp("noah") / "run"
     go(folder, config)
     return folder, config

@@ -1,33 +1,29 @@
-"""The jobs of a sweep are composed anew by Hydra; they still share the folder that the sweep was given."""
+"""The jobs of a sweep are composed anew by Hydra; they still share its folder and know what is the same in all."""
 
 import copy
 from collections.abc import Iterator
 
 import pytest
-from hydra import initialize_config_dir
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra.core.global_hydra import GlobalHydra
 from hydra.types import RunMode
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
-from peftlab.config.directory import config_dir
-from peftlab.config.name import register_resolvers, sweep_name
-from peftlab.config.sweep_folder import SweepFolder
-from peftlab.config.swept import Swept
+from peftlab.config.compose import opened_configs
+from peftlab.config.multirun import Multirun
+from peftlab.config.name import sweep_name
 
 
 @pytest.fixture(scope="module")
 def loader() -> Iterator[ConfigLoaderImpl]:
-    register_resolvers()
-    with initialize_config_dir(str(config_dir()), version_base="1.3"):
+    with opened_configs():
         yield GlobalHydra.instance().config_loader()  # type: ignore[misc]
 
 
 def master(loader: ConfigLoaderImpl, *words: str) -> DictConfig:
     """The sweep's own config, as `peftlab -m` makes it."""
     config = loader.load_configuration("config", list(words), run_mode=RunMode.MULTIRUN)
-    Swept().on_multirun_start(config=config, config_name="config")
-    SweepFolder().on_multirun_start(config=config, config_name="config")
+    Multirun().on_multirun_start(config=config, config_name="config")
     return config
 
 
@@ -61,3 +57,20 @@ def test_jobs_are_named_by_what_is_swept(loader: ConfigLoaderImpl) -> None:
     sweep = master(loader, *words, "peft.rank=1,2", "seed=0,1")
     job = loader.load_sweep_config(sweep, [*words, "peft.rank=2", "seed=1"])
     assert job.hydra.sweep.subdir.startswith("rank-2_seed-1-")
+
+
+def test_constant_choices_join_the_excluded_keys_of_a_config_that_is_read_only() -> None:
+    """As Hydra 1.4 hands it over."""
+    typed = ["placement.depth=0-2,3-5", "fit.epochs=2", "seed=range(3)", "peft=lora"]
+    job = {"config": {"override_dirname": {"exclude_keys": ["tracker"]}}}
+    hydra = {"overrides": {"task": typed, "hydra": ["x=1"]}, "job": job, "sweep": {"dir": "here"}}
+    config = OmegaConf.create({"hydra": hydra})
+    OmegaConf.set_readonly(config, True)
+    OmegaConf.set_readonly(config.hydra.overrides, True)
+    Multirun().on_multirun_start(config)
+    assert config.hydra.overrides.hydra == [
+        "x=1",
+        "hydra.job.config.override_dirname.exclude_keys=[tracker,fit.epochs,peft]",
+        'hydra.sweep.dir="here"',
+    ]
+    assert OmegaConf.is_readonly(config.hydra.overrides.hydra)

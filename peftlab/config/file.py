@@ -1,0 +1,31 @@
+"""config.yaml of a run folder: the one writer and the one reader of it."""
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from peftlab.config.upgrade import FORMAT, upgraded
+from peftlab.errors import UserError
+
+FILE = "config.yaml"
+
+
+def config_text(config: dict[str, Any]) -> str:
+    """The resolved config as YAML, headed by the format that says how it is to be read."""
+    return yaml.safe_dump({"format": FORMAT, **config}, sort_keys=False)
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """The config of a run in the words of this peftlab, whichever version wrote it.
+
+    Raises:
+        UserError: if the file is none that this peftlab can read.
+    """
+    try:
+        config = yaml.safe_load((folder / FILE).read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"{folder / FILE} is not YAML; the file is damaged") from error
+    if not isinstance(config, dict):
+        raise UserError(f"{folder / FILE} holds no config; the file is damaged")
+    return upgraded(config, folder)

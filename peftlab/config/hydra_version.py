@@ -1,0 +1,24 @@
+"""Where Hydra 1.3 and 1.4 want different words of a caller; no other file asks which one is installed."""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+import hydra
+import hydra.utils
+from omegaconf import OmegaConf
+
+BEFORE_1_4 = hydra.__version__.startswith("1.3.")
+# of hydra.main and initialize_config_dir: 1.3 asks for it, 1.4 warns of it
+VERSION_BASE: dict[str, Any] = {"version_base": "1.3"} if BEFORE_1_4 else {}
+# what a `_target_` may name, which 1.4 asks for: this package and nothing else
+TARGETS = ("peftlab.*",)
+# OmegaConf 2.4 has a new name for it
+register_resolver: Callable[..., None] = (
+    OmegaConf.register_new_resolver if BEFORE_1_4 else OmegaConf.register_resolver
+)
+
+
+def trusted_targets() -> AbstractContextManager[Any]:
+    """Inside of it Hydra makes objects of this package only; 1.3 has no word for that."""
+    return nullcontext() if BEFORE_1_4 else hydra.utils.execution_whitelist(TARGETS)  # type: ignore[attr-defined]
