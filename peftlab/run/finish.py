@@ -2,14 +2,18 @@
 
 import statistics
 import time
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import torch
 
+from peftlab.config.place import Placed
 from peftlab.config.upgrade import FORMAT
 from peftlab.dataset.split import Split
 from peftlab.figure.gamma import gamma_heat_map
 from peftlab.fit.fit import Diverged
+from peftlab.network.cell import Cell
 from peftlab.peft.delta import Reparametrised
 from peftlab.record.adapter import write_adapter
 from peftlab.record.gamma import gamma_text
@@ -31,7 +35,7 @@ def finish(state: Run, diverged: Diverged | None, started: float) -> dict[str, A
     test = experiment.trunk.dataset.open_test()
     counted = state.count(test)
     metrics = {f"test/{key}": value for key, value in experiment.task.metrics(counted).items()}
-    save_adapter(state)
+    save_adapter(record.folder, experiment.cell, experiment.placed, _card(state))
     _write_tables(state, test, experiment.task.tables(counted))
     wall_s, memory_mib = time.time() - started, peak_mib(state.device)
     status = "ok" if diverged is None else "diverged"
@@ -60,9 +64,8 @@ def finish(state: Run, diverged: Diverged | None, started: float) -> dict[str, A
     return result
 
 
-def save_adapter(state: Run) -> None:
-    """adapter.safetensors and adapter.yaml: the cell after training, and which backbone and outputs it belongs to."""
-    experiment, cell = state.experiment, state.experiment.cell
+def save_adapter(folder: Path, cell: Cell, placed: Placed, card: Mapping[str, Any]) -> None:
+    """adapter.safetensors and adapter.yaml: the cell after training and its sites; `card` says what it belongs to."""
     after = {
         anchor.site: anchor.delta.after_training
         for anchor in cell.anchors
@@ -70,16 +73,20 @@ def save_adapter(state: Run) -> None:
     }
     cells = {
         name: {str(site): {**own, **after.get(site, {})} for site, own in sites.items()}
-        for name, sites in experiment.placed.parts.items()
+        for name, sites in placed.parts.items()
     }
-    card = {
-        "backbone": experiment.trunk.backbone.name,
-        "backbone_hash": experiment.trunk.backbone.hash,
-        **experiment.task.card(),
+    write_adapter(folder, cell.state(finished=True), {**card, "cells": cells})
+
+
+def _card(state: Run) -> dict[str, Any]:
+    """Which backbone and outputs an adapter belongs to."""
+    backbone, task = state.experiment.trunk.backbone, state.experiment.task
+    return {
+        "backbone": backbone.name,
+        "backbone_hash": backbone.hash,
+        **task.card(),
         "run_id": state.run_id,
-        "cells": cells,
     }
-    write_adapter(state.record.folder, cell.state(finished=True), card)
 
 
 def _write_tables(state: Run, test: Split, tables: dict[str, Table]) -> None:

@@ -9,12 +9,13 @@ from peftlab.peft.dylora import DyLora
 from peftlab.peft.ia3 import Ia3
 from peftlab.peft.lora import Lora
 from peftlab.peft.ssf import Ssf
+from peftlab.peft.view import View
 
 D = 6
 
 
 def make(kind, **options):
-    delta = kind(D, D, torch.Generator().manual_seed(0), **options).double().eval()
+    delta = kind(View(D, D), torch.Generator().manual_seed(0), **options).double()
     with torch.no_grad():
         for value in delta.parameters():
             value.copy_(torch.randn(value.shape))

@@ -4,10 +4,10 @@ import re
 
 import pytest
 import torch
-import yaml
 
 import peftlab
-from peftlab.build.model import build_backbone
+from peftlab.config.file import read_config
+from peftlab.config.resolve import resolve
 
 IMAGES = torch.randn(4, 3, 32, 32, generator=torch.Generator().manual_seed(0))
 
@@ -30,10 +30,10 @@ def run_readme(folder, names, monkeypatch, after_create=None):
 def test_the_readme_gives_the_run_s_logits(run_folder, export, monkeypatch, to, head):
     folder = run_folder("lora", "learned", head=head)
     out = export(folder, to).folder
-    config = yaml.safe_load((folder / "config.yaml").read_text())
+    resolved = resolve(read_config(folder))
 
     def load(model):
-        model.load_state_dict(build_backbone(config).model.state_dict(), strict=False)
+        model.load_state_dict(resolved.backbone().model.state_dict(), strict=False)
 
     names = run_readme(out, {"images": IMAGES}, monkeypatch, load if to == "peft" else None)
     with torch.no_grad():

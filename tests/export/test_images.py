@@ -5,16 +5,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from peftlab.build.instantiate import make
 from PIL import Image
 
 from peftlab.errors import UserError
-from peftlab.export import images
 from peftlab.export.images import NUM_IMAGES, real_images
 
 
 def dataset_of(run):
-    return make(run.config["dataset"])(run.backbone.input_spec, run.config["seed"])
+    return run.resolved.dataset(run.backbone.input_spec, run.resolved.seed)
 
 
 def rows(found, split, transform):
@@ -32,10 +30,12 @@ def test_they_are_spread_over_validation_or_else_training(perturbed, monkeypatch
     def closed():
         raise AssertionError("the test split was opened")
 
-    monkeypatch.setattr(
-        images, "make", lambda node: lambda *given: replace(make(node)(*given), open_test=closed)
-    )
-    found = real_images(run, None)
+    with monkeypatch.context() as patch:
+        target = "peftlab.dataset.image.dataset.image_dataset"
+        assert run.resolved.dataset.target == target
+        make = run.resolved.dataset.function
+        patch.setattr(target, lambda *given, **own: replace(make(*given, **own), open_test=closed))
+        found = real_images(run, None)
     split = getattr(dataset_of(run), name)
     assert found.source == f"digits_lt, {name} split"
     assert found.images.shape == (NUM_IMAGES, 3, 32, 32)
@@ -56,15 +56,8 @@ def test_other_images_get_the_run_s_own_transform(perturbed, tmp_path):
 
 
 def test_data_that_is_not_here(perturbed, tmp_path):
-    run = perturbed("lora").run
-    run.config["dataset"] |= {
-        "source": {
-            "_target_": "peftlab.dataset.source.image_folder.image_folder",
-            "_partial_": True,
-            "test_fraction": 0.5,
-        },
-        "path": str(tmp_path / "gone"),
-    }
+    source = {"_target_": "peftlab.dataset.source.image_folder.image_folder", "test_fraction": 0.5}
+    run = perturbed("lora", **{"dataset.source": source, "dataset.path": str(tmp_path / "gone")}).run
     with pytest.raises(
         UserError, match=r"gone is not a folder; legal: .*; any other images are given with --images"
     ):

@@ -15,10 +15,10 @@ def check(found, tolerance=2e-5):
     before = {name: value.clone() for name, value in run.model.backbone.state_dict().items()}
     with torch.no_grad():
         wanted = run.model.features(images)
-        frozen = plain_model(run.config["backbone"], 0)
+        frozen = plain_model(run.resolved.backbone.options, 0)
         frozen.load_state_dict(before)
         state = merge(run)
-        model = plain_model(run.config["backbone"], 0)
+        model = plain_model(run.resolved.backbone.options, 0)
         model.load_state_dict(state, strict=True)
         assert (wanted - frozen(images)).abs().max() > 0.01 * wanted.abs().max(), "nothing is adapted"
         error = (model(images) - wanted).abs().max() / wanted.abs().max()
@@ -80,7 +80,7 @@ def test_an_input_changed_beside_a_low_rank_update(perturbed, recipe):
         "beside": {**lora, "positions": ["k", "v"]},
         "bias": recipe("bitfit")["peft"],
     }
-    peft = {"_target_": "peftlab.peft.part.Hybrid", "_partial_": True, "parts": parts, "cuts": {}}
+    peft = {"_target_": "peftlab.peft.part.Hybrid", "parts": parts, "cuts": {}}
     check(perturbed("lora", node=peft))
 
 

@@ -35,7 +35,6 @@ def test_scalars_become_options_of_the_sites(run_folder, export, method, scaling
     config = yaml.safe_load((out / "config.yaml").read_text())
     assert config["scaling"] == {
         "_target_": "peftlab.scaling.fixed.fixed",
-        "_partial_": True,
         "value": 1.0,
         "rule": "plain",
     }
@@ -78,7 +77,7 @@ def test_a_gamma_per_channel_of_a_prompt_is_refused(run_folder, export):
 def test_a_gate_stays(run_folder, export, method):
     folder = run_folder(method, "gated", **{"scaling.value": 2.0})
     model = check(folder, export(folder, "adapter").folder)
-    assert len(model.gates) == len(model.sites)
+    assert len(model.cell.gates) == len(model.sites)
 
 
 @pytest.mark.parametrize("method", ["bitfit", "linear_probe"])

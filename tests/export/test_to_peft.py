@@ -5,12 +5,12 @@ import warnings
 
 import pytest
 import torch
-import yaml
 from safetensors.torch import load_file
 from torch.nn import functional as F
 
 import peftlab
-from peftlab.build.model import build_backbone
+from peftlab.config.file import read_config
+from peftlab.config.resolve import resolve
 from peftlab.errors import UserError
 from peftlab.export.to_peft import CONFIG, WEIGHTS, read_peft, to_peft
 
@@ -41,7 +41,7 @@ def wrap(hugging_face, model, folder):
 
 def frozen_timm(plain, config, num_classes):
     model = plain(config, num_classes)
-    result = model.load_state_dict(build_backbone(config).model.state_dict(), strict=False)
+    result = model.load_state_dict(resolve(config).backbone().model.state_dict(), strict=False)
     assert all(key.startswith("head") for key in result.missing_keys)
     assert not result.unexpected_keys
     return model
@@ -64,7 +64,7 @@ def test_logits_equal_the_run_s(hugging_face, run_folder, export, plain, scaling
     folder = run_folder("lora", scaling, head="linear", **keys)
     out = export(folder, "peft").folder
     run = peftlab.load(folder)
-    model = frozen_timm(plain, yaml.safe_load((folder / "config.yaml").read_text()), 10)
+    model = frozen_timm(plain, read_config(folder), 10)
     alone = model(IMAGES)
     found, wanted = wrap(hugging_face, model, out)(IMAGES), run(IMAGES)
     assert (found - alone).abs().max() > 0.01, "nothing was loaded"
@@ -76,7 +76,7 @@ def test_features_of_a_cosine_head_equal_the_run_s(hugging_face, run_folder, exp
     folder = run_folder("lora", "learned")
     out = export(folder, "peft").folder
     run = peftlab.load(folder)
-    model = frozen_timm(plain, yaml.safe_load((folder / "config.yaml").read_text()), 0)
+    model = frozen_timm(plain, read_config(folder), 0)
     features = wrap(hugging_face, model, out)(IMAGES)
     torch.testing.assert_close(features, run.features(IMAGES), rtol=1e-5, atol=1e-5)
     weight = load_file(out / "head.safetensors")["weight"]
@@ -93,7 +93,7 @@ def test_dylora_at_a_rank(hugging_face, run_folder, export, plain, rank):
     assert set(out.card["lora"].values()) == {rank, 3 * rank}
     run = peftlab.load(folder)
     run.at(rank)
-    model = frozen_timm(plain, yaml.safe_load((folder / "config.yaml").read_text()), 10)
+    model = frozen_timm(plain, read_config(folder), 10)
     torch.testing.assert_close(
         wrap(hugging_face, model, out.folder)(IMAGES), run(IMAGES), rtol=1e-5, atol=1e-5
     )
@@ -104,7 +104,7 @@ def test_dylora_at_a_rank(hugging_face, run_folder, export, plain, rank):
 def test_every_family(hugging_face, perturbed, plain, tmp_path, family):
     found = perturbed("lora", "learned", family, head="linear")
     to_peft(found.run, tmp_path)
-    model = plain(found.run.config, 10)
+    model = plain(found.run.resolved.raw, 10)
     model.load_state_dict(found.run.model.backbone.state_dict(), strict=False)
     wanted = found.run.model(found.images)
     error = (wrap(hugging_face, model, tmp_path)(found.images) - wanted).abs().max() / wanted.abs().max()
@@ -114,7 +114,7 @@ def test_every_family(hugging_face, perturbed, plain, tmp_path, family):
 def test_what_we_compute_from_the_folder_is_what_the_library_merges(hugging_face, perturbed, plain, tmp_path):
     found = perturbed("lora", "learned", head="linear")
     to_peft(found.run, tmp_path)
-    model = plain(found.run.config, 10)
+    model = plain(found.run.resolved.raw, 10)
     model.load_state_dict(found.run.model.backbone.state_dict(), strict=False)
     merged = wrap(hugging_face, model, tmp_path).merge_and_unload().state_dict()
     own = read_peft(found.run, tmp_path)

@@ -2,11 +2,11 @@
 
 import pytest
 import torch
-import yaml
 from safetensors.torch import load_file
 from torch.nn import functional as F
 
 import peftlab
+from peftlab.config.file import read_config
 
 IMAGES = torch.randn(6, 3, 32, 32, generator=torch.Generator().manual_seed(0))
 METHODS = [("lora", "learned"), ("dylora", "fixed"), ("ssf", "learned"), ("ia3", "fixed"), ("full", "fixed")]
@@ -22,7 +22,7 @@ def test_a_linear_head_is_the_model_s_own(run_folder, export, plain, method, sca
         "export.yaml",
         "model.safetensors",
     ]
-    model = plain(yaml.safe_load((folder / "config.yaml").read_text()), 10)
+    model = plain(read_config(folder), 10)
     model.load_state_dict(load_file(out.folder / "model.safetensors"), strict=True)
     torch.testing.assert_close(model(IMAGES), peftlab.load(folder)(IMAGES), rtol=1e-5, atol=1e-5)
 
@@ -31,7 +31,7 @@ def test_a_linear_head_is_the_model_s_own(run_folder, export, plain, method, sca
 def test_a_cosine_head_is_a_file_and_the_features_are_equal(run_folder, export, plain):
     folder = run_folder("lora", "learned")
     out = export(folder, "timm")
-    run, model = peftlab.load(folder), plain(yaml.safe_load((folder / "config.yaml").read_text()), 0)
+    run, model = peftlab.load(folder), plain(read_config(folder), 0)
     model.load_state_dict(load_file(out.folder / "model.safetensors"), strict=True)
     features = model(IMAGES)
     torch.testing.assert_close(features, run.features(IMAGES), rtol=1e-5, atol=1e-5)
