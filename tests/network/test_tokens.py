@@ -96,7 +96,6 @@ def test_features_equal_those_of_prompts_at_the_end_by_hand(
     )
     close(model.features(images), expected)
     assert (expected - frozen).norm() > 0.05 * frozen.norm()
-    model.attachment.detach()
     close(backbone.model(images), frozen)
 
 
@@ -182,7 +181,6 @@ def test_a_site_that_is_off_is_as_if_it_were_not_there(recipe, family, adapt, tr
     both = model.features(images)
     model.use({Site(off, "tokens"): 0})
     got, left = model.features(images), P(model, 1 - off).detach().clone()
-    model.attachment.detach()
     other, _ = adapt(recipe("vpt_deep", cells={f"{1 - off}.tokens": {}}, **keys), backbone)
     with torch.no_grad():
         P(other, 1 - off).copy_(left)

@@ -6,6 +6,8 @@ import pytest
 import torch
 
 from peftlab.peft.adapter import Adapter
+from peftlab.peft.delta import LowRank
+from peftlab.peft.view import Now, View
 
 PHI = {
     "relu": lambda z: z.clamp(min=0),
@@ -70,7 +72,6 @@ def test_block_by_hand(recipe, family, adapt, method):
     assert {name.split("_")[1] for name in model.deltas} == set(where)
     images = torch.randn(3, 3, 32, 32, generator=rng)
     adapted = model.features(images)
-    model.attachment.detach()
     plain = features(backbone.model, images, lambda site: lambda *ports: 0)
     torch.testing.assert_close(backbone.model(images), plain, rtol=1e-4, atol=1e-4)
     torch.testing.assert_close(adapted, features(backbone.model, images, delta), rtol=1e-4, atol=1e-4)
@@ -79,7 +80,7 @@ def test_block_by_hand(recipe, family, adapt, method):
 
 def adapter(**options):
     legal = {"bottleneck": 64, "activation": "relu", "norm": False, "dropout": 0.0, "init": "kaiming"}
-    return Adapter(100, 30, torch.Generator().manual_seed(0), **{**legal, **options})
+    return Adapter(View(100, 30), torch.Generator().manual_seed(0), **{**legal, **options})
 
 
 @pytest.mark.parametrize(("init", "std"), [("kaiming", 0.1 / math.sqrt(3)), ("normal", 0.02)])
@@ -101,7 +102,7 @@ def test_definition(activation, with_norm):
     hidden = (z - z.mean(-1, keepdim=True)) / z.std(-1, correction=0, keepdim=True) if with_norm else z
     expected = PHI[activation](hidden @ delta.down.T + delta.down_bias) @ delta.up.T + delta.up_bias
     torch.testing.assert_close(delta(z), expected, rtol=1e-4, atol=1e-4)
-    assert delta.factors() is None
+    assert not isinstance(delta, LowRank)
 
 
 @pytest.mark.parametrize(
@@ -134,15 +135,14 @@ def test_a_smaller_width_is_an_adapter_of_that_bottleneck(active, with_norm, dro
         for name, value in narrow.named_parameters():
             whole = dict(wide.named_parameters())[name]
             value.copy_(whole[:, :active] if name == "up" else whole[:active] if "down" in name else whole)
-    wide.active = active
-    assert {name: value.shape for name, value in wide.used().items()} == {
+    assert {name: value.shape for name, value in wide.used(active).items()} == {
         name: value.shape for name, value in narrow.named_parameters()
     }
     z, slope = torch.randn(4, 100), torch.randn(4, 30)
     outputs = []
-    for delta in (wide, narrow):
-        torch.manual_seed(0)
-        outputs.append(delta(z))
+    for delta, width in ((wide, active), (narrow, None)):
+        now = Now(training=True, rng=torch.Generator().manual_seed(0), width=width)
+        outputs.append(delta(z, now))
         outputs[-1].backward(slope)
     torch.testing.assert_close(*outputs)
     for name, value in narrow.named_parameters():

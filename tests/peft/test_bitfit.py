@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from peftlab.errors import UserError
-from peftlab.peft.bitfit import bitfit
+from peftlab.peft.bitfit import Bitfit
 from peftlab.peft.weights import Weight
 from peftlab.site import Site
 
@@ -21,7 +21,7 @@ OUTSIDE = [weight(name) for name in ("pos_embed", "patch_embed.proj.bias", "norm
 
 @pytest.mark.parametrize(("outside", "expected"), [(False, INSIDE[1:]), (True, INSIDE[1:] + OUTSIDE[1:])])
 def test_names(hand_made, outside, expected):
-    chosen = bitfit(hand_made(INSIDE, outside=OUTSIDE), outside_blocks=outside)
+    chosen = Bitfit(outside_blocks=outside).choose(hand_made(INSIDE, outside=OUTSIDE))
     assert [item.name for item, _ in chosen] == [item.name for item in expected]
     assert all(mask is None for _, mask in chosen)
 
@@ -29,7 +29,7 @@ def test_names(hand_made, outside, expected):
 def test_no_bias_is_an_error_not_a_linear_probe(hand_made):
     weights = hand_made([weight("blocks.0.attn.qkv.weight", Site(0, "q"))], outside=OUTSIDE)
     with pytest.raises(UserError, match="no module of the chosen sites has a bias"):
-        bitfit(weights, outside_blocks=False)
+        Bitfit(outside_blocks=False).choose(weights)
 
 
 @pytest.mark.parametrize(("outside", "count"), [(False, 101_376), (True, 102_912)])

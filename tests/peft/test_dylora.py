@@ -6,10 +6,13 @@ import torch
 from peftlab.errors import UserError
 from peftlab.optim.adamw import adamw
 from peftlab.peft.dylora import DyLora
+from peftlab.peft.view import Now, View
 
 
 def make(rank=4, **options):
-    delta = DyLora(6, 5, torch.Generator().manual_seed(0), **{"rank": rank, "eval_rank": None, **options})
+    delta = DyLora(
+        View(6, 5), torch.Generator().manual_seed(0), **{"rank": rank, "eval_rank": None, **options}
+    )
     for column in delta.B:
         torch.nn.init.normal_(column)
     return delta
@@ -22,10 +25,10 @@ def product(delta, b, x):
 
 @pytest.mark.parametrize("b", [1, 2, 4])
 def test_every_rank_after_training(b):
-    delta, x = make().eval(), torch.randn(3, 6)
-    delta.at(b)
-    torch.testing.assert_close(delta(x), product(delta, b, x))
-    B, A = delta.factors()
+    delta, x = make(), torch.randn(3, 6)
+    now = Now(width=b)
+    torch.testing.assert_close(delta(x, now), product(delta, b, x))
+    B, A = delta.factors(now)
     torch.testing.assert_close(x @ (B @ A).T, product(delta, b, x))
 
 
@@ -38,14 +41,22 @@ def test_a_rank_that_does_not_exist():
 def test_a_step_uses_rank_b_and_trains_row_b_alone(common, b):
     """The frozen mode; weight decay and momentum leave the others bit-identical too."""
     delta, x = make(), torch.randn(3, 6)
-    optimizer = adamw(list(delta.parameters()), lr=0.1, beta1=0.9, beta2=0.999, weight_decay=0.5)
-    delta(x).sum().backward()  # before a draw everything trains: momentum for all
+    optimizer = adamw(
+        {"weights": list(delta.parameters())},
+        lr=0.1,
+        beta1=0.9,
+        beta2=0.999,
+        weight_decay=0.5,
+        gate_decay=0.0,
+        selected_decay=0.0,
+    )
+    delta(x, Now(training=True)).sum().backward()  # without a width everything trains: momentum for all
     optimizer.step()
     optimizer.zero_grad()
     before = {name: value.detach().clone() for name, value in delta.named_parameters()}
-    delta.draw(common, 0.5)
-    torch.testing.assert_close(delta(x), product(delta, b, x))
-    delta(x).square().sum().backward()
+    now = Now(training=True, width=delta.sample(common))
+    torch.testing.assert_close(delta(x, now), product(delta, b, x))
+    delta(x, now).square().sum().backward()
     optimizer.step()
     moved = {name for name, value in delta.named_parameters() if not torch.equal(value, before[name])}
     assert moved == {f"A.{b - 1}", f"B.{b - 1}"}
@@ -54,8 +65,7 @@ def test_a_step_uses_rank_b_and_trains_row_b_alone(common, b):
 def test_draws_are_uniform():
     delta, counts = make(rank=8), [0] * 9
     for common in torch.rand(4000, generator=torch.Generator().manual_seed(0)).tolist():
-        delta.draw(common, 0.0)
-        counts[delta.drawn] += 1
+        counts[delta.sample(common)] += 1
     assert counts[0] == 0
     assert all(abs(count - 500) < 5 * 500**0.5 for count in counts[1:])
 
@@ -64,8 +74,9 @@ def test_one_rank_for_the_whole_network_and_another_in_the_next_step(recipe, fam
     model, _ = adapt(recipe("dylora"), family("plain"))
     drawn = []
     for step in range(20):
-        model.draw(torch.Generator().manual_seed(step))
-        ranks = {delta.drawn for delta in model.deltas.values()}
+        widths = model.cell.sample(torch.Generator().manual_seed(step))
+        assert widths.keys() == set(model.sites)
+        ranks = set(widths.values())
         assert len(ranks) == 1
         drawn += ranks
     assert len(set(drawn)) > 4
@@ -73,9 +84,9 @@ def test_one_rank_for_the_whole_network_and_another_in_the_next_step(recipe, fam
 
 def test_a_model_works_at_each_rank(recipe, family, adapt):
     model, _ = adapt(recipe("dylora", cells={"0.q": {}, "1.mlp1": {"rank": 2}}), family("plain"))
-    assert model.nested_width == 8
+    assert model.cell.nested_width == 8
     model.at(5)
-    assert [delta.eval_rank for delta in model.deltas.values()] == [5, 2]
+    assert [model.widths[site] for site in model.sites] == [5, 2]
 
 
 def test_start_is_that_of_lora(recipe, family, adapt):
@@ -84,7 +95,6 @@ def test_start_is_that_of_lora(recipe, family, adapt):
         model, _ = adapt(recipe(method), family("plain"))
         delta = model.deltas["1_mlp2"]
         starts.append(torch.stack(list(delta.A)))
-        model.attachment.detach()
     assert torch.equal(*starts)
 
 

@@ -5,10 +5,11 @@ import torch
 from torch import nn
 
 from peftlab.peft.ia3 import Ia3
+from peftlab.peft.view import View
 
 
 def test_equation():
-    delta = Ia3(3, 4, torch.Generator())
+    delta = Ia3(View(3, 4), torch.Generator())
     torch.nn.init.normal_(delta.l)
     y = torch.randn(2, 5, 4)
     torch.testing.assert_close(y + delta(y), (1 + delta.l) * y)
@@ -36,7 +37,7 @@ def test_as_hugging_face_peft_does_it():
     with torch.no_grad():
         l_k.copy_(torch.randn(6))
         l_ff.copy_(torch.randn(6))
-    k, ff = Ia3(4, 6, torch.Generator()), Ia3(6, 6, torch.Generator())
+    k, ff = Ia3(View(4, 6), torch.Generator()), Ia3(View(6, 6), torch.Generator())
     k.l.data, ff.l.data = l_k.detach() - 1, l_ff.detach() - 1
     base = theirs.get_base_model()
     hidden = nn.functional.linear(x, base.k.base_layer.weight, base.k.base_layer.bias)
@@ -55,7 +56,6 @@ def test_mlp_site_rescales_what_mlp2_takes(recipe, family, adapt):
     assert delta.l.shape == (layer.in_features,)
     torch.nn.init.normal_(delta.l)
     adapted = model.features(images)
-    model.attachment.detach()
     weight = layer.weight.clone()
     try:
         layer.weight.mul_(1 + 0.5 * delta.l.detach())

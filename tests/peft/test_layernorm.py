@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from peftlab.errors import UserError
-from peftlab.peft.layernorm import layernorm
+from peftlab.peft.layernorm import LayerNorm
 from peftlab.peft.weights import Weight
 from peftlab.site import Site
 
@@ -20,14 +20,14 @@ def test_names(hand_made, outside, names):
         Weight(f"blocks.0.{name}", (0, 1), torch.zeros(2), site) for name in ("norm1.weight", "ls1.gamma")
     ]
     others = [Weight(name, (0, 1), torch.zeros(2), None) for name in ("pos_embed", "norm.bias")]
-    chosen = layernorm(hand_made(inside, outside=others), outside_blocks=outside)
+    chosen = LayerNorm(outside_blocks=outside).choose(hand_made(inside, outside=others))
     assert [(item.name, mask) for item, mask in chosen] == [(name, None) for name in names]
 
 
 def test_no_norm_is_an_error_not_a_linear_probe(hand_made):
     weights = hand_made([Weight("blocks.0.attn.qkv.weight", (0, 3), torch.zeros(2), Site(0, "q"))])
     with pytest.raises(UserError, match="the chosen sites have no layer norm"):
-        layernorm(weights, outside_blocks=False)
+        LayerNorm(outside_blocks=False).choose(weights)
 
 
 @pytest.mark.parametrize(("outside", "count"), [(True, 38_400), (False, 36_864)])
@@ -41,7 +41,7 @@ def test_counts_on_vit_base(recipe, vit_base, adapt, outside, count):
 def test_one_of_the_two_norms(recipe, vit_base, adapt, position):
     config = recipe("layernorm", cells={f"0-2.{position}": {}}, **{"peft.outside_blocks": False})
     model, _ = adapt(config, vit_base)
-    assert model.selected.weights().keys() == {
+    assert model.cell.selected.weights().keys() == {
         f"blocks.{block}.{position}.{name}" for block in range(3) for name in ("weight", "bias")
     }
 
@@ -56,7 +56,7 @@ def test_every_layer_norm_of_every_family_and_nothing_else(recipe, family, adapt
         if isinstance(module, torch.nn.LayerNorm)
         for key, _ in module.named_parameters()
     }
-    assert model.selected.weights().keys() == norms
+    assert model.cell.selected.weights().keys() == norms
 
 
 @pytest.mark.filterwarnings("ignore:Unsupported layer type")  # timm's LayerNorm is a subclass of torch's
@@ -73,4 +73,4 @@ def test_it_trains_what_hugging_face_peft_trains(recipe, family, adapt):
         if value.requires_grad
     }
     model, _ = adapt(recipe("layernorm"), backbone)
-    assert set(model.selected.weights()) == trained
+    assert set(model.cell.selected.weights()) == trained

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from peftlab.peft.lora import Lora
+from peftlab.peft.view import Now, View
 
 RANK, SCALE = 3, 1.7
 LINEAR = {"out": "attn.proj", "mlp1": "mlp.fc1", "mlp2": "mlp.fc2"}
@@ -92,7 +93,7 @@ def test_forward_and_gradients_equal_hugging_face_s(hugging_face, recipe, family
 
 
 def test_definition_and_initialisation():
-    lora = Lora(64, 32, torch.Generator().manual_seed(0), rank=8, dropout=0.0)
+    lora = Lora(View(64, 32), torch.Generator().manual_seed(0), rank=8, dropout=0.0)
     assert lora.A.shape == (8, 64)
     assert not lora.B.any()
     bound = 1 / math.sqrt(64)  # kaiming-uniform with a = sqrt 5: U(-1/sqrt d_in, 1/sqrt d_in)
@@ -105,15 +106,15 @@ def test_definition_and_initialisation():
 
 
 def test_dropout_is_on_the_input_and_stops_merging():
-    lora = Lora(4, 4, torch.Generator(), rank=2, dropout=0.5)
+    lora = Lora(View(4, 4), torch.Generator(), rank=2, dropout=0.5)
     torch.nn.init.normal_(lora.B)
-    assert lora.factors() is None
+    assert lora.factors(Now(training=True)) is None
     torch.manual_seed(0)
-    got = lora(torch.ones(3, 4))
+    got = lora(torch.ones(3, 4), Now(training=True))  # without a stream, torch's own dropout
     torch.manual_seed(0)
     expected = torch.nn.functional.dropout(torch.ones(3, 4), 0.5) @ (lora.B @ lora.A).T
     torch.testing.assert_close(got, expected)
-    B, A = lora.eval().factors()
+    B, A = lora.factors()
     assert B is lora.B
     assert A is lora.A
 
@@ -138,28 +139,27 @@ def test_counts_on_vit_base(recipe, vit_base, adapt, rank, position, count):
 @pytest.mark.parametrize("active", [1, 3, 5])
 @pytest.mark.parametrize("dropout", [0.0, 0.5])
 def test_a_smaller_width_is_a_lora_of_that_rank(active, dropout):
-    wide = Lora(6, 4, torch.Generator().manual_seed(0), rank=5, dropout=dropout)
-    narrow = Lora(6, 4, torch.Generator(), rank=active, dropout=dropout)
+    wide = Lora(View(6, 4), torch.Generator().manual_seed(0), rank=5, dropout=dropout)
+    narrow = Lora(View(6, 4), torch.Generator(), rank=active, dropout=dropout)
     torch.nn.init.normal_(wide.B)
     with torch.no_grad():
         narrow.A.copy_(wide.A[:active])
         narrow.B.copy_(wide.B[:, :active])
-    wide.active = active
-    assert {name: value.shape for name, value in wide.used().items()} == {
+    assert {name: value.shape for name, value in wide.used(active).items()} == {
         name: value.shape for name, value in narrow.named_parameters()
     }
     x, slope = torch.randn(3, 6), torch.randn(3, 4)
     outputs = []
-    for lora in (wide, narrow):
-        torch.manual_seed(0)
-        outputs.append(lora(x))
+    for lora, width in ((wide, active), (narrow, None)):
+        now = Now(training=True, rng=torch.Generator().manual_seed(0), width=width)
+        outputs.append(lora(x, now))
         outputs[-1].backward(slope)
     torch.testing.assert_close(*outputs)
     torch.testing.assert_close(wide.A.grad[:active], narrow.A.grad)
     torch.testing.assert_close(wide.B.grad[:, :active], narrow.B.grad)
     assert not wide.A.grad[active:].any()
     assert not wide.B.grad[:, active:].any()
-    B, A = wide.eval().factors()
+    B, A = wide.factors(Now(width=active))
     assert torch.equal(B @ A, narrow.B @ narrow.A)
 
 
@@ -172,13 +172,13 @@ def test_sites_of_smaller_width_and_sites_that_are_off_in_one_linear_layer(recip
     for delta in model.deltas.values():
         torch.nn.init.normal_(delta.B)
     model.eval().use({site: {"q": 2, "k": 0}.get(site.position) for site in model.sites})
-    with model.measure() if measured else torch.enable_grad() as norms:
-        got = model.features(images)
+    norms = {}
+    now = {"widths": model.widths, **({"norms": norms} if measured else {})}
+    (got,) = model.network.features([model.cell], {"images": images}, [now])
     if measured:
         assert {site.position for site in norms} == {"q", "v"}
     got.sum().backward()
     assert all(model.deltas[f"{block}_k"].A.grad is None for block in (0, 1))
-    model.attachment.detach()
     other, _ = adapt(recipe("lora", cells={"all.q": {"rank": 2}, "all.v": {"rank": 5}}), backbone)
     with torch.no_grad():
         for key, delta in other.deltas.items():

@@ -4,6 +4,7 @@ import torch
 from torch.nn import functional as F
 
 from peftlab.peft.mh_pa import MhPa
+from peftlab.peft.view import View
 
 B, H, N, D = 2, 2, 5, 3
 
@@ -13,7 +14,7 @@ def attend(q, k, v):
 
 
 def make():
-    delta = MhPa(8, H * D, torch.Generator().manual_seed(0), length=4)
+    delta = MhPa(View(8, H * D), torch.Generator().manual_seed(0), length=4)
     torch.nn.init.normal_(delta.P_k)
     torch.nn.init.normal_(delta.P_v)
     return delta, [torch.randn(B, H, N, D) for _ in range(3)]
@@ -40,7 +41,7 @@ def test_gamma_and_gates_multiply_what_is_added():
 
 
 def test_start_is_the_identity():
-    delta = MhPa(8, H * D, torch.Generator().manual_seed(0), length=4)
+    delta = MhPa(View(8, H * D), torch.Generator().manual_seed(0), length=4)
     qkv = [torch.randn(B, H, N, D) for _ in range(3)]
     assert torch.equal(delta(attend, *qkv, None, None), attend(*qkv))
     assert delta.P_k.std() > 0
@@ -62,7 +63,6 @@ def test_it_is_added_before_the_output_projection(recipe, family, adapt):
     hook = attention.register_forward_hook(lambda _, args, out: seen.update(read=args[0], write=out))
     model.features(torch.randn(2, 3, 32, 32))
     hook.remove()
-    model.attachment.detach()
     q = attention.qkv(seen["read"])[..., :16]
     added = [
         torch.relu(q[..., own] @ delta.P_k[:, own].T) @ delta.P_v[:, own]

@@ -2,13 +2,52 @@
 
 import pytest
 
-from peftlab.peft.part import parts_of
+from peftlab.config.resolve import parts_of
 
 
 def test_a_method_is_its_only_part_and_a_hybrid_has_several(recipe):
     lora, mam = recipe("lora")["peft"], recipe("mam")["peft"]
-    assert parts_of(lora) == {"peft": lora}
-    assert list(parts_of(mam)) == ["prefix", "adapter"]
+    (only,) = parts_of(lora)
+    assert (only.name, only.path) == ("peft", "peft")
+    assert [(part.name, part.path) for part in parts_of(mam)] == [
+        ("prefix", "peft.parts.prefix"),
+        ("adapter", "peft.parts.adapter"),
+    ]
+
+
+@pytest.mark.parametrize("method", ["lora", "prefix", "bitfit", "mask_fisher", "adaptformer"])
+def test_a_part_holds_all_that_its_node_says(recipe, method):
+    node = recipe(method)["peft"]
+    (part,) = parts_of(node)
+    own = {key: getattr(part, key) for key in ("depth", "insertion", "scale") if key in node}
+    assert {
+        "_target_": part.form.target,
+        "positions": list(part.positions),
+        **part.form.options,
+        **own,
+    } == node
+
+
+@pytest.mark.parametrize(
+    ("method", "key", "kinds"),
+    [
+        ("lora", "rank", {"Delta", "Additive", "Elastic", "LowRank"}),
+        ("dylora", "rank", {"Delta", "Nested", "LowRank"}),
+        ("prefix", "length", {"Delta", "OnHeads", "Reparametrised"}),
+        ("mask_heads", "keep_ratio", {"Selection", "Mask"}),
+        ("ssf", None, {"Delta", "Diagonal"}),
+        ("bitfit", None, {"Selection"}),
+    ],
+)
+def test_its_kinds_and_its_width_are_those_of_its_class(recipe, method, key, kinds):
+    """Read from the source, without importing torch; the class itself is the oracle."""
+    (part,) = parts_of(recipe(method)["peft"])
+    names = {parent.__name__ for parent in part.form.function.__mro__}
+    assert part.kinds >= kinds
+    assert part.kinds <= names
+    assert part.width_key == key == part.form.function.width_key
+    assert part.is_selection == ("Selection" in names)
+    assert part.is_mask == ("Mask" in names)
 
 
 SMALL_MAM = {"peft.parts.prefix.length": 16, "peft.parts.adapter.bottleneck": 16}

@@ -7,6 +7,7 @@ import torch
 from torch.nn import functional as F
 
 from peftlab.peft.prefix import Prefix, split_heads
+from peftlab.peft.view import View
 
 B, H, N, D = 2, 2, 5, 3
 
@@ -16,7 +17,7 @@ def attend(q, k, v):
 
 
 def prefix(**options):
-    return Prefix(8, H * D, torch.Generator().manual_seed(0), **{"length": 4, "mlp": None, **options})
+    return Prefix(View(8, H * D), torch.Generator().manual_seed(0), **{"length": 4, "mlp": None, **options})
 
 
 @pytest.fixture
@@ -79,7 +80,7 @@ def test_the_mlp_is_dropped_after_training():
 
 
 def test_start():
-    P = Prefix(8, 4096, torch.Generator().manual_seed(0), length=30, mlp=None).P
+    P = Prefix(View(8, 4096), torch.Generator().manual_seed(0), length=30, mlp=None).P
     assert P.shape == (2, 30, 4096)
     assert abs(P.std().item() / 0.02 - 1) < 0.01
     assert abs(P.mean().item()) < 2e-4

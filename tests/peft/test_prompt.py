@@ -1,4 +1,4 @@
-"""Prompts: their start, their counts and their smaller widths. What they do among the tokens: tests/adapt/test_tokens.py."""
+"""Prompts: their start, their counts and their smaller widths. What they do among the tokens: tests/network/test_tokens.py."""
 
 import math
 
@@ -6,12 +6,13 @@ import pytest
 import torch
 
 from peftlab.peft.prompt import Prompt
+from peftlab.peft.view import Now, View
 
 OPTIONS = {"num_tokens": 50, "bound": None, "patch_size": 16, "dropout": 0.0, "travels": True}
 
 
 def prompt(num_in=64, **options):
-    return Prompt(num_in, num_in, torch.Generator().manual_seed(0), **{**OPTIONS, **options})
+    return Prompt(View(num_in, num_in), torch.Generator().manual_seed(0), **{**OPTIONS, **options})
 
 
 @pytest.mark.parametrize(("bound", "expected"), [(None, math.sqrt(6 / (3 * 16**2 + 64))), (0.5, 0.5)])
@@ -33,12 +34,12 @@ def test_gamma_and_a_gate_multiply_and_what_came_before_is_replaced():
 
 def test_dropout_is_in_training_only():
     delta = prompt(dropout=0.5)
-    torch.manual_seed(0)
-    dropped = delta(None, None, None, None)
+    now = Now(training=True, rng=torch.Generator().manual_seed(0))
+    dropped = delta(None, None, None, None, now)
     kept = dropped != 0
     torch.testing.assert_close(dropped[kept], 2 * delta.P[kept])
     assert 0.4 < kept.float().mean() < 0.6
-    assert torch.equal(delta.eval()(None, None, None, None), delta.P)
+    assert torch.equal(delta(None, None, None, None), delta.P)
 
 
 @pytest.mark.parametrize("active", [1, 2, 3])
@@ -46,13 +47,12 @@ def test_a_smaller_width_is_a_prompt_of_that_width(active):
     wide, narrow = prompt(num_tokens=3), prompt(num_tokens=active)
     with torch.no_grad():
         narrow.P.copy_(wide.P[:active])
-    wide.active = active
-    assert {name: value.shape for name, value in wide.used().items()} == {
+    assert {name: value.shape for name, value in wide.used(active).items()} == {
         name: value.shape for name, value in narrow.named_parameters()
     }
     slope = torch.randn(active, 64)
-    for delta in (wide, narrow):
-        out = delta(None, None, torch.tensor(1.5), None)
+    for delta, now in ((wide, Now(width=active)), (narrow, Now())):
+        out = delta(None, None, torch.tensor(1.5), None, now)
         assert torch.equal(out, 1.5 * narrow.P)
         out.backward(slope)
     assert torch.equal(wide.P.grad[:active], narrow.P.grad)

@@ -4,10 +4,11 @@ import pytest
 import torch
 
 from peftlab.peft.ssf import Ssf
+from peftlab.peft.view import View
 
 
 def test_equation():
-    delta = Ssf(3, 4, torch.Generator())
+    delta = Ssf(View(3, 4), torch.Generator())
     torch.nn.init.normal_(delta.s)
     torch.nn.init.normal_(delta.t)
     y = torch.randn(2, 5, 4)
@@ -25,7 +26,6 @@ def test_a_site_is_the_folded_layer(recipe, family, adapt, position):
     torch.nn.init.normal_(delta.s)
     torch.nn.init.normal_(delta.t)
     adapted = model.features(images)
-    model.attachment.detach()
     weight, bias = module.weight.clone(), module.bias.clone()
     rows = slice(0, 16)
     scale = (1 + 0.7 * delta.s).detach()

@@ -7,6 +7,7 @@ import torch
 from torch.nn import functional as F
 
 from peftlab.peft.temperature import Temperature
+from peftlab.peft.view import View
 
 
 def attend(q, k, v):
@@ -15,7 +16,7 @@ def attend(q, k, v):
 
 @pytest.mark.parametrize(("tau", "used"), [(0.5, 0.5), (3.0, 3.0), (20.0, 10.0), (-1.0, 0.01)])
 def test_equation_and_limits(tau, used):
-    delta = Temperature(8, 6, torch.Generator(), low=0.01, high=10.0)
+    delta = Temperature(View(8, 6), torch.Generator(), low=0.01, high=10.0)
     delta.tau.data.fill_(tau)
     q, k, v = (torch.randn(2, 2, 5, 3) for _ in range(3))
     weights = torch.softmax(q @ k.transpose(-1, -2) / (math.sqrt(3) * used), -1)
@@ -23,7 +24,7 @@ def test_equation_and_limits(tau, used):
 
 
 def test_start_is_the_identity_and_the_gradient_passes_the_limit():
-    delta = Temperature(8, 6, torch.Generator(), low=0.01, high=10.0)
+    delta = Temperature(View(8, 6), torch.Generator(), low=0.01, high=10.0)
     qkv = [torch.randn(2, 2, 5, 3) for _ in range(3)]
     assert torch.equal(delta(attend, *qkv, None, None), attend(*qkv))
     delta.tau.data.fill_(20.0)

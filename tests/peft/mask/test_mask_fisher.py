@@ -7,10 +7,10 @@ import torch
 from torch import nn
 
 from peftlab.backbone.backbone import Backbone
-from peftlab.build.measure import Measure
+from peftlab.build.scorer import Scorer
 from peftlab.inputs.batch import Batch
 from peftlab.inputs.image import InputSpec
-from peftlab.peft.mask.mask_fisher import mask_fisher
+from peftlab.peft.mask.mask_fisher import MaskFisher
 from peftlab.peft.weights import Weight
 from peftlab.site import Site
 
@@ -38,26 +38,29 @@ def entries(chosen):
 
 
 def test_the_best_of_all_tensors_together(weights):
-    chosen = mask_fisher(weights(), **{**OPTIONS, "outside_blocks": True})
+    chosen = MaskFisher(**{**OPTIONS, "outside_blocks": True}).choose(weights())
     assert entries(chosen) == {"a": [True, False], "b": [True, False]}
 
 
 def test_without_the_weights_outside_the_blocks(weights):
-    assert entries(mask_fisher(weights(), **OPTIONS)) == {"a": [True, True]}
+    assert entries(MaskFisher(**OPTIONS).choose(weights())) == {"a": [True, True]}
 
 
 def test_the_head_inside_or_outside_the_budget(weights):
     for count_head, expected in ((True, {"a": [True, False]}), (False, {"a": [True, True]})):
-        assert entries(mask_fisher(weights(num_head=1), **{**OPTIONS, "count_head": count_head})) == expected
+        assert (
+            entries(MaskFisher(**{**OPTIONS, "count_head": count_head}).choose(weights(num_head=1)))
+            == expected
+        )
 
 
 def test_only_so_many_images(weights):
     """On the first image alone b's first entry (4) is below a's first (9), and a's second is 1."""
     options = {**OPTIONS, "num_samples": 1, "keep_ratio": 0.25, "outside_blocks": True}
-    assert entries(mask_fisher(weights(), **options)) == {"a": [True, False]}
-    two = mask_fisher(weights(), **{**options, "num_samples": 2, "keep_ratio": 0.75})
+    assert entries(MaskFisher(**options).choose(weights())) == {"a": [True, False]}
+    two = MaskFisher(**{**options, "num_samples": 2, "keep_ratio": 0.75}).choose(weights())
     assert entries(two) == {"a": [True, True], "b": [True, False]}
-    one = mask_fisher(weights(), **{**options, "num_samples": 1, "keep_ratio": 0.5})
+    one = MaskFisher(**{**options, "num_samples": 1, "keep_ratio": 0.5}).choose(weights())
     assert entries(one) == {"a": [True, False], "b": [True, False]}
 
 
@@ -65,7 +68,7 @@ def test_expected_reads_the_gradients_of_the_classes(weights):
     given = weights(
         class_gradients=lambda num: iter([{"a": torch.tensor([0.0, 1.0]), "b": torch.zeros(1, 2)}] * num)
     )
-    chosen = mask_fisher(given, **{**OPTIONS, "fisher": "expected", "keep_ratio": 0.25})
+    chosen = MaskFisher(**{**OPTIONS, "fisher": "expected", "keep_ratio": 0.25}).choose(given)
     assert entries(chosen) == {"a": [False, True]}
 
 
@@ -81,16 +84,16 @@ def regression():
     def batch(start, stop):
         return Batch({"images": images[start:stop]}, labels[start:stop], labels[start:stop])
 
-    measure = Measure(backbone, nn.Identity(), nn.functional.cross_entropy, batch, 5)
+    scorer = Scorer(backbone, nn.Identity(), nn.functional.cross_entropy, batch, 5)
     flat = images.flatten(1)
     p = (flat @ model[1].weight.T).softmax(-1).detach()
-    return SimpleNamespace(measure=measure, x=flat, p=p, labels=labels)
+    return SimpleNamespace(scorer=scorer, x=flat, p=p, labels=labels)
 
 
 def test_empirical_fisher_in_closed_form(regression):
     """dL/dW_ij = (p_i - [i = y]) x_j."""
     r = regression
-    total = sum(gradient["1.weight"].square() for gradient in r.measure.gradients(5))
+    total = sum(gradient["1.weight"].square() for gradient in r.scorer.gradients(5))
     error = r.p - nn.functional.one_hot(r.labels, 4)
     expected = torch.einsum("ni,nj->ij", error.square(), r.x.square())
     assert torch.allclose(total, expected, rtol=1e-5, atol=1e-7)
@@ -99,7 +102,7 @@ def test_empirical_fisher_in_closed_form(regression):
 def test_expected_fisher_in_closed_form(regression):
     """E_y (p_i - [i = y])^2 x_j^2 = p_i (1 - p_i) x_j^2."""
     r = regression
-    gradients = list(r.measure.class_gradients(5))
+    gradients = list(r.scorer.class_gradients(5))
     assert len(gradients) == 5 * 4
     total = sum(gradient["1.weight"].square() for gradient in gradients)
     expected = torch.einsum("ni,nj->ij", r.p * (1 - r.p), r.x.square())
@@ -109,6 +112,6 @@ def test_expected_fisher_in_closed_form(regression):
 
 def test_measuring_needs_no_grad_mode_and_leaves_nothing_behind(regression):
     with torch.no_grad():
-        assert next(regression.measure.gradients(1))["1.weight"].any()
-        assert next(regression.measure.class_gradients(1))["1.weight"].any()
-    assert all(value.grad is None for value in regression.measure.backbone.model.parameters())
+        assert next(regression.scorer.gradients(1))["1.weight"].any()
+        assert next(regression.scorer.class_gradients(1))["1.weight"].any()
+    assert all(value.grad is None for value in regression.scorer.backbone.model.parameters())

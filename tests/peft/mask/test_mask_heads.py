@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from peftlab.build.measure import Measure
+from peftlab.build.scorer import Scorer
 from peftlab.errors import UserError
-from peftlab.peft.mask.mask_heads import mask_heads
+from peftlab.peft.mask.mask_heads import MaskHeads
 from peftlab.peft.weights import Weight
 from peftlab.site import Site
 
@@ -26,23 +26,23 @@ def masks_of(backbone, model):
     for site, place in backbone.places.items():
         for name, part in place.parameters:
             key = name.replace(".", "_") + ("" if part[1] == 1 else f"_part{part[0]}")
-            if key in model.selected.indices():
+            if key in model.cell.selected.indices():
                 shape = dict(backbone.model.named_parameters())[name].chunk(part[1])[0].shape
                 mask = torch.zeros(shape, dtype=torch.bool)
-                mask.view(-1)[model.selected.indices()[key]] = True
+                mask.view(-1)[model.cell.selected.indices()[key]] = True
                 found[site, len(shape)] = mask
     return found
 
 
 def test_the_best_head_by_hand(recipe, family, adapt, monkeypatch):
     """Entry by entry, from the gradients of every image."""
-    gradients, measured = [], Measure.gradients
+    gradients, scored = [], Scorer.gradients
 
     def noting(self, num):
-        gradients.extend(measured(self, num))
+        gradients.extend(scored(self, num))
         return iter(gradients)
 
-    monkeypatch.setattr(Measure, "gradients", noting)
+    monkeypatch.setattr(Scorer, "gradients", noting)
     backbone = family("plain")
     model, _ = adapt(config_of(recipe, ONE_HEAD, backbone), backbone)
     means = {}
@@ -75,7 +75,6 @@ def test_the_rows_of_a_head_write_what_its_columns_read(recipe, family, adapt, n
     backbone = family(name)
     config = config_of(recipe, num, backbone)
     model, _ = adapt(config, backbone)
-    model.attachment.detach()
     masks, modules = masks_of(backbone, model), dict(backbone.model.named_modules())
     blocks = {site.block for site, _ in masks}
     assert blocks
@@ -160,13 +159,13 @@ def test_a_head_of_vit_base(vit_base, hand_made):
     names = {weight.name for weight in inside}
     gradient = {name: torch.ones(dict(vit_base.model.named_parameters())[name].shape) for name in names}
     weights = hand_made(inside, [gradient], num_heads={0: 12}, num_backbone=1_000_000)
-    chosen = mask_heads(weights, keep_ratio=0.1968, **OPTIONS)
+    chosen = MaskHeads(keep_ratio=0.1968, **OPTIONS).choose(weights)
     assert sum(int(mask.sum()) for _, mask in chosen) == 196_800
     assert all(
         mask[:64].all() and not mask[64:].any() for weight, mask in chosen if weight.site.position in "qkv"
     )
     with pytest.raises(UserError, match=r"the smallest mask has 196800; legal: 0\.197 or above"):
-        mask_heads(weights, keep_ratio=0.196799, **OPTIONS)
+        MaskHeads(keep_ratio=0.196799, **OPTIONS).choose(weights)
 
 
 def test_the_score_is_an_option(hand_made):
@@ -177,11 +176,11 @@ def test_the_score_is_an_option(hand_made):
         num_heads={0: 2},
     )
     for score, expected in (("fisher", [False, True]), ("magnitude", [True, False])):
-        ((_, mask),) = mask_heads(weights, keep_ratio=0.5, **{**OPTIONS, "score": score})
+        ((_, mask),) = MaskHeads(keep_ratio=0.5, **{**OPTIONS, "score": score}).choose(weights)
         assert mask.tolist() == expected
 
 
 def test_blocks_whose_heads_are_unknown(hand_made):
     weights = hand_made([Weight("q", (0, 1), torch.zeros(2), Site(0, "q"))], num_heads={1: 2})
     with pytest.raises(UserError, match=r"mask_heads does not know the heads of 0\.q"):
-        mask_heads(weights, keep_ratio=0.5, **OPTIONS)
+        MaskHeads(keep_ratio=0.5, **OPTIONS).choose(weights)

@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from peftlab.errors import UserError
-from peftlab.peft.mask.mask_fisher import mask_fisher
-from peftlab.peft.mask.mask_magnitude import mask_magnitude
+from peftlab.peft.mask.mask_fisher import MaskFisher
+from peftlab.peft.mask.mask_magnitude import MaskMagnitude
 from peftlab.peft.weights import Weight
 from peftlab.site import Site
 
@@ -20,21 +20,21 @@ def weights(hand_made):
 
 
 def test_the_sum_of_absolute_values_decides(weights):
-    ((_, mask),) = mask_magnitude(weights, **OPTIONS)
+    ((_, mask),) = MaskMagnitude(**OPTIONS).choose(weights)
     assert mask.tolist() == [False, True, False, False]
-    ((_, other),) = mask_fisher(weights, fisher="empirical", **OPTIONS)
+    ((_, other),) = MaskFisher(fisher="empirical", **OPTIONS).choose(weights)
     assert other.tolist() == [False, False, True, False]
 
 
 def test_the_ratio_is_of_the_whole_backbone_and_the_placement_restricts(hand_made):
     inside = [Weight("w", (0, 1), torch.zeros(4), Site(0, "q"))]
     weights = hand_made(inside, GRADIENTS, num_backbone=12)
-    ((_, mask),) = mask_magnitude(weights, **OPTIONS)
+    ((_, mask),) = MaskMagnitude(**OPTIONS).choose(weights)
     assert mask.tolist() == [True, True, True, False]
     with pytest.raises(
         UserError, match=r"a budget of 6 of 12 weights, and the placement holds 4; legal: 0.333 or below"
     ):
-        mask_magnitude(weights, **{**OPTIONS, "keep_ratio": 0.5})
+        MaskMagnitude(**{**OPTIONS, "keep_ratio": 0.5}).choose(weights)
 
 
 def test_outside_the_blocks(hand_made):
@@ -42,5 +42,5 @@ def test_outside_the_blocks(hand_made):
     inside = [Weight("v", (0, 1), torch.zeros(4), Site(0, "q"))]
     gradients = [{**gradient, "v": torch.ones(4)} for gradient in GRADIENTS]
     weights = hand_made(inside, gradients, outside)
-    chosen = mask_magnitude(weights, **{**OPTIONS, "keep_ratio": 0.375, "outside_blocks": True})
+    chosen = MaskMagnitude(**{**OPTIONS, "keep_ratio": 0.375, "outside_blocks": True}).choose(weights)
     assert [(weight.name, mask.tolist()) for weight, mask in chosen] == [("w", [True, True, True, False])]

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from peftlab.errors import UserError
-from peftlab.peft.mask.mask_neurons import mask_neurons
+from peftlab.peft.mask.mask_neurons import MaskNeurons
 from peftlab.peft.weights import Weight
 from peftlab.site import Site
 
@@ -34,11 +34,11 @@ def plain(hand_made):
 
 
 def entries(chosen):
-    return {(item.name, item.part): mask.tolist() for item, mask in chosen}
+    return {(item.name, item.slice): mask.tolist() for item, mask in chosen}
 
 
 def test_the_best_neuron_by_hand(plain):
-    chosen = entries(mask_neurons(plain, keep_ratio=0.3, **OPTIONS))
+    chosen = entries(MaskNeurons(keep_ratio=0.3, **OPTIONS).choose(plain))
     assert chosen == {
         ("fc1.weight", (0, 1)): [[True], [False]],
         ("fc1.bias", (0, 1)): [True, False],
@@ -47,28 +47,28 @@ def test_the_best_neuron_by_hand(plain):
 
 
 def test_a_budget_between_two_neurons_holds_one(plain):
-    assert entries(mask_neurons(plain, keep_ratio=0.5, **OPTIONS)).keys() == {
+    assert entries(MaskNeurons(keep_ratio=0.5, **OPTIONS).choose(plain)).keys() == {
         ("fc1.weight", (0, 1)),
         ("fc1.bias", (0, 1)),
         ("fc2.weight", (0, 1)),
     }
-    both = mask_neurons(plain, keep_ratio=0.6, **OPTIONS)
+    both = MaskNeurons(keep_ratio=0.6, **OPTIONS).choose(plain)
     assert sum(int(mask.sum()) for _, mask in both) == 6
     with pytest.raises(
         UserError, match=r"a budget of 2 of 10 weights, and the smallest mask has 3; legal: 0\.3 or above"
     ):
-        mask_neurons(plain, keep_ratio=0.2, **OPTIONS)
+        MaskNeurons(keep_ratio=0.2, **OPTIONS).choose(plain)
     with pytest.raises(
         UserError, match=r"a budget of 7 of 10 weights, and the placement holds 6; legal: 0\.6 or below"
     ):
-        mask_neurons(plain, keep_ratio=0.7, **OPTIONS)
+        MaskNeurons(keep_ratio=0.7, **OPTIONS).choose(plain)
 
 
 def test_a_packed_gate_has_the_rows_of_its_own_half(hand_made):
     """mlp1 is the second half of fc1 and gate the first; neuron 1 has the larger gradients in both."""
     inside = [weight("fc1.weight", (2, 1), "mlp1", (1, 2)), weight("fc1.weight", (2, 1), "gate", (0, 2))]
     gradient = {"fc1.weight": torch.tensor([[1.0], [2.0], [0.0], [1.0]])}
-    chosen = mask_neurons(hand_made(inside, [gradient]), keep_ratio=0.5, **OPTIONS)
+    chosen = MaskNeurons(keep_ratio=0.5, **OPTIONS).choose(hand_made(inside, [gradient]))
     rows = [[False], [True]]
     assert entries(chosen) == {("fc1.weight", (1, 2)): rows, ("fc1.weight", (0, 2)): rows}
 
@@ -79,7 +79,7 @@ def test_rows_and_columns_of_every_family_belong_together(recipe, family, adapt,
     backbone = family(name)
     config = recipe("mask_neurons", **{"peft.keep_ratio": 0.2, "peft.score": score})
     model, _ = adapt(config, backbone)
-    values, indices = dict(backbone.model.named_parameters()), model.selected.indices()
+    values, indices = dict(backbone.model.named_parameters()), model.cell.selected.indices()
     total = 0
     for block in range(backbone.depth):
         sets = []
@@ -108,7 +108,7 @@ def test_the_placement_restricts_what_belongs_to_a_neuron(recipe, family, adapt)
     backbone = family("plain")
     config = recipe("mask_neurons", cells={"1.mlp2": {}}, **{"peft.keep_ratio": 0.02})
     model, _ = adapt(config, backbone)
-    assert model.selected.indices().keys() == {"blocks_1_mlp_fc2_weight"}
+    assert model.cell.selected.indices().keys() == {"blocks_1_mlp_fc2_weight"}
     assert model.num_parameters()["selected"] % 16 == 0
 
 
@@ -123,8 +123,8 @@ def test_a_neuron_of_vit_base(vit_base, hand_made):
     gradient = {item.name: torch.ones(item.value.shape) for item in inside}
     gradient["blocks.0.mlp.fc2.weight"][:, 5] = 2.0
     weights = hand_made(inside, [gradient], num_backbone=1_000_000)
-    chosen = mask_neurons(weights, keep_ratio=0.001537, **OPTIONS)
+    chosen = MaskNeurons(keep_ratio=0.001537, **OPTIONS).choose(weights)
     assert sum(int(mask.sum()) for _, mask in chosen) == 1537
     assert all(mask[5].all() for item, mask in chosen if item.site.position == "mlp1")
     with pytest.raises(UserError, match="the smallest mask has 1537"):
-        mask_neurons(weights, keep_ratio=0.001536, **OPTIONS)
+        MaskNeurons(keep_ratio=0.001536, **OPTIONS).choose(weights)

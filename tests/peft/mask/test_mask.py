@@ -5,22 +5,25 @@ import signal
 
 import pytest
 import torch
-import yaml
 from safetensors.torch import load_file
 
 import peftlab
-from peftlab.build.build import build
-from peftlab.build.measure import Measure
+from peftlab.build.experiment import build
+from peftlab.build.scorer import Scorer
+from peftlab.config.file import config_text
+from peftlab.config.resolve import resolve
 from peftlab.errors import UserError
 from peftlab.fit.fit import fit
-from peftlab.model.load import save_adapter
+from peftlab.model.model import Model
 from peftlab.record.record import Record
-from peftlab.run.run import Run, run
+from peftlab.run.finish import save_adapter
+from peftlab.run.run import run
+from peftlab.run.state import Run
 
 MASKS = ("mask_fisher", "mask_magnitude", "mask_random", "mask_heads", "mask_neurons")
 SMALL = ("backbone=tiny", "device=cpu", "fit.epochs=2", "fit.batch_size=64", "peft.keep_ratio=0.2")
 FEW = "peft.num_samples=8"
-DECAY = ("optim=adamw", "optim.lr=0.01", "optim.weight_decay=0.1")
+DECAY = ("optim=adamw", "optim.lr=0.01", "optim.weight_decay=0.1", "optim.selected_decay=0.1")
 
 
 def few(name):
@@ -30,18 +33,9 @@ def few(name):
 
 def trained(config):
     """A whole training, step by step; how often it stepped."""
-    experiment = build(config)
-    steps = fit(
-        experiment.plan,
-        experiment.model,
-        experiment.batches,
-        experiment.loss,
-        experiment.optimizers,
-        None,
-        start=0,
-        seed=config["seed"],
-        device=experiment.device,
-    )
+    experiment = build(resolve(config))
+    assert experiment.learner.outer is None
+    steps = fit(experiment.resolved.fit, experiment.network, [experiment.learner], start=0)
     return experiment, sum(1 for _ in steps)
 
 
@@ -49,23 +43,24 @@ def trained(config):
 def test_an_unselected_weight_is_bit_identical_after_adamw_with_weight_decay(composed, name):
     experiment, num_steps = trained(composed(*SMALL, *DECAY, *few(name)))
     assert num_steps == 10
-    model, frozen = experiment.model, dict(experiment.backbone.model.named_parameters())
+    cell, backbone = experiment.cell, experiment.trunk.backbone
+    frozen = dict(backbone.model.named_parameters())
     num_moved = 0
-    for key, value in model.selected.weights().items():
-        mask = mask_of(model, key, frozen[key])
+    for key, value in cell.selected.weights().items():
+        mask = mask_of(cell, key, frozen[key])
         assert torch.equal(value.view(torch.int32)[~mask], frozen[key].view(torch.int32)[~mask]), key
         num_moved += int((value != frozen[key])[mask].sum())
-    numbers = model.num_parameters()
+    numbers = cell.num_parameters()
     assert 0.9 * numbers["selected"] < num_moved <= numbers["selected"]
-    k = numbers["backbone"] * 2 // 10 - numbers["head"]
+    k = backbone.num_weights * 2 // 10 - numbers["head"]
     largest = {"mask_heads": 536, "mask_neurons": 33}.get(name, 1)  # of a group
     assert k - largest < numbers["selected"] <= k
 
 
-def mask_of(model, name, frozen):
+def mask_of(cell, name, frozen):
     """True at the trained entries of a whole parameter, put together from the parts of a fused one."""
     mask = torch.zeros_like(frozen, dtype=torch.bool)
-    for key, index in model.selected.indices().items():
+    for key, index in cell.selected.indices().items():
         stem, _, part = key.partition("_part")
         if stem == name.replace(".", "_"):
             piece = mask.chunk(3)[int(part)] if part else mask
@@ -79,42 +74,39 @@ def test_saved_and_loaded_without_a_training_image(composed, tmp_path, name):
     config = composed(*SMALL, *DECAY, *few(name), "placement.depth=1")
     config["peft"]["keep_ratio"] = 0.1
     experiment, _ = trained(config)
-    model = experiment.model.eval()
+    backbone = experiment.trunk.backbone
+    model = Model(backbone, experiment.cell).eval()
     card = {
-        "backbone": experiment.backbone.name,
-        "backbone_hash": experiment.backbone.hash,
-        "class_names": experiment.dataset.class_names,
+        "backbone": backbone.name,
+        "backbone_hash": backbone.hash,
+        **experiment.task.card(),
     }
-    save_adapter(tmp_path, model, experiment.placed, card)
-    (tmp_path / "config.yaml").write_text(yaml.safe_dump(config))
+    save_adapter(tmp_path, experiment.cell, experiment.placed, card)
+    (tmp_path / "config.yaml").write_text(config_text(config))
     images = torch.randn(4, 3, 32, 32)
     loaded = peftlab.load(tmp_path)
     assert torch.equal(loaded(images), model(images))
-    masks, again = model.selected.indices(), loaded.selected.indices()
+    masks, again = model.cell.selected.indices(), loaded.cell.selected.indices()
     assert masks.keys() == again.keys()
     assert all(torch.equal(again[key], index) for key, index in masks.items())
     assert not any(key.startswith("blocks_0") for key in masks)
 
 
-def test_a_mask_of_another_shape_is_refused(composed, tmp_path):
-    from peftlab.build.model import build_backbone, build_head, build_model
-
-    config = composed(*SMALL, "peft=mask_random")
-    backbone = build_backbone(config)
-    head = build_head(config, backbone, 3, torch.zeros(3, 16))
+def test_a_mask_of_another_shape_is_refused(recipe, family, adapt):
+    config = recipe("mask_random", **{"peft.keep_ratio": 0.2})
     with pytest.raises(UserError, match=r"mask of blocks\.1\.mlp\.fc1\.bias does not fit the 64 entries"):
-        build_model(config, backbone, head, indices={"blocks_1_mlp_fc1_bias": torch.tensor([64])})
+        adapt(config, family("plain"), indices={"blocks_1_mlp_fc1_bias": torch.tensor([64])})
 
 
 def go(folder, config):
     record = Record(folder, {}, config)
-    run(config, record, None)
+    run(resolve(config), record, None)
     return json.loads((folder / "result.json").read_text())["metrics"]
 
 
 def test_masks_are_the_same_when_a_run_is_built_again(composed):
     config = composed(*SMALL, *few("mask_fisher"))
-    first, second = (build(config).model.selected.indices() for _ in range(2))
+    first, second = (build(resolve(config)).cell.selected.indices() for _ in range(2))
     assert first.keys() == second.keys()
     assert all(torch.equal(first[key], second[key]) for key in first)
 
@@ -140,8 +132,8 @@ def test_a_resumed_run_keeps_its_mask_even_if_the_scores_would_differ(composed, 
         zeros = {key: torch.zeros_like(value) for key, value in self.backbone.model.named_parameters()}
         yield {**zeros, name: torch.ones_like(zeros[name])}
 
-    monkeypatch.setattr(Measure, "gradients", others)
-    assert build(config).model.selected.indices().keys() != build_of(tmp_path / "whole").keys()
+    monkeypatch.setattr(Scorer, "gradients", others)
+    assert build(resolve(config)).cell.selected.indices().keys() != build_of(tmp_path / "whole").keys()
     assert go(tmp_path / "parts", config) == whole
     files = [load_file(tmp_path / name / "adapter.safetensors") for name in ("whole", "parts")]
     assert files[0].keys() == files[1].keys()
@@ -149,18 +141,18 @@ def test_a_resumed_run_keeps_its_mask_even_if_the_scores_would_differ(composed, 
 
 
 def build_of(folder):
-    return peftlab.load(folder).selected.indices()
+    return peftlab.load(folder).cell.selected.indices()
 
 
 def test_scores_need_a_gradient(composed):
     config = composed(*SMALL, *few("mask_fisher"), "head=linear", "head.init=zeros")
     with pytest.raises(UserError, match="no gradient reaches the backbone at the start"):
-        build(config)
+        build(resolve(config))
 
 
 def hybrid(recipe, **parts):
     """The config of a sum of two parts."""
-    target = {"_target_": "peftlab.peft.part.Hybrid", "_partial_": True, "cuts": {}}
+    target = {"_target_": "peftlab.peft.part.Hybrid", "cuts": {}}
     return {**recipe("lora"), "peft": {**target, "parts": parts}}
 
 
@@ -176,5 +168,5 @@ def test_a_mask_beside_a_delta(recipe, family, adapt):
     lora = {**recipe("lora")["peft"], "positions": ["mlp1", "mlp2"]}
     model, _ = adapt(hybrid(recipe, a=mask, b=lora), family("plain"))
     assert {site.position for site in model.sites} == {"mlp1", "mlp2"}
-    assert model.selected.indices()
-    assert all("attn" in key for key in model.selected.indices())
+    assert model.cell.selected.indices()
+    assert all("attn" in key for key in model.cell.selected.indices())
