@@ -7,24 +7,34 @@ from torch import nn
 from peftlab.backbone.backbone import Backbone, Port
 from peftlab.errors import UserError
 from peftlab.inputs.image import InputSpec
-from peftlab.network.attachment import Anchor, Attachment
-from peftlab.peft.delta import Additive
+from peftlab.network.anchor import Anchor
+from peftlab.network.cell import Cell
+from peftlab.network.forward import Pass
+from peftlab.network.network import Network
+from peftlab.network.selected import Selected
+from peftlab.peft.delta import Additive, LowRank
+from peftlab.peft.view import EVAL
+from peftlab.scaling.gamma import Gamma, Scaled, Scaling
 from peftlab.site import Site
 
 
 class Linear(Additive):
-    """delta(z) = M z, as factors if `merge`."""
+    """delta(z) = M z."""
 
-    def __init__(self, matrix, *, merge=False):
+    def __init__(self, matrix):
         super().__init__()
-        self.width, self.merge = len(matrix), merge
+        self.width = len(matrix)
         self.matrix = nn.Parameter(matrix)
 
-    def forward(self, read):
+    def forward(self, read, now=EVAL):
         return read @ self.matrix.T
 
-    def factors(self):
-        return (self.matrix, torch.eye(self.matrix.shape[1])) if self.merge else None
+
+class Merging(Linear, LowRank):
+    """The same with factors."""
+
+    def factors(self, now=EVAL):
+        return self.matrix, torch.eye(self.matrix.shape[1])
 
 
 class Net(nn.Module):
@@ -53,33 +63,47 @@ def backbone_of(net):
     return Backbone(net, "net", ("first",), ("0",), 0, {}, (), spec, 4, "none")
 
 
-def attach(net, reads, writes, shape, *, scale=2.0, merge=False):
-    delta = Linear(torch.randn(*shape), merge=merge)
-    attachment = Attachment(backbone_of(net), [Anchor(SITE, reads, writes, delta)])
-    attachment.scales = {SITE: torch.tensor(scale)}
-    return attachment, delta.matrix
+def attach(net, reads, writes, shape, *, scale=2.0, merge=False, gate=None):
+    """What computes the net with one site in it, and the site's matrix; `scale` None leaves it out of scaling."""
+    delta = (Merging if merge else Linear)(torch.randn(*shape))
+    scaled = [] if scale is None else [Scaled(SITE, 1, shape[0], scale, shape[1])]
+    gates = {} if gate is None else {SITE: gate}
+    scaling = Scaling(Gamma(scaled, value=None, rule="plain"), gates)
+    cell = Cell([Anchor(SITE, reads, writes, delta)], scaling, Selected(net, []), nn.Identity())
+    return Adapted(Network(backbone_of(net)), cell), delta.matrix
+
+
+class Adapted:
+    """A network with one cell, as a function of x; `norms` and `run` are of the last call."""
+
+    def __init__(self, network, cell):
+        self.network, self.cell = network, cell
+
+    def __call__(self, x, norms=None):
+        self.run = Pass(self.cell, norms=norms)
+        return self.network._one(self.run, {"images": x})
 
 
 @pytest.mark.parametrize("merge", [False, True])
 def test_parallel(net, merge):
-    _, matrix = attach(net, Port("first", "in"), Port("first", "out"), (6, 4), merge=merge)
+    adapted, matrix = attach(net, Port("first", "in"), Port("first", "out"), (6, 4), merge=merge)
     expected = net.second(X @ (net.first.weight + 2 * matrix).T + net.first.bias)
-    torch.testing.assert_close(net(X), expected)
+    torch.testing.assert_close(adapted(X), expected)
 
 
 @pytest.mark.parametrize("merge", [False, True])
 def test_sequential_reads_what_the_module_wrote(net, merge):
     frozen = net.first(X)
-    _, matrix = attach(net, Port("first", "out"), Port("first", "out"), (6, 6), merge=merge)
-    torch.testing.assert_close(net(X), net.second(frozen + 2 * frozen @ matrix.T))
+    adapted, matrix = attach(net, Port("first", "out"), Port("first", "out"), (6, 6), merge=merge)
+    torch.testing.assert_close(adapted(X), net.second(frozen + 2 * frozen @ matrix.T))
 
 
 @pytest.mark.parametrize("side", ["in", "out"])
 def test_residual_reads_what_another_module_saw_before(net, side):
     read, written = (X if side == "in" else net.first(X)), net(X)
-    attachment, matrix = attach(net, Port("first", side), Port("second", "out"), (4, read.shape[-1]))
-    torch.testing.assert_close(net(X), written + 2 * read @ matrix.T)
-    assert attachment._seen == {}, "activations outlive the forward"
+    adapted, matrix = attach(net, Port("first", side), Port("second", "out"), (4, read.shape[-1]))
+    torch.testing.assert_close(adapted(X), written + 2 * read @ matrix.T)
+    assert adapted.run.seen == {}, "activations outlive their use"
 
 
 @pytest.mark.parametrize("merge", [False, True])
@@ -88,8 +112,8 @@ def test_a_part_writes_its_third(net, third, merge):
     frozen = net.first(X)
     seen = []
     net.second.register_forward_pre_hook(lambda module, args: seen.append(args[0]))
-    _, matrix = attach(net, Port("first", "in"), Port("first", "out", (third, 3)), (2, 4), merge=merge)
-    net(X)
+    adapted, matrix = attach(net, Port("first", "in"), Port("first", "out", (third, 3)), (2, 4), merge=merge)
+    adapted(X)
     rows = slice(2 * third, 2 * third + 2)
     expected = frozen.clone()
     expected[:, rows] += 2 * X @ matrix.T
@@ -101,47 +125,45 @@ def test_a_part_writes_its_third(net, third, merge):
 def test_a_part_read_sequentially_is_the_same_third(net):
     frozen = net.first(X)
     port = Port("first", "out", (1, 3))
-    _, matrix = attach(net, port, port, (2, 2))
+    adapted, matrix = attach(net, port, port, (2, 2))
     expected = frozen.clone()
     expected[:, 2:4] += 2 * frozen[:, 2:4] @ matrix.T
-    torch.testing.assert_close(net(X), net.second(expected))
+    torch.testing.assert_close(adapted(X), net.second(expected))
 
 
 @pytest.mark.parametrize("merge", [False, True])
 def test_norms_are_of_what_is_added_and_of_what_was_there(net, merge):
     frozen = net.first(X)
-    attachment, matrix = attach(net, Port("first", "in"), Port("first", "out", (2, 3)), (2, 4), merge=merge)
-    attachment.norms = {}
-    net(X)
+    adapted, matrix = attach(net, Port("first", "in"), Port("first", "out", (2, 3)), (2, 4), merge=merge)
+    norms = {}
+    adapted(X, norms)
     expected = (2 * X @ matrix.T).norm() / frozen[:, 4:].norm()
-    torch.testing.assert_close(attachment.norms[SITE], expected.detach())
+    torch.testing.assert_close(norms[SITE], expected.detach())
 
 
-def test_detach_restores_the_forward_and_leaves_no_hook(net):
+def test_outside_a_forward_the_net_is_the_frozen_one_and_has_no_hook(net):
     frozen = net(X)
-    attachment, _ = attach(net, Port("first", "in"), Port("second", "out"), (4, 4))
-    assert not torch.equal(net(X), frozen)
-    attachment.detach()
+    adapted, _ = attach(net, Port("first", "in"), Port("second", "out"), (4, 4))
+    assert not torch.equal(adapted(X), frozen)
     assert torch.equal(net(X), frozen)
     for module in net.modules():
         assert "forward" not in vars(module)
         assert not module._forward_hooks
         assert not module._forward_pre_hooks
-    attachment.detach()  # a second time does nothing
 
 
-def test_a_backbone_is_not_adapted_twice(net):
-    attachment, _ = attach(net, Port("first", "in"), Port("first", "out"), (6, 4))
-    with pytest.raises(RuntimeError, match="adapted already"):
-        attach(net, Port("first", "in"), Port("first", "out"), (6, 4))
-    attachment.detach()
-    attach(net, Port("first", "in"), Port("first", "out"), (6, 4))
+def test_a_net_is_adapted_twice_and_each_has_its_own_site_alone(net):
+    one, first = attach(net, Port("first", "in"), Port("first", "out"), (6, 4))
+    two, second = attach(net, Port("first", "in"), Port("first", "out"), (6, 4))
+    for adapted, matrix in ((one, first), (two, second), (one, first)):
+        expected = frozen_second(net, X @ (net.first.weight + 2 * matrix).T + net.first.bias)
+        torch.testing.assert_close(adapted(X), expected)
 
 
 def test_input_adds_to_what_the_module_takes(net):
-    _, matrix = attach(net, Port("second", "in"), Port("second", "in"), (6, 6))
+    adapted, matrix = attach(net, Port("second", "in"), Port("second", "in"), (6, 6))
     hidden = net.first(X)
-    torch.testing.assert_close(net(X), frozen_second(net, hidden + 2 * hidden @ matrix.T))
+    torch.testing.assert_close(adapted(X), frozen_second(net, hidden + 2 * hidden @ matrix.T))
 
 
 def frozen_second(net, x):
@@ -149,16 +171,24 @@ def frozen_second(net, x):
 
 
 def test_a_site_that_scaling_leaves_out_has_the_factor_one(net):
-    attachment, matrix = attach(net, Port("first", "in"), Port("first", "out"), (6, 4))
-    attachment.scales = {}
-    torch.testing.assert_close(net(X), frozen_second(net, X @ (net.first.weight + matrix).T + net.first.bias))
+    adapted, matrix = attach(net, Port("first", "in"), Port("first", "out"), (6, 4), scale=None)
+    torch.testing.assert_close(
+        adapted(X), frozen_second(net, X @ (net.first.weight + matrix).T + net.first.bias)
+    )
+
+
+class First(nn.Module):
+    """A gate that is the first number of what is read."""
+
+    def forward(self, read):
+        return read[:, :1]
 
 
 def test_a_gate_multiplies_and_is_not_merged(net):
-    attachment, matrix = attach(net, Port("first", "in"), Port("first", "out"), (6, 4), merge=True)
-    attachment.gates = {SITE: lambda read: read[:, :1]}
+    gate = First()
+    adapted, matrix = attach(net, Port("first", "in"), Port("first", "out"), (6, 4), merge=True, gate=gate)
     hidden = X @ net.first.weight.T + net.first.bias + X[:, :1] * 2 * X @ matrix.T
-    torch.testing.assert_close(net(X), frozen_second(net, hidden))
+    torch.testing.assert_close(adapted(X), frozen_second(net, hidden))
 
 
 @pytest.mark.parametrize(("side", "wanted"), [("heads", "OnHeads"), ("tokens", "OnTokens")])
@@ -168,12 +198,13 @@ def test_a_form_that_cannot_act_at_a_port_is_refused(net, side, wanted):
 
 
 def test_a_module_that_runs_later_cannot_be_read(net):
-    attach(net, Port("second", "out"), Port("first", "out"), (6, 4))
+    adapted, _ = attach(net, Port("second", "out"), Port("first", "out"), (6, 4))
     with pytest.raises(UserError, match=r"peft\.insertion: 0\.q reads second, which runs after"):
-        net(X)
+        adapted(X)
 
 
 def test_parameter_names_do_not_change(net):
     names = list(net.state_dict())
-    attach(net, Port("first", "in"), Port("first", "out"), (6, 4))
+    adapted, _ = attach(net, Port("first", "in"), Port("first", "out"), (6, 4))
+    adapted(X)
     assert list(net.state_dict()) == names

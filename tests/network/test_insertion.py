@@ -3,7 +3,7 @@
 import pytest
 
 from peftlab.backbone.backbone import Place, Port
-from peftlab.network.insertion import ends
+from peftlab.network.insertion import ports_of
 
 READ, WRITTEN, STREAM = Port("m", "in"), Port("m", "out"), Port("norm", "in")
 PLACE = Place(READ, WRITTEN, STREAM, 16, 64, ())
@@ -21,4 +21,4 @@ PLACE = Place(READ, WRITTEN, STREAM, 16, 64, ())
     ],
 )
 def test_ports_and_widths(insertion, expected):
-    assert ends(insertion, PLACE) == expected
+    assert ports_of(insertion, PLACE) == expected

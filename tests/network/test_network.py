@@ -1,4 +1,4 @@
-"""The adapted model as a whole."""
+"""A frozen network with cells in it: what it computes, and that nothing of them stays on it."""
 
 import pytest
 import torch
@@ -6,8 +6,6 @@ from torch.func import functional_call
 
 from peftlab.backbone.timm.model import timm_model
 from peftlab.errors import UserError
-from peftlab.network.adapted import site_key
-from peftlab.site import Site
 
 SMALL = {"img_size": 32, "depth": 2, "embed_dim": 16, "num_heads": 2}
 
@@ -28,6 +26,11 @@ def shake(model):
     return model
 
 
+def call(model, values, x):
+    """As the outer loop does it: other values in the place of the cell's own."""
+    return functional_call(model.cell, values, (model.network, {"images": x}))
+
+
 @pytest.mark.parametrize("position", ["q", "k", "v"])
 def test_a_module_that_the_forward_bypasses_is_found(recipe, adapt, position):
     """BEiT's own forward multiplies with qkv.weight; the table makes it call the module instead."""
@@ -38,15 +41,17 @@ def test_a_module_that_the_forward_bypasses_is_found(recipe, adapt, position):
     ) as error:
         adapt(recipe("lora", cells={f"1.{position}": {}, "0.out": {}}), backbone)
     assert "\n" not in str(error.value)
-    assert not any("forward" in vars(module) for module in backbone.model.modules()), "not detached"
+    assert not any("forward" in vars(module) for module in backbone.model.modules()), "something is left"
 
 
 def test_the_model_is_built_where_the_backbone_is(recipe, vit_base, adapt):
     """On a GPU the backbone is moved first; here the other device is `meta`."""
     model, _ = adapt(recipe("lora"), vit_base)
     assert {value.device.type for value in [*model.parameters(), *model.buffers()]} == {"meta"}
-    with model.measure():  # autocast, which the merged kernel asks for, does not know this device
-        assert model(torch.empty(2, 3, 224, 224, device="meta")).shape == (2, 3)
+    inputs = {"images": torch.empty(2, 3, 224, 224, device="meta")}
+    # with norms: autocast, which the merged kernel asks for, does not know this device
+    (output,) = model.network.outputs([model.cell], inputs, [{"norms": {}}])
+    assert output.shape == (2, 3)
 
 
 def test_out_is_parallel_to_its_layer(recipe, family, adapt):
@@ -64,14 +69,32 @@ def test_out_is_parallel_to_its_layer(recipe, family, adapt):
         torch.testing.assert_close(seen["write"], frozen + read @ (delta.B @ delta.A).T)
 
 
-def test_the_backbone_stays_in_eval_mode(recipe, family, adapt):
-    model, _ = adapt(recipe("adaptformer"), family("plain"))
-    model.train()
-    assert model.deltas["0_ffn"].training
-    assert model.head.training
-    assert not any(module.training for module in model.backbone.modules())
-    model.eval()
-    assert not model.deltas["0_ffn"].training
+@pytest.mark.parametrize("mode", [True, False])
+def test_the_backbone_runs_in_eval_mode_and_keeps_the_mode_that_it_is_in(recipe, family, adapt, mode):
+    backbone = family("plain")
+    model, _ = adapt(recipe("adaptformer"), backbone)
+    seen = []
+    block = backbone.model.blocks[0]
+    hook = block.register_forward_hook(
+        lambda *_: seen.extend(one.training for one in backbone.model.modules())
+    )
+    try:
+        backbone.model.train(mode)
+        block.attn.eval()  # a mixture is kept too
+        before = [module.training for module in backbone.model.modules()]
+        model.train()
+        assert model.deltas["0_ffn"].training
+        assert model.head.training
+        model(images())
+        assert [module.training for module in backbone.model.modules()] == before
+        model.eval()
+        assert not model.deltas["0_ffn"].training
+        assert [module.training for module in backbone.model.modules()] == before
+    finally:
+        hook.remove()
+        backbone.model.eval()
+    assert seen
+    assert not any(seen)
 
 
 def test_dropout_acts_in_training_only(recipe, family, adapt):
@@ -85,12 +108,15 @@ def test_measured_and_merged_forward_agree(recipe, family, adapt):
     model, _ = adapt(recipe("lora"), family("plain"))
     shake(model)
     merged = model(images())
-    with model.measure() as norms:
-        measured = model(images())
+    norms = {}
+    (measured,) = model.network.outputs([model.cell], {"images": images()}, [{"norms": norms}])
     torch.testing.assert_close(merged, measured)
     assert norms.keys() == set(model.sites)
     assert all(value > 0 for value in norms.values())
-    assert torch.equal(model(images()), merged), "measuring has not ended"
+    assert torch.equal(model(images()), merged), "the norms of one forward reach into the next"
+    ratios = model.ratios(images())
+    assert ratios.keys() == norms.keys()
+    assert all(torch.equal(ratios[site], value) for site, value in norms.items())
 
 
 def test_values_of_a_functional_call_reach_every_site(recipe, family, adapt):
@@ -99,9 +125,7 @@ def test_values_of_a_functional_call_reach_every_site(recipe, family, adapt):
     values = {name: value.detach().clone() for name, value in model.theta().items()}
     values["gamma.raw"] = model.gamma.raw.detach().clone()
     values = {name: (value + 0.1).requires_grad_() for name, value in values.items()}
-    grads = torch.autograd.grad(
-        functional_call(model, values, (images(),)).square().sum(), list(values.values())
-    )
+    grads = torch.autograd.grad(call(model, values, images()).square().sum(), list(values.values()))
     assert all(grad.any() for grad in grads)
     assert grads[-1].count_nonzero() == len(model.sites)
 
@@ -115,7 +139,7 @@ def test_second_derivatives_match_finite_differences(recipe, adapt):
 
     def slope(at):
         values = {"gamma.raw": at}
-        loss = functional_call(model, values, (images().double(),)).square().mean()
+        loss = call(model, values, images().double()).square().mean()
         return torch.autograd.grad(loss, B, create_graph=True)[0].square().sum()
 
     with torch.nn.attention.sdpa_kernel(torch.nn.attention.SDPBackend.MATH):
@@ -139,7 +163,3 @@ def test_bf16_autocast_is_close_and_gradients_are_fp32(recipe, family, adapt):
         bf16.float().square().sum().backward()
         trained = [*model.theta().values(), model.gamma.raw]
         assert all(value.dtype == value.grad.dtype == torch.float32 for value in trained)
-
-
-def test_site_keys():
-    assert site_key(Site(3, "q")) == "3_q"

@@ -6,7 +6,7 @@ from torch import nn
 from torch.func import functional_call
 
 from peftlab.errors import UserError
-from peftlab.network.selected import Selection, weight_key
+from peftlab.network.selected import Selected, weight_key
 from peftlab.peft.weights import Weight
 
 WHOLE = (0, 1)
@@ -17,32 +17,32 @@ def layer():
 
 
 def of(model, name, part=WHOLE):
-    value = model.get_parameter(name).detach().chunk(part[1])[part[0]]
-    return Weight(name, part, value, None)
+    weight = Weight(name, part, model.get_parameter(name).detach(), None)
+    return weight._replace(value=weight.of(weight.value))
 
 
 def test_a_whole_weight_is_replaced_by_a_copy():
     model = layer()
-    selection = Selection(model, [(of(model, "qkv.weight"), None)])
-    (parameter,) = selection.parameters()
+    selected = Selected(model, [(of(model, "qkv.weight"), None)])
+    (parameter,) = selected.parameters()
     assert parameter.requires_grad
     assert parameter.data_ptr() != model["qkv"].weight.data_ptr()
-    assert selection.weights().keys() == {"qkv.weight"}
-    assert selection.weights()["qkv.weight"] is parameter
-    assert selection.indices() == {}
+    assert selected.weights().keys() == {"qkv.weight"}
+    assert selected.weights()["qkv.weight"] is parameter
+    assert selected.indices() == {}
 
 
 def test_selected_thirds_are_trained_and_the_others_stay_frozen():
     model = layer()
     chosen = [("qkv.weight", (2, 3)), ("qkv.weight", (0, 3)), ("qkv.bias", (1, 3))]
-    selection = Selection(model, [(of(model, *pair), None) for pair in chosen])
-    assert sorted(tuple(value.shape) for value in selection.parameters()) == [(2,), (2, 4), (2, 4)]
-    weights = selection.weights()
+    selected = Selected(model, [(of(model, *pair), None) for pair in chosen])
+    assert sorted(tuple(value.shape) for value in selected.parameters()) == [(2,), (2, 4), (2, 4)]
+    weights = selected.weights()
     assert torch.equal(weights["qkv.weight"], model["qkv"].weight)
     assert torch.equal(weights["qkv.bias"], model["qkv"].bias)
     slope = torch.arange(24.0).reshape(6, 4)
     (weights["qkv.weight"] * slope).sum().backward()
-    grads = {name: value.grad for name, value in selection.named_parameters()}
+    grads = {name: value.grad for name, value in selected.named_parameters()}
     assert torch.equal(grads["qkv_weight_part0"], slope[:2])
     assert torch.equal(grads["qkv_weight_part2"], slope[4:])
     assert model["qkv"].weight.grad is None
@@ -54,17 +54,17 @@ def test_single_entries_are_one_vector_and_the_others_stay_frozen(part, rows):
     weight = of(model, "qkv.weight", part)
     mask = torch.zeros(weight.value.shape, dtype=torch.bool)
     mask[0, 3] = mask[1, 1] = True
-    selection = Selection(model, [(weight, mask)])
-    (parameter,) = selection.parameters()
+    selected = Selected(model, [(weight, mask)])
+    (parameter,) = selected.parameters()
     assert torch.equal(parameter, weight.value[mask])
-    assert torch.equal(selection.indices()[weight_key(weight)], torch.tensor([3, 5]))
-    assert torch.equal(selection.weights()["qkv.weight"], model["qkv"].weight)
+    assert torch.equal(selected.indices()[weight_key(weight)], torch.tensor([3, 5]))
+    assert torch.equal(selected.weights()["qkv.weight"], model["qkv"].weight)
     slope = torch.arange(24.0).reshape(6, 4)
-    (selection.weights()["qkv.weight"] * slope).sum().backward()
+    (selected.weights()["qkv.weight"] * slope).sum().backward()
     assert torch.equal(parameter.grad, slope[rows][mask])
     with torch.no_grad():
         parameter.add_(1.0)
-    change = selection.weights()["qkv.weight"] - model["qkv"].weight
+    change = selected.weights()["qkv.weight"] - model["qkv"].weight
     expected = torch.zeros(6, 4)
     expected[rows][mask] = 1.0
     assert torch.allclose(change, expected)
@@ -73,10 +73,10 @@ def test_single_entries_are_one_vector_and_the_others_stay_frozen(part, rows):
 
 def test_the_mask_belongs_to_the_state_and_not_to_what_trains():
     model = layer()
-    selection = Selection(model, [(of(model, "qkv.bias"), torch.arange(6) > 3)])
-    assert dict(selection.named_parameters()).keys() == {"qkv_bias"}
-    assert selection.state_dict().keys() == {"qkv_bias", "qkv_bias_index"}
-    assert selection.indices().keys() == {"qkv_bias"}
+    selected = Selected(model, [(of(model, "qkv.bias"), torch.arange(6) > 3)])
+    assert dict(selected.named_parameters()).keys() == {"qkv_bias"}
+    assert selected.state_dict().keys() == {"qkv_bias", "qkv_bias_index"}
+    assert selected.indices().keys() == {"qkv_bias"}
 
 
 def test_values_of_a_functional_call_are_used():
@@ -88,11 +88,11 @@ def test_values_of_a_functional_call_are_used():
         (of(model, "qkv.bias", (0, 3)), None),
         (of(model, "qkv.bias", (1, 3)), mask),
     ]
-    selection = Selection(model, chosen)
-    values = {name: torch.full_like(value, 7.0) for name, value in selection.named_parameters()}
-    probe = nn.ModuleDict({"selection": selection})
-    probe.forward = lambda: selection.weights()
-    weights = functional_call(probe, {f"selection.{name}": value for name, value in values.items()}, ())
+    selected = Selected(model, chosen)
+    values = {name: torch.full_like(value, 7.0) for name, value in selected.named_parameters()}
+    probe = nn.ModuleDict({"selected": selected})
+    probe.forward = lambda: selected.weights()
+    weights = functional_call(probe, {f"selected.{name}": value for name, value in values.items()}, ())
     assert (weights["qkv.weight"] == 7).all()
     assert (weights["qkv.bias"] == 7).tolist() == [True, True, True, False, False, False]
 
@@ -104,10 +104,10 @@ def test_the_same_weight_twice_is_refused():
         (of(model, "qkv.bias", (0, 3)), torch.tensor([True, False])),
     ]
     with pytest.raises(UserError, match="two parts of the method train qkv_bias_part0"):
-        Selection(model, twice)
+        Selected(model, twice)
 
 
 def test_nothing_selected_gives_nothing():
-    selection = Selection(layer(), [])
-    assert selection.weights() == {}
-    assert not list(selection.parameters())
+    selected = Selected(layer(), [])
+    assert selected.weights() == {}
+    assert not list(selected.parameters())

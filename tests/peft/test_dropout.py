@@ -49,7 +49,9 @@ def test_without_a_stream_it_is_torch_s():
     assert torch.equal(ours, F.dropout(X, 0.3))
 
 
-@pytest.mark.parametrize(("p", "given"), [(0.0, now()), (0.5, now(training=False)), (1.0, now(training=False))])
+@pytest.mark.parametrize(
+    ("p", "given"), [(0.0, now()), (0.5, now(training=False)), (1.0, now(training=False))]
+)
 def test_nothing_is_dropped_and_nothing_drawn(p, given):
     before = given.rng.get_state()
     assert dropout(X, p, given) is X

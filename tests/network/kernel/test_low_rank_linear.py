@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from peftlab.network.kernel.low_rank_linear import LowRank, low_rank_linear
+from peftlab.network.kernel.low_rank_linear import LowRankPart, low_rank_linear
 
 ROWS = (slice(0, 3), slice(6, 9))  # q and v of a fused qkv of width 3
 RANKS = (2, 1)
@@ -24,7 +24,7 @@ def tensors(dtype=torch.float64, channel=False):
 
 
 def merged(x, weight, bias, *flat):
-    parts = [LowRank(rows, *flat[3 * i : 3 * i + 3]) for i, rows in enumerate(ROWS)]
+    parts = [LowRankPart(rows, *flat[3 * i : 3 * i + 3]) for i, rows in enumerate(ROWS)]
     return low_rank_linear(x, weight, bias, parts)
 
 
@@ -113,6 +113,6 @@ def test_bf16_autocast_stays_close_and_gradients_are_fp32(channel):
 
 def test_a_single_part_over_all_rows():
     x, weight, bias, flat = tensors()
-    one = low_rank_linear(x, weight, bias, [LowRank(slice(0, 9), flat[0], torch.cat([flat[1]] * 3), flat[2])])
+    one = low_rank_linear(x, weight, bias, [LowRankPart(slice(0, 9), flat[0], torch.cat([flat[1]] * 3), flat[2])])
     expected = F.linear(x, weight + flat[0] * torch.cat([flat[1]] * 3) @ flat[2], bias)
     torch.testing.assert_close(one, expected)
