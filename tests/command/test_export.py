@@ -91,6 +91,7 @@ def test_from_training_to_prediction(composed, capsys, tmp_path):
     from PIL import Image
     from sklearn.datasets import load_digits
 
+    from peftlab.config.resolve import resolve
     from peftlab.record.record import Record
     from peftlab.run.run import run
 
@@ -101,7 +102,7 @@ def test_from_training_to_prediction(composed, capsys, tmp_path):
     assert said(capsys, str(folder), "--to", "adapter")[1].endswith(
         "is the folder of a run that is not finished (state: running); legal: the folder of a finished run"
     )
-    run(config, record, None)
+    run(resolve(config), record, None)
     (tmp_path / "images").mkdir()
     for index, image in enumerate(load_digits().images[:3]):
         pixels = np.repeat(np.rint(image * 255 / 16).astype(np.uint8)[..., None], 3, axis=2)

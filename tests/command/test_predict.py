@@ -6,27 +6,19 @@ import sys
 import numpy as np
 import pytest
 import torch
-import yaml
-from peftlab.build.model import build_backbone, build_head, build_model, place
+from fixtures.exported import save
 from PIL import Image
 
 import peftlab
 from peftlab.command.predict import main
-from peftlab.model.load import save_adapter
+from peftlab.model.load import read_run
 
 NAMES = ["cat", "dog", "ibex"]
 
 
 @pytest.fixture
 def run(recipe, tmp_path):
-    config = recipe("lora", "learned")
-    backbone = build_backbone(config)
-    placed = place(config, backbone)
-    model, _ = build_model(config, backbone, build_head(config, backbone, 3, None), placed)
-    card = {"backbone": backbone.name, "backbone_hash": backbone.hash, "class_names": NAMES}
-    (tmp_path / "run").mkdir()
-    save_adapter(tmp_path / "run", model, placed, card)
-    (tmp_path / "run" / "config.yaml").write_text(yaml.safe_dump(config))
+    save(tmp_path / "run", recipe("lora", "learned"), NAMES)
     return str(tmp_path / "run")
 
 
@@ -76,8 +68,8 @@ def test_the_first_is_the_argmax_and_all_sum_to_one(capsys, run, images, tmp_pat
     assert call(capsys, run, str(images / "a.png"), "--csv", str(tmp_path / "out.csv"), "--top", "99")[0] == 0
     with (tmp_path / "out.csv").open() as file:
         rows = list(csv.DictReader(file))
-    config = yaml.safe_load((tmp_path / "run" / "config.yaml").read_text())
-    image = used_transform(build_backbone(config).input_spec, config["dataset"])(
+    trained = read_run(run)
+    image = used_transform(trained.backbone.input_spec, trained.resolved.dataset.options)(
         [read_picture(images / "a.png")]
     )["images"]
     with torch.no_grad():

@@ -3,12 +3,13 @@
 import pytest
 import torch
 import yaml
+from fixtures.exported import save
 from safetensors.torch import load_file, save_file
 
 import peftlab
-from peftlab.build.model import build_backbone, build_head, build_model, place
 from peftlab.errors import UserError
-from peftlab.model.load import CARD, WEIGHTS, load, save_adapter
+from peftlab.model.load import load
+from peftlab.record.adapter import CARD, WEIGHTS
 
 NAMES = ["zero", "one", "two"]
 IMAGES = torch.randn(5, 3, 32, 32, generator=torch.Generator().manual_seed(0))
@@ -16,17 +17,7 @@ IMAGES = torch.randn(5, 3, 32, 32, generator=torch.Generator().manual_seed(0))
 
 def write(folder, config):
     """A run folder whose every trained tensor is random; returns its logits in eval mode."""
-    backbone = build_backbone(config)
-    model, _ = build_model(config, backbone, build_head(config, backbone, 3, None))
-    trained = [*model.theta().values(), *model.gamma.parameters()]
-    with torch.no_grad():
-        for value in trained:
-            value.copy_(torch.randn(value.shape))
-    card = {"backbone": backbone.name, "backbone_hash": backbone.hash, "class_names": NAMES}
-    folder.mkdir(exist_ok=True)
-    save_adapter(folder, model, place(config, backbone), card)
-    (folder / "config.yaml").write_text(yaml.safe_dump(config))
-    return model.eval()(IMAGES)
+    return save(folder, config, NAMES)(IMAGES)
 
 
 @pytest.fixture

@@ -5,28 +5,17 @@ import json
 import numpy as np
 import pytest
 import torch
-import yaml
-from peftlab.build.instantiate import make
-from peftlab.build.model import build_backbone, build_head, build_model, place
+from fixtures.exported import save
 from PIL import Image
 
 from peftlab.dataset.batches import EvalBatches
-from peftlab.model.load import read_run, save_adapter
+from peftlab.model.load import read_run
 from peftlab.predict.predict import predict
 
 
 def run_folder(folder, config):
     """A finished run with random weights."""
-    backbone = build_backbone(config)
-    placed = place(config, backbone)
-    model, _ = build_model(config, backbone, build_head(config, backbone, 10, None), placed)
-    with torch.no_grad():
-        for value in [*model.theta().values(), *model.gamma.parameters()]:
-            value.copy_(0.3 * torch.randn(value.shape))
-    card = {"backbone": backbone.name, "backbone_hash": backbone.hash, "class_names": list("0123456789")}
-    folder.mkdir()
-    save_adapter(folder, model, placed, card)
-    (folder / "config.yaml").write_text(yaml.safe_dump(config))
+    save(folder, config, list("0123456789"))
     (folder / "status.json").write_text(json.dumps({"state": "ok"}))
     return folder
 
@@ -55,7 +44,7 @@ def write_images(folder, split, count):
 )
 def test_files_get_the_run_s_evaluation_transform(run, tmp_path, keys):
     trained = run(**keys)
-    data = make(trained.config["dataset"])(trained.backbone.input_spec, 0)
+    data = trained.resolved.dataset(trained.backbone.input_spec, 0)
     files = write_images(tmp_path / "images", data.train, 5)
     with torch.no_grad():
         images = (

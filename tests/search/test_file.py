@@ -2,7 +2,7 @@
 
 import pytest
 
-from peftlab.config.check import check
+from peftlab.config.resolve import resolve
 from peftlab.errors import UserError
 from peftlab.record.record import Record
 from peftlab.search.file import read_found, read_scores, write_found, write_scores
@@ -32,4 +32,4 @@ def test_what_was_found_is_a_node_of_the_group_placement(tmp_path, space, compos
         f"# found with seed 3: val/mean_acc 0.2500 with the weights of the supernet, {space.cost(genotype)} "
     )
     cells = {key: value for key, value in node["cells"].items() if key.split(".")[0] in "01"}
-    check({**composed("peft=noah", "backbone=tiny"), "placement": {**node, "cells": cells}})
+    resolve({**composed("peft=noah", "backbone=tiny"), "placement": {**node, "cells": cells}})

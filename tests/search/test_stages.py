@@ -11,8 +11,8 @@ import yaml
 from safetensors.torch import load_file
 
 import peftlab
+from peftlab.config.resolve import resolve
 from peftlab.record.record import Record
-from peftlab.run.run import run
 from peftlab.search import stages
 
 TINY = (
@@ -32,7 +32,7 @@ def go(folder: Path, config: dict[str, Any]) -> dict[str, Any]:
     """One run, as the command line does it."""
     record = Record(folder, {}, config)
     if not record.skip(config["resume"]):
-        run(config, record, None)
+        stages.run_found(resolve(config), record, None)
     return record.read("result.json")
 
 
@@ -55,18 +55,13 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, 
 @pytest.fixture
 def count(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
     """How many sub-networks are evaluated from now on."""
-    made, number = stages._fitness, {"evaluated": 0}
+    measure, number = stages._Fitness._measure, {"evaluated": 0}
 
-    def watched(*arguments: Any) -> Any:
-        measure = made(*arguments)
+    def watched(self: Any, genotype: Any) -> float:
+        number["evaluated"] += 1
+        return measure(self, genotype)
 
-        def fitness(genotype: Any) -> float:
-            number["evaluated"] += 1
-            return measure(genotype)
-
-        return fitness
-
-    monkeypatch.setattr(stages, "_fitness", watched)
+    monkeypatch.setattr(stages._Fitness, "_measure", watched)
     return number
 
 
@@ -99,12 +94,11 @@ def test_the_found_one_is_the_best_that_was_evaluated_and_its_score_is_that_of_t
         got = [next(iter(found.get(f"{block}.{position}", {0: 0}).values())) for block in (0, 1)]
         assert got == widths
 
-    from peftlab.build.build import build
-
+    from peftlab.build.experiment import build
     from peftlab.dataset.batches import EvalBatches
     from peftlab.site import Site
 
-    dataset = build(stages.supernet_config(config)).dataset
+    dataset = build(stages.supernet_of(resolve(config))).trunk.dataset
     model = peftlab.load(folder / "supernet")
     positions = {"tokens": ["tokens"], "q": ["q", "k", "v"], "ffn": ["ffn"]}
     model.use(
@@ -230,18 +224,42 @@ def test_resume_false_starts_over(
     assert {path.name for path in tmp_path.iterdir()} == {"status.json"}
 
 
-def test_an_interrupted_supernet_leaves_the_run_interrupted(composed: Config, tmp_path: Path) -> None:
+def test_an_interrupted_supernet_leaves_the_run_interrupted(
+    composed: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     config = composed(*TINY)
     record = Record(tmp_path, {}, config)
 
     def stopped(*_: Any) -> None:
         raise SystemExit(130)
 
+    monkeypatch.setattr(stages, "run", stopped)
     with pytest.raises(SystemExit):
-        stages.with_found_placement(config, record, stopped)
+        stages.run_found(resolve(config), record, None)
     assert record.read("status.json")["state"] == "interrupted"
 
 
-def test_other_placements_stay_as_they_are(composed: Config, tmp_path: Path) -> None:
-    config = composed("backbone=tiny")
-    assert stages.with_found_placement(config, Record(tmp_path, {}, config), run) is config
+def test_a_supernet_that_fails_says_so_in_its_own_folder(
+    composed: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = composed(*TINY)
+
+    def broken(*_: Any) -> None:
+        raise MemoryError("no room")
+
+    monkeypatch.setattr(stages, "run", broken)
+    with pytest.raises(MemoryError):
+        stages.run_found(resolve(config), Record(tmp_path, {}, config), None)
+    status = json.loads((tmp_path / "supernet" / "status.json").read_text())
+    assert (status["state"], status["error"]) == ("failed", "no room")
+
+
+def test_other_placements_stay_as_they_are(
+    composed: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    resolved = resolve(composed("backbone=tiny"))
+    record, seen = Record(tmp_path, {}, resolved.raw), []
+    monkeypatch.setattr(stages, "run", lambda *given: seen.append(given))
+    stages.run_found(resolved, record, "group")
+    assert seen == [(resolved, record, "group")]
+    assert seen[0][0] is resolved
