@@ -25,13 +25,24 @@ def resolve(config: dict[str, Any]) -> Resolved:
     Raises:
         UserError: one sentence for the first key that is unknown, missing, of a wrong kind, or at odds with another.
     """
+    resolved = resolve_again(config)
+    _check(resolved)
+    return resolved
+
+
+def resolve_again(config: dict[str, Any]) -> Resolved:
+    """The same for a config that has been a run's: a file that its placement was made from may be gone since.
+
+    Raises:
+        UserError: for a key that is unknown, missing or of a wrong kind.
+    """
     check_schema(config)
     scaling = choice(config["scaling"])
     outer: OuterPlan | None = scaling.options["outer"]() if "outer" in scaling.options else None
     keys = {key: config[key] for key in signature("peftlab.config.resolved.Root").keys}
     plan: Plan = choice(config["fit"])()
     groups = ("backbone", "dataset", "task", "head", "loss", "optim", "tracker")
-    resolved = Resolved(
+    return Resolved(
         root=Root(**keys),
         parts=parts_of(config["peft"]),
         placement=choice(config["placement"], BUDGET),
@@ -42,8 +53,6 @@ def resolve(config: dict[str, Any]) -> Resolved:
         raw=config,
         **{group: choice(config[group]) for group in groups},
     )
-    _check(resolved)
-    return resolved
 
 
 def choice(node: dict[str, Any], aside: str | None = None) -> Choice:

@@ -10,7 +10,7 @@ from peftlab.build.cell import build_cell
 from peftlab.build.start import Start
 from peftlab.config.file import read_config
 from peftlab.config.place import Placed
-from peftlab.config.resolve import resolve
+from peftlab.config.resolve import resolve_again
 from peftlab.config.resolved import Resolved
 from peftlab.errors import UserError
 from peftlab.model.model import Model
@@ -45,7 +45,7 @@ def read_run(folder: str | Path, class_names: list[str] | None = None) -> Traine
     if not (folder / "config.yaml").is_file():
         raise UserError(f"{folder} has no config.yaml; legal: the folder of a finished run")
     tensors, card = read_adapter(folder)
-    resolved = resolve(read_config(folder))
+    resolved = resolve_again(read_config(folder))
     _check_classes(folder, card["class_names"], class_names)
     backbone: Backbone = resolved.backbone()
     if backbone.hash != card["backbone_hash"]:

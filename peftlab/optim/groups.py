@@ -5,13 +5,19 @@ from typing import Any
 
 from torch import nn
 
+from peftlab.option import NonNegativeFloat
+
 Theta = Mapping[
     str, Sequence[nn.Parameter]
 ]  # by kind: weights (deltas, head), gates (and temperatures), selected
 
 
 def groups(
-    theta: Theta, *, weight_decay: float, gate_decay: float, selected_decay: float
+    theta: Theta,
+    *,
+    weight_decay: NonNegativeFloat,
+    gate_decay: NonNegativeFloat,
+    selected_decay: NonNegativeFloat,
 ) -> list[dict[str, Any]]:
     """A group for each kind that there is, with its decay; gamma is in none, it has an optimizer of its own."""
     decay = {"weights": weight_decay, "gates": gate_decay, "selected": selected_decay}

@@ -16,6 +16,7 @@ from hydra.core.global_hydra import GlobalHydra
 
 from peftlab.command import train
 from peftlab.config.name import config_hash
+from peftlab.config.resolved import Resolved
 from peftlab.errors import UserError
 from peftlab.record.record import Record
 
@@ -50,10 +51,11 @@ def call(
 
 @pytest.fixture
 def runs(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
-    """What is handed to peftlab.run.run.run, which here only says that it was; some ranks end in other ways."""
+    """What is handed to peftlab.search.stages.run_found, which here only says that it was; some ranks end in other ways."""
     calls: list[dict[str, Any]] = []
 
-    def pretend(config: dict[str, Any], record: Record, group: str | None) -> None:
+    def pretend(resolved: Resolved, record: Record, group: str | None) -> None:
+        config = resolved.raw
         calls.append({"config": config, "folder": record.folder, "group": group, "choices": record.choices})
         rank = config["peft"].get("rank")
         if rank == 13:
@@ -68,7 +70,7 @@ def runs(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
         record.write("result.json", {"metrics": {"test/mean_acc": 0.5}})
         record.status("ok")
 
-    monkeypatch.setattr("peftlab.run.run.run", pretend)
+    monkeypatch.setattr("peftlab.search.stages.run_found", pretend)
     return calls
 
 

@@ -15,10 +15,14 @@ import torch
 from safetensors.torch import load_file
 
 import peftlab
+from peftlab.build import trunk
+from peftlab.build.experiment import build
+from peftlab.config.resolve import resolve
 from peftlab.dataset.batches import EvalBatches
 from peftlab.dataset.dataset import Dataset
 from peftlab.record.record import Record
-from peftlab.run.run import Run, run
+from peftlab.run.run import run
+from peftlab.run.state import Run
 
 SMALL = ("backbone=tiny", "fit.epochs=3", "fit.batch_size=64", "optim.lr=0.1")
 META = (
@@ -35,7 +39,7 @@ def go(folder: Path, config: dict[str, Any]) -> dict[str, Any]:
     """One run in `folder`, as the command line does it; the result."""
     record = Record(folder, {}, config)
     if not record.skip(config["resume"]):
-        run(config, record, None)
+        run(resolve(config), record, None)
     return record.read("result.json")
 
 
@@ -103,9 +107,9 @@ def test_one_dylora_run_gives_the_test_accuracy_of_every_rank(composed: Config, 
     assert list(table) == [1, 2, 3]
     assert float(table[2]["mean_acc"]) == result["metrics"]["test/mean_acc"]
     model = peftlab.load(tmp_path)
-    state = Run(config, Record(tmp_path / "again", {}, config), None)
-    test = state.experiment.dataset.open_test()
-    images = EvalBatches(test, state.experiment.dataset.eval_transform, batch_size=len(test), num_workers=0)
+    dataset = build(resolve(config)).trunk.dataset
+    test = dataset.open_test()
+    images = EvalBatches(test, dataset.eval_transform, batch_size=len(test), num_workers=0)
     batch = next(iter(images))
     found = []
     for rank in (1, 2, 3):
@@ -193,15 +197,13 @@ def test_the_test_split_is_opened_once_and_last(
     composed: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     opened: list[int] = []
-    import peftlab.build.build as builder
-
-    make = builder._dataset
+    make = trunk.open_dataset
 
     def watched(*arguments: Any) -> Dataset:
         dataset = make(*arguments)
         return replace(dataset, open_test=lambda: opened.append(len(rows(tmp_path))) or dataset.open_test())
 
-    monkeypatch.setattr(builder, "_dataset", watched)
+    monkeypatch.setattr(trunk, "open_dataset", watched)
     go(tmp_path, composed(*SMALL, "fit.select=best"))
     assert opened == [len(rows(tmp_path))], "before the last step, or more than once"
 
@@ -234,11 +236,13 @@ def test_load_gives_the_logits_of_the_end_of_the_run_and_gamma_counts(
         Run, "__init__", lambda self, *arguments: (init(self, *arguments), kept.append(self))[0]
     )
     result = go(tmp_path, composed(*SMALL, *META))
-    dataset = kept[0].experiment.dataset
+    experiment = kept[0].experiment
+    dataset = experiment.trunk.dataset
     batch = EvalBatches(dataset.open_test(), dataset.eval_transform, batch_size=100, num_workers=0).batch(0)
     model = peftlab.load(tmp_path)
     with torch.no_grad():
-        assert torch.equal(model(batch.inputs["images"]), kept[0].experiment.model(batch.inputs["images"]))
+        (own,) = experiment.network.outputs([experiment.cell], batch.inputs)
+        assert torch.equal(model(batch.inputs["images"]), own)
         before = model(batch.inputs["images"])
         model.gamma.raw.add_(1.0)
         assert not torch.equal(model(batch.inputs["images"]), before), "gamma must act at test time"
@@ -270,20 +274,15 @@ def test_a_gamma_becomes_a_placement(composed: Config, tmp_path: Path) -> None:
 
 
 def test_held_out_images_are_never_trained_on(composed: Config, tmp_path: Path) -> None:
-    from peftlab.build.build import build
-
-    experiment = build(composed(*SMALL, *META, "scaling.outer.hold_out=true"))
-    assert experiment.outer is not None
-    trained = {
-        int(row)
-        for number in range(experiment.batches.num_batches)
-        for row in experiment.batches.batch(number).rows
-    }
-    take, _ = experiment.outer._draw(0)
+    experiment = build(resolve(composed(*SMALL, *META, "scaling.outer.hold_out=true")))
+    batches, outer_loop = experiment.learner.batches, experiment.learner.outer
+    assert outer_loop is not None
+    trained = {int(row) for number in range(batches.num_batches) for row in batches.batch(number).rows}
+    take, _ = outer_loop._draw(0)
     outer = {int(row) for number in range(3) for row in take(number).rows}  # type: ignore[attr-defined]
     assert outer
     assert not outer & trained
-    assert len(trained) == experiment.num_train < len(experiment.dataset.train)
+    assert len(trained) == experiment.num_train < len(experiment.trunk.dataset.train)
 
 
 def test_a_changed_split_is_not_resumed_silently(
@@ -294,11 +293,9 @@ def test_a_changed_split_is_not_resumed_silently(
     with pytest.raises(SystemExit):
         go(tmp_path, config)
     monkeypatch.undo()
-    import peftlab.build.build as builder
-
-    make = builder._dataset
+    make = trunk.open_dataset
     monkeypatch.setattr(
-        builder, "_dataset", lambda *arguments: replace(make(*arguments), index_hash="another")
+        trunk, "open_dataset", lambda *arguments: replace(make(*arguments), index_hash="another")
     )
     with pytest.raises(peftlab.UserError, match="the data split is no longer"):
         go(tmp_path, config)

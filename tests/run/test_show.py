@@ -7,6 +7,7 @@ import pytest
 from rich.console import Console
 
 from peftlab.run import show
+from peftlab.task.classify import Classify
 
 
 @pytest.fixture
@@ -15,8 +16,8 @@ def printed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(show, "console", Console(width=200, record=True, file=io.StringIO()))
 
 
-def text() -> list[str]:
-    return show.console.export_text().splitlines()
+def text(clear: bool = True) -> list[str]:
+    return show.console.export_text(clear=clear).splitlines()
 
 
 @pytest.mark.usefixtures("printed")
@@ -33,7 +34,7 @@ def test_placement_shows_each_site_at_its_block() -> None:
 
 @pytest.mark.usefixtures("printed")
 def test_counts_are_apart() -> None:
-    show.show_counts({"delta": 1000, "gamma": 72, "selected": 0, "head": 1920, "backbone": 100_000})
+    show.show_counts({"delta": 1000, "gamma": 72, "selected": 0, "head": 1920}, 100_000)
     assert "delta 1,000, gamma 72, selected 0, head 1,920; frozen backbone 100,000 (2.99 %" in " ".join(
         text()
     )
@@ -41,17 +42,18 @@ def test_counts_are_apart() -> None:
 
 @pytest.mark.usefixtures("printed")
 def test_result_shows_intervals_and_an_empty_group_as_such() -> None:
-    metrics = {
-        f"test/{key}": 0.5 for key in ("micro_acc", "macro_f1", "worst_acc", "harmonic_acc", "geometric_acc")
-    }
+    metrics = dict.fromkeys(("micro_acc", "macro_f1", "worst_acc", "harmonic_acc", "geometric_acc"), 0.5)
     for group, value in (("mean", 0.5), ("head", 0.75), ("medium", math.nan), ("tail", 0.25)):
         metrics |= {
-            f"test/{group}_acc": value,
-            f"test/{group}_acc_low": value - 0.1,
-            f"test/{group}_acc_high": value + 0.1,
+            f"{group}_acc": value,
+            f"{group}_acc_low": value - 0.1,
+            f"{group}_acc_high": value + 0.1,
         }
-        metrics[f"test/{group}_num"] = 40.0
-    show.show_result("a run", metrics, 12.34, 567.8)
+        metrics[f"{group}_num"] = 40.0
+    summary = Classify.__new__(Classify).summary(metrics)  # needs nothing of its data
+    show.show_result("a run", summary.table, summary.line)
+    assert text(clear=False)[-1] == summary.line
+    assert any("test result of a run" in line for line in text(clear=False))
     lines = {line.split("│")[1].strip(): line for line in text() if "│" in line}
     assert "25.0" in lines["tail"]
     assert "15.0 - 35.0" in lines["tail"]
