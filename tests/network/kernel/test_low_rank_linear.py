@@ -113,6 +113,8 @@ def test_bf16_autocast_stays_close_and_gradients_are_fp32(channel):
 
 def test_a_single_part_over_all_rows():
     x, weight, bias, flat = tensors()
-    one = low_rank_linear(x, weight, bias, [LowRankPart(slice(0, 9), flat[0], torch.cat([flat[1]] * 3), flat[2])])
+    one = low_rank_linear(
+        x, weight, bias, [LowRankPart(slice(0, 9), flat[0], torch.cat([flat[1]] * 3), flat[2])]
+    )
     expected = F.linear(x, weight + flat[0] * torch.cat([flat[1]] * 3) @ flat[2], bias)
     torch.testing.assert_close(one, expected)
