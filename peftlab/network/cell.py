@@ -117,7 +117,7 @@ class Cell(nn.Module):
 
     @torch.no_grad()
     def load_state(self, state: State) -> None:
-        """The inverse of `state`, in place.
+        """The inverse of `state`, in place; a state that is refused changes nothing.
 
         Raises:
             UserError: for any key that is missing or too many, a tensor of another shape, or another mask.
@@ -136,6 +136,7 @@ class Cell(nn.Module):
                 )
             if name.startswith("index.") and not torch.equal(value, state[name].to(value)):
                 raise UserError(f"the saved {name} is another mask than the model's")
+        for name, value in own.items():
             value.copy_(state[name])
 
     def num_parameters(self) -> dict[str, int]:

@@ -7,6 +7,7 @@ from torch import nn
 from peftlab.backbone.backbone import Backbone, Port
 from peftlab.errors import UserError
 from peftlab.inputs.image import InputSpec
+from peftlab.network import acts
 from peftlab.network.anchor import Anchor
 from peftlab.network.cell import Cell
 from peftlab.network.forward import Pass
@@ -208,3 +209,17 @@ def test_parameter_names_do_not_change(net):
     adapted, _ = attach(net, Port("first", "in"), Port("first", "out"), (6, 4))
     adapted(X)
     assert list(net.state_dict()) == names
+
+
+def test_low_rank_updates_are_merged_where_the_layer_is_a_plain_one_and_nowhere_else(net, monkeypatch):
+    calls, merged = [], acts.low_rank_linear
+    monkeypatch.setattr(acts, "low_rank_linear", lambda *given: calls.append(None) or merged(*given))
+    adapted, matrix = attach(net, Port("first", "in"), Port("first", "out"), (6, 4), merge=True)
+    adapted(X)
+    assert len(calls) == 1
+    adapted(X, norms={})
+    assert len(calls) == 1, "norms are of what is added, which a merged layer does not know"
+    net.first.forward = lambda x: 3 * type(net.first).forward(net.first, x)
+    expected = frozen_second(net, 3 * (X @ net.first.weight.T + net.first.bias) + 2 * X @ matrix.T)
+    torch.testing.assert_close(adapted(X), expected)
+    assert len(calls) == 1

@@ -163,3 +163,205 @@ def test_bf16_autocast_is_close_and_gradients_are_fp32(recipe, family, adapt):
         bf16.float().square().sum().backward()
         trained = [*model.theta().values(), model.gamma.raw]
         assert all(value.dtype == value.grad.dtype == torch.float32 for value in trained)
+
+
+def traces(model):
+    """All that a module could keep of somebody: own forwards, hooks, modes, and what else stands in its dict."""
+    hooks = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+    return {
+        name: (
+            module.training,
+            {key: value for key, value in vars(module).items() if key in ("forward", "num_prefix_tokens")},
+            sorted(vars(module)),
+            [list(vars(module)[key].values()) for key in hooks],
+        )
+        for name, module in model.named_modules()
+    }
+
+
+METHODS = [
+    "lora",
+    "adaptformer",
+    "prefix",
+    "mh_pa",
+    "vpt_deep",
+    "gated_prompt",
+    "ssf",
+    "ia3",
+    "unipelt",
+    "bitfit",
+]
+
+
+@pytest.mark.parametrize("name", ["plain", "eva02"])
+@pytest.mark.parametrize("method", METHODS)
+def test_nothing_stays_on_the_backbone(recipe, family, adapt, method, name):
+    backbone = family(name)
+    size = backbone.input_spec.size
+    before, frozen = traces(backbone.model), backbone.model(images(size))
+    model, _ = adapt(recipe(method), backbone)
+    model.train()
+    assert traces(backbone.model) == before
+    model(images(size)).square().sum().backward()
+    model.ratios(images(size))
+    assert traces(backbone.model) == before
+    assert all(value.grad is None for value in backbone.model.parameters())
+    assert torch.equal(backbone.model(images(size)), frozen)
+
+
+class Stop(Exception):
+    pass
+
+
+@pytest.mark.parametrize(
+    "where", ["patch_embed", "blocks.0.attn.qkv", "blocks.1", "blocks.1.mlp.fc2", "norm"]
+)
+@pytest.mark.parametrize("method", ["lora", "adaptformer", "prefix", "vpt_deep", "bitfit"])
+def test_nothing_stays_when_a_forward_is_broken_off(recipe, family, adapt, method, where):
+    backbone = family("plain")
+    model, _ = adapt(recipe(method), backbone)
+    expected, frozen = model.eval()(images()), backbone.model(images())
+    before = {name: value.clone() for name, value in backbone.model.state_dict().items()}
+
+    def stop(*_):
+        raise Stop
+
+    hook = backbone.model.get_submodule(where).register_forward_hook(stop)
+    try:
+        backbone.model.train()
+        kept = traces(backbone.model)
+        with pytest.raises(Stop):
+            model(images())
+        assert traces(backbone.model) == kept
+    finally:
+        hook.remove()
+        backbone.model.eval()
+    assert all(torch.equal(value, before[name]) for name, value in backbone.model.state_dict().items())
+    assert torch.equal(backbone.model(images()), frozen)
+    assert torch.equal(model(images()), expected)
+
+
+def test_nothing_stays_when_a_delta_raises(recipe, family, adapt):
+    backbone = family("plain")
+    model, _ = adapt(recipe("lora"), backbone)
+    before = traces(backbone.model)
+    wrong = torch.randn(4, 3, 16, 16)  # of another size than the backbone takes
+    with pytest.raises((AssertionError, RuntimeError, TypeError)):
+        model(wrong)
+    assert traces(backbone.model) == before
+
+
+def test_other_people_s_hooks_go_on_and_see_the_adapted_tensors(recipe, family, adapt):
+    backbone = family("plain")
+    layer, seen = backbone.model.blocks[0].mlp.fc2, []
+    hooks = [
+        layer.register_forward_pre_hook(lambda _, args: seen.append(("in", args[0].shape))),
+        layer.register_forward_hook(lambda _, args, output: seen.append(("out", output.detach().clone()))),
+        layer.register_forward_hook(lambda _, args, output: output * 2),
+    ]
+    try:
+        frozen = backbone.model(images())
+        model, _ = adapt(recipe("lora", cells={"0.mlp2": {}}), backbone)
+        shake(model)
+        seen.clear()
+        adapted = model.features(images())
+        assert [side for side, _ in seen] == ["in", "out"]
+        delta = model.deltas["0_mlp2"]
+        read = torch.zeros(1, layer.in_features)
+        assert not torch.equal(adapted, frozen), "their change of the output, and our site, both act"
+        assert list(layer._forward_hooks.values()) != []
+        assert len(layer._forward_hooks) == 2
+        assert len(layer._forward_pre_hooks) == 1
+        seen.clear()
+        assert torch.equal(backbone.model(images()), frozen)
+        assert len(seen) == 2
+        assert delta(read).shape == (1, layer.out_features)
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+@pytest.mark.parametrize("position", ["mlp1", "q"])
+@pytest.mark.parametrize("method", ["adaptformer", "lora"])
+def test_somebody_s_own_forward_on_a_module_is_called_and_survives(recipe, family, adapt, position, method):
+    """As accelerate, or another adapter library, puts one on an instance."""
+    backbone = family("plain")
+    block = backbone.model.blocks[1]
+    module = {"mlp1": block.mlp.fc1, "q": block.attn.qkv}[position]
+    calls = []
+
+    def own(x):
+        calls.append(x)
+        return 1.5 * type(module).forward(module, x)
+
+    plain = backbone.model(images())
+    module.forward = own
+    try:
+        frozen = backbone.model(images())
+        assert not torch.equal(frozen, plain)
+        # a low-rank update beside a linear layer is merged with the layer's weight, but not here
+        peft = {"peft.positions": [position], "peft.insertion": "parallel"}
+        model, _ = adapt(recipe(method, cells={f"1.{position}": {}}, **peft), backbone)
+        assert vars(module)["forward"] is own
+        calls.clear()
+        torch.testing.assert_close(model.features(images()), frozen)
+        assert len(calls) == 1
+        assert vars(module)["forward"] is own
+        shake(model)
+        assert not torch.allclose(model.features(images()), frozen)
+        assert vars(module)["forward"] is own
+    finally:
+        del module.forward
+    assert torch.equal(backbone.model(images()), plain)
+
+
+@pytest.mark.parametrize("other", ["lora", "adaptformer", "prefix", "vpt_deep", "bitfit", "unipelt"])
+def test_two_models_on_one_backbone_are_independent_and_interleave(recipe, family, adapt, other):
+    backbone = family("plain")
+    frozen = backbone.model(images())
+    keys = {"placement.position": ["q", "mlp1"], "placement.depth": 1}
+    first = shake(adapt(recipe("lora", "learned", **keys), backbone)[0]).eval()
+    alone = first(images()), first.features(images())
+    second, _ = adapt(recipe(other), backbone)
+    shake(second).eval()
+    with torch.no_grad():
+        for value in second.cell.selected.parameters():
+            value.add_(0.1)
+    assert second.network is not first.network
+    theirs = second(images())
+    for _ in range(2):
+        assert torch.equal(first(images()), alone[0])
+        assert torch.equal(second(images()), theirs)
+    assert torch.equal(backbone.model(images()), frozen)
+    optimizer = torch.optim.SGD(second.theta().values(), lr=0.1)
+    second(images()).square().sum().backward()
+    optimizer.step()
+    assert all(value.grad is None for value in first.theta().values())
+    assert torch.equal(first(images()), alone[0])
+    assert torch.equal(first.features(images()), alone[1])
+    assert not torch.equal(second(images()), theirs)
+    assert torch.equal(backbone.model(images()), frozen)
+
+
+def test_a_forward_inside_another_one_s_is_its_own(recipe, family, adapt):
+    """A hook of a first model that runs a second one on the same backbone."""
+    backbone = family("plain")
+    one, two = (shake(adapt(recipe(method), backbone)[0]).eval() for method in ("lora", "adapter_parallel"))
+    expected, inner = one(images()), two(images())
+    seen = []
+
+    def nested(module, args):
+        if not seen:
+            seen.append(None)
+            seen.append(two(images()))
+
+    hook = backbone.model.blocks[1].register_forward_pre_hook(nested)
+    try:
+        found = one(images())
+    finally:
+        hook.remove()
+    assert torch.equal(found, expected)
+    # inside, the first one's sites are still there: what is called in a forward is called within it
+    assert seen[1].shape == inner.shape
+    assert torch.equal(one(images()), expected)
+    assert torch.equal(two(images()), inner)
