@@ -1,0 +1,157 @@
+"""One job after the other: what is skipped, what a failure leaves, and what is said outside of a sweep."""
+
+import json
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from peftlab.config.resolved import Resolved
+from peftlab.engine.separate import Job, run_job
+from peftlab.errors import UserError
+from peftlab.record.record import Record
+
+Config = Callable[..., dict[str, Any]]
+Outcome = Callable[[Record], None]
+
+
+def finishes(record: Record) -> None:
+    record.write("result.json", {"metrics": {"test/mean_acc": 0.5}})
+    record.status("ok")
+
+
+def breaks(record: Record) -> None:
+    raise ZeroDivisionError("thirteen")
+
+
+def is_refused(record: Record) -> None:
+    raise UserError("dataset.path=gone is not a folder; legal: one that is")
+
+
+def is_stopped_by_a_key(record: Record) -> None:
+    raise KeyboardInterrupt
+
+
+def is_stopped_and_saved(record: Record) -> None:
+    record.status("interrupted")
+    raise SystemExit(130)
+
+
+@pytest.fixture
+def go(composed: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[Resolved]]:
+    """`go(outcome, "peft.rank=3")`: the job of these words, whose run ends so; what has been run until now."""
+    ran: list[Resolved] = []
+
+    def make(outcome: Outcome, *words: str, group: str | None = None, name: str = "run") -> list[Resolved]:
+        def pretend(resolved: Resolved, record: Record, given: str | None) -> None:
+            assert given == group
+            ran.append(resolved)
+            outcome(record)
+
+        monkeypatch.setattr("peftlab.search.stages.run_found", pretend)
+        config = composed("backbone=tiny", *words)
+        run_job(Job(config, Record(tmp_path / name, {}, config), group))
+        return ran
+
+    return make
+
+
+def status(folder: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((folder / "status.json").read_text())
+    return found
+
+
+def test_a_job_is_run_with_its_resolved_config(go: Any, tmp_path: Path) -> None:
+    (resolved,) = go(finishes, "peft.rank=3")
+    assert resolved.parts[0].form.options["rank"] == 3
+    assert resolved.raw["peft"]["rank"] == 3
+    assert status(tmp_path / "run")["state"] == "ok"
+
+
+@pytest.mark.parametrize("group", [None, "sweep"])
+def test_what_is_finished_is_skipped_unless_it_shall_start_over(
+    go: Any, capsys: pytest.CaptureFixture[str], group: str | None
+) -> None:
+    assert len(go(finishes, group=group)) == 1
+    assert len(go(finishes, group=group)) == 1
+    assert "finished before (ok); resume=false runs it again" in capsys.readouterr().err
+    assert len(go(finishes, "resume=false", group=group)) == 2
+
+
+def test_in_a_sweep_a_failure_is_recorded_and_the_next_job_starts(
+    go: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    go(breaks, group="sweep", name="first")
+    found = status(tmp_path / "first")
+    assert (found["state"], found["error"]) == ("failed", "ZeroDivisionError: thirteen")
+    assert "in breaks" in found["traceback"]
+    assert "Traceback" in capsys.readouterr().err
+    go(is_refused, group="sweep", name="second")
+    found = status(tmp_path / "second")
+    sentence = "dataset.path=gone is not a folder; legal: one that is"
+    assert (found["state"], found["error"], found["traceback"]) == ("failed", sentence, None)
+    assert capsys.readouterr().err == f"peftlab: {sentence}\n"
+    assert len(go(finishes, group="sweep", name="third")) == 3
+    assert status(tmp_path / "third")["state"] == "ok"
+    assert len(go(finishes, group="sweep", name="first")) == 4, "a failed job is retried"
+
+
+def test_in_a_sweep_a_config_that_is_wrong_is_a_failed_job(
+    go: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert go(finishes, "peft.rank=-1", group="sweep") == []
+    found = status(tmp_path / "run")
+    assert (found["state"], found["traceback"]) == ("failed", None)
+    assert found["error"].startswith("peft.rank=-1")
+    assert capsys.readouterr().err.startswith("peftlab: peft.rank=-1")
+
+
+@pytest.mark.parametrize(("outcome", "words"), [(is_refused, ()), (finishes, ("peft.rank=-1",))])
+def test_outside_a_wrong_input_is_one_sentence_and_leaves_no_folder(
+    go: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str], outcome: Outcome, words: tuple[str, ...]
+) -> None:
+    with pytest.raises(SystemExit) as stop:
+        go(outcome, *words)
+    assert isinstance(stop.value.code, str)
+    assert stop.value.code.startswith("peftlab: ")
+    assert "\n" not in stop.value.code
+    assert capsys.readouterr().err == "", "Python itself prints the sentence as it exits"
+    assert not (tmp_path / "run").exists()
+
+
+def test_outside_a_failure_is_recorded_with_its_traceback_and_ends_with_1(
+    go: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as stop:
+        go(breaks)
+    assert stop.value.code == 1
+    assert "ZeroDivisionError: thirteen" in capsys.readouterr().err
+    assert (status(tmp_path / "run")["state"], "in breaks" in status(tmp_path / "run")["traceback"]) == (
+        "failed",
+        True,
+    )
+
+
+@pytest.mark.parametrize("group", [None, "sweep"])
+@pytest.mark.parametrize("outcome", [is_stopped_by_a_key, is_stopped_and_saved])
+def test_an_interrupt_ends_all_with_130(go: Any, tmp_path: Path, outcome: Outcome, group: str | None) -> None:
+    with pytest.raises(SystemExit) as stop:
+        go(outcome, group=group)
+    assert stop.value.code == 130
+    assert status(tmp_path / "run")["state"] == "interrupted"
+
+
+@pytest.mark.parametrize("group", [None, "sweep"])
+def test_the_folder_of_a_live_process_is_left_alone(go: Any, tmp_path: Path, group: str | None) -> None:
+    go(finishes, group=group)
+    live = {**status(tmp_path / "run"), "state": "running", "pid": os.getppid(), "started": time.time()}
+    (tmp_path / "run" / "status.json").write_text(json.dumps(live))
+    if group is None:
+        with pytest.raises(SystemExit, match="is being written by process"):
+            go(finishes)
+    else:
+        go(finishes, group=group)
+    assert status(tmp_path / "run") == live
