@@ -144,3 +144,36 @@ def test_a_damaged_file(folder):
     (folder / WEIGHTS).write_bytes((folder / WEIGHTS).read_bytes()[:-4])
     with pytest.raises(UserError, match=rf"{WEIGHTS} cannot be read \(.*\); the file is damaged"):
         load(folder)
+
+
+@pytest.mark.parametrize("name", ["from_file", "from_gamma"])
+def test_what_the_placement_was_made_from_may_be_gone(recipe, composed, tmp_path, name):
+    """The adapter's card has the sites."""
+    source = tmp_path / "source"
+    source.mkdir()
+    if name == "from_file":
+        (source / "cells.yaml").write_text("cells: {0.q: {rank: 2}, 1.mlp1: {}}")
+        words = ("placement=from_file", f"placement.file={source / 'cells.yaml'}")
+    else:
+        (source / "status.json").write_text('{"state": "ok"}')
+        rows = ["site,block,position,gamma,multiplier,effective,ratio"]
+        rows += [f"{block}.{position},{block},{position},{gamma},1,1,1"
+                 for block, position, gamma in ((0, "q", 3.0), (1, "mlp1", 2.0), (1, "v", 1.0))]  # fmt: skip
+        (source / "gamma.csv").write_text("\n".join(rows) + "\n")
+        save(source, recipe("lora", "learned"), NAMES)
+        words = ("placement=from_gamma", f"placement.run={source}", "placement.keep=2")
+    logits = write(tmp_path / "run", composed("backbone=tiny", "head.init=random", *words))
+    for file in source.iterdir():
+        file.unlink()
+    source.rmdir()
+    model = load(tmp_path / "run")
+    assert [str(site) for site in model.sites] == ["0.q", "1.mlp1"]
+    assert torch.equal(model(IMAGES), logits)
+
+
+def test_a_config_that_was_damaged_is_refused(folder):
+    config = yaml.safe_load((folder / "config.yaml").read_text())
+    config["peft"]["rank"] = "many"
+    (folder / "config.yaml").write_text(yaml.safe_dump(config))
+    with pytest.raises(UserError, match=r"peft\.rank=many"):
+        load(folder)
