@@ -53,9 +53,8 @@ def add_all(
     run: Pass, module: nn.Module, group: list[Anchor], frozen: Forward, *args: Any, **kwargs: Any
 ) -> Tensor:
     """write <- write + gamma delta(read) for all sites that write what this module takes or gives."""
-    is_plain = (
-        getattr(frozen, "__func__", None) is nn.Linear.forward
-    )  # nobody has put a forward of their own there
+    # a merged product takes the place of the layer's forward: not where somebody has put one of their own
+    is_plain = getattr(frozen, "__func__", None) is nn.Linear.forward
     merged = _merged(run, module, group) if is_plain and run.norms is None else None
     if merged is not None:
         assert isinstance(module, nn.Linear)

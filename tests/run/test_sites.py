@@ -1,0 +1,67 @@
+"""What is said of every site: its gamma, its fixed factor, and how much it adds."""
+
+import math
+
+import pytest
+import torch
+
+from peftlab.run.sites import gamma_rows, site_rows
+from peftlab.site import Site
+
+IMAGES = {"images": torch.randn(3, 3, 32, 32, generator=torch.Generator().manual_seed(1))}
+
+
+@pytest.fixture
+def make(recipe, family, adapt):
+    def build(scaling, **keys):
+        cells = {"0.q": {"rank": 2, "scale": 3.0}, "1.mlp1": {}}
+        model, _ = adapt(recipe("lora", scaling, cells=cells, **keys), family("plain"))
+        with torch.no_grad():
+            for delta in model.deltas.values():
+                delta.B.normal_(generator=torch.Generator().manual_seed(0))
+        return model
+
+    return build
+
+
+def test_sites_have_their_width_and_their_fixed_factor(make):
+    rows = site_rows(make("fixed", **{"scaling.value": 2.0}).cell)
+    assert rows == [
+        {"block": 0, "position": "q", "width": 2, "multiplier": 6.0},
+        {"block": 1, "position": "mlp1", "width": 8, "multiplier": 2.0},
+    ]
+
+
+def test_a_site_outside_of_scaling_has_the_factor_1(recipe, family, adapt):
+    model, _ = adapt(recipe("gated_prompt"), family("plain"))
+    rows = {(row["block"], row["position"]): row["multiplier"] for row in site_rows(model.cell)}
+    assert rows.keys() == {(site.block, site.position) for site in model.sites}
+    assert set(rows.values()) == {1.0}
+
+
+def test_effective_is_gamma_times_the_multiplier_and_the_ratio_is_the_model_s(make):
+    model = make("learned", **{"scaling.value": 2.0, "scaling.init": 0.5})
+    rows = {row["site"]: row for row in gamma_rows(model.network, model.cell, IMAGES)}
+    ratios = model.ratios(**IMAGES)
+    assert list(rows) == ["0.q", "1.mlp1"]
+    for name, factor in (("0.q", 6.0), ("1.mlp1", 2.0)):
+        row = rows[name]
+        assert row["gamma"] == pytest.approx(0.5)
+        assert (row["multiplier"], row["effective"]) == (factor, pytest.approx(0.5 * factor))
+        assert row["ratio"] == ratios[Site(row["block"], row["position"])].item() > 0
+
+
+def test_a_gamma_per_channel_is_its_mean(make):
+    model = make("learned", **{"scaling.granularity": "channel"})
+    with torch.no_grad():
+        model.gamma.raw.normal_(generator=torch.Generator().manual_seed(0))
+    rows = gamma_rows(model.network, model.cell, IMAGES)
+    scales = model.gamma.scales()
+    assert [row["effective"] for row in rows] == [scale.mean().item() for scale in scales.values()]
+
+
+def test_gamma_of_a_site_whose_factor_is_0_is_no_number(make):
+    """scaling=fixed takes an alpha of 0."""
+    off = make("fixed", **{"scaling.value": 0.0})
+    rows = gamma_rows(off.network, off.cell, IMAGES)
+    assert all(math.isnan(row["gamma"]) and row["effective"] == row["ratio"] == 0 for row in rows)
