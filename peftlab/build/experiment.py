@@ -40,6 +40,7 @@ class Experiment:
     learner: Learner
     schedule: Schedule
     num_train: int
+    train_hash: str  # of the items that are trained on and how they are transformed
     outer_split: OuterSplit | None
 
 
@@ -70,7 +71,20 @@ def build(
     if split is not None:
         learner.outer = build_outer(resolved, network, built, learner, split, task)
         split.check(schedule.num_steps)
-    return Experiment(resolved, trunk, task, placed, network, cell, learner, schedule, len(train), split)
+    transform = trunk.dataset.train_transform.text
+    return Experiment(
+        resolved=resolved,
+        trunk=trunk,
+        task=task,
+        placed=placed,
+        network=network,
+        cell=cell,
+        learner=learner,
+        schedule=schedule,
+        num_train=len(train),
+        train_hash=f"{train.index_hash()} {transform}",
+        outer_split=split,
+    )
 
 
 def _start(resolved: Resolved, trunk: Trunk, task: Task, masks: Mapping[str, Tensor] | None) -> Start:
