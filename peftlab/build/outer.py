@@ -21,6 +21,7 @@ from peftlab.fit.precision import autocast
 from peftlab.inputs.batch import Batch
 from peftlab.network.network import Network
 from peftlab.scaling.estimator.estimate import Values
+from peftlab.scaling.estimator.math_attention import attention_kernel
 from peftlab.scaling.outer import Drawn, Loss, Now, Outer
 from peftlab.scaling.plan import OuterPlan
 from peftlab.task.task import Task
@@ -98,3 +99,9 @@ def build_outer(
         inner_loss=learner.loss,
         draw=draw,
     )
+
+
+def hypergradient_line(resolved: Resolved) -> str:
+    """How gamma's gradient is computed, in words."""
+    estimator = resolved.scaling.options["estimator"]
+    return f"{estimator.word}, with the {attention_kernel(estimator)} attention kernel in its inner losses"

@@ -16,6 +16,7 @@ from peftlab.backbone.backbone import Backbone
 from peftlab.config.resolved import Resolved
 from peftlab.dataset.batches import EvalBatches
 from peftlab.dataset.dataset import Dataset
+from peftlab.dataset.split import Split
 from peftlab.errors import UserError
 from peftlab.option import Choice
 
@@ -74,6 +75,13 @@ class Trunk:
         )
         return shared("means", key, lambda: class_means(self))
 
+    def batches(self, split: Split) -> EvalBatches:
+        """All items of a split in order, without augmentation."""
+        data = self.dataset
+        return EvalBatches(
+            split, data.eval_transform, batch_size=self.eval_batch_size, num_workers=data.num_workers
+        )
+
     def probe(self) -> Probe:
         """The first training items."""
         data = self.dataset
@@ -115,10 +123,7 @@ def class_means(trunk: Trunk) -> Float[Tensor, "c d"]:
     """See `Trunk.class_means`; this computes them."""
     data, backbone = trunk.dataset, trunk.backbone
     total = torch.zeros(len(data.class_names), backbone.num_features, dtype=torch.float64)
-    batches = EvalBatches(
-        data.train, data.eval_transform, batch_size=trunk.eval_batch_size, num_workers=data.num_workers
-    )
-    for batch in batches:
+    for batch in trunk.batches(data.train):
         with torch.no_grad():
             features = backbone.features(batch.to(trunk.device).inputs).double().cpu()
         total.index_add_(0, batch.targets, features)

@@ -81,6 +81,14 @@ class Cell(nn.Module):
             (anchor.delta.width for anchor in self.anchors if isinstance(anchor.delta, Nested)), default=0
         )
 
+    def after_training(self) -> dict[Site, dict[str, Any]]:
+        """The options that a site of `state(finished=True)` is built with, where they differ from those it is trained with."""
+        return {
+            anchor.site: anchor.delta.after_training
+            for anchor in self.anchors
+            if isinstance(anchor.delta, Reparametrised)
+        }
+
     @property
     def is_identity(self) -> bool:
         """Whether the network equals the frozen one at the start, by the definition of its methods."""

@@ -65,6 +65,10 @@ class Outer:
         self._theta, self._value, self._draw = theta, value, draw
         self._drawn: tuple[int, Drawn] | None = None
 
+    def due(self, step: int) -> bool:
+        """Whether an outer step follows inner step `step` (1 is the first)."""
+        return self.plan.due(step)
+
     def step(self, step: int, now: Now) -> OuterStep:
         """One step of gamma after inner step `step`, with the streams and widths that it had."""
         split = self._split(self.plan.draw(step))
