@@ -39,8 +39,8 @@ class Words(NamedTuple):
     """The title of a picture and what its rows and columns are called."""
 
     title: str
-    rows: str
-    columns: str
+    row_label: str
+    column_label: str
 
 
 def heat_map(
@@ -64,7 +64,7 @@ def heat_map(
         figure.suptitle(fill(words.title, int(10 * figure.get_figwidth())), fontsize=11)  # 10 letters an inch
         for axes, panel in zip(figure.subplots(*grid, squeeze=False).flat, panels, strict=True):
             _draw(figure, axes, panel, rows, columns)
-            axes.set(xlabel=words.columns, ylabel=words.rows)
+            axes.set(xlabel=words.column_label, ylabel=words.row_label)
         return save(figure, path)
 
 
