@@ -3,6 +3,7 @@
 import copy
 import warnings
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,17 @@ def hugging_face() -> Any:
 
 
 @pytest.fixture
+def own_family(family: Any) -> Callable[[str], Any]:
+    """A copy of `family`, which a test may put in float64."""
+
+    def make(name: str) -> Any:
+        backbone = family(name)
+        return replace(backbone, model=copy.deepcopy(backbone.model))
+
+    return make
+
+
+@pytest.fixture
 def theirs(hugging_face: Any) -> Callable[..., Any]:
     """Hugging Face's network of a config on a copy whose q, k, v are three layers, and its layer at each site (`0_q`)."""
     import torch
@@ -65,14 +77,14 @@ def theirs(hugging_face: Any) -> Callable[..., Any]:
             return torch.cat([self.q(x), self.k(x), self.v(x)], dim=-1)
 
     def make(backbone: Any, config: Any) -> tuple[Any, dict[str, Any]]:
-        model = copy.deepcopy(backbone.model)
+        model = copy.deepcopy(backbone.model).float()  # their SVD takes no float64
         for block in model.blocks:
             block.attn.qkv = Apart(block.attn.qkv)
         config.target_modules = set(LINEAR)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             wrapped = hugging_face.get_peft_model(model, config)
-        inner = wrapped.base_model.model
+        inner = wrapped.to(next(backbone.model.parameters()).dtype).base_model.model
         return wrapped, {
             f"{index}_{position}": inner.get_submodule(f"blocks.{index}.{path}")
             for index in range(len(inner.blocks))
@@ -84,26 +96,31 @@ def theirs(hugging_face: Any) -> Callable[..., Any]:
 
 @pytest.fixture
 def learn_alike() -> Callable[..., None]:
-    """Two networks agree in features, in every gradient and in every step of SGD; `pairs` are their parameters."""
+    """Two networks in float64 agree in features, in every gradient and in every step of SGD; `pairs` are their parameters."""
     import torch
 
-    def check(model: Any, wrapped: Any, pairs: list[tuple[Any, Any]], images: Any) -> None:
+    def check(model: Any, wrapped: Any, pairs: list[tuple[Any, Any]]) -> None:
+        for own, same in pairs:
+            assert own.dtype == torch.float64
+            same.data.copy_(own.data)
         rng = torch.Generator().manual_seed(9)
+        size = model.network.backbone.input_spec.size
+        images = torch.randn(5, 3, size, size, generator=rng, dtype=torch.float64)
         slope = torch.randn(model.features(images).shape, generator=rng)
         for _ in range(4):
             ours, other = model.features(images), wrapped(images)
-            torch.testing.assert_close(ours, other, rtol=2e-5, atol=2e-5)
+            torch.testing.assert_close(ours, other, rtol=1e-9, atol=1e-9)
             ours.backward(slope)
             other.backward(slope)
             for own, same in pairs:
                 assert own.grad.any()
-                assert (own.grad - same.grad).norm() <= 2e-5 * same.grad.norm()
+                assert (own.grad - same.grad).norm() <= 1e-9 * same.grad.norm()
                 with torch.no_grad():
                     for value in (own, same):
                         value.sub_(0.1 * value.grad / same.grad.norm())
                 own.grad = same.grad = None
         for own, same in pairs:
-            torch.testing.assert_close(own, same, rtol=1e-4, atol=1e-5)
+            torch.testing.assert_close(own, same, rtol=1e-9, atol=1e-9)
 
     return check
 
