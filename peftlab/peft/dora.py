@@ -35,7 +35,7 @@ class Dora(Additive, Elastic, Dense, OfWeight):
         self.A = nn.Parameter(torch.empty(rank, view.num_in))
         self.B = nn.Parameter(torch.zeros(view.num_out, rank))
         nn.init.kaiming_uniform_(self.A, a=math.sqrt(5), generator=rng)
-        norm = torch.linalg.vector_norm(view.rows(), dim=1)
+        norm = torch.linalg.vector_norm(view.rows(), dim=1).clamp_min(1e-18)  # also of a row of zeros
         self.m = nn.Parameter(norm.clone())
         self.register_buffer("W", view.rows(), persistent=False)
         self.register_buffer("norm", norm, persistent=False)
@@ -61,13 +61,16 @@ class Dora(Additive, Elastic, Dense, OfWeight):
         return {"A": A, "B": B, "m": self.m}
 
     def _stretch(self, B: Tensor, A: Tensor) -> Float[Tensor, " d_out"]:
-        """m / ||W + B A||, from ||W|| and what B A adds to its square: 1 exactly where B = 0, on every machine."""
+        """m / ||W + B A||, from ||W|| and what B A adds to its square: exactly 1 where B = 0 and m = ||W||.
+
+        A norm of W that is taken again differs in its last bits between devices, and a root may too.
+        """
         device = self.W.device.type if torch.amp.is_autocast_available(self.W.device.type) else "cpu"
         with torch.no_grad(), torch.autocast(device, enabled=False):
-            added = (B * (2 * self.W @ A.T + B @ (A @ A.T))).sum(dim=1)
-            square = self.norm.square() + added
-            norm = square.clamp_min(torch.finfo(square.dtype).tiny).sqrt()  # a row of zeros stays one
-        return self.m / norm
+            added = (B * (2 * (self.W @ A.T) + B @ (A @ A.T))).sum(dim=1)
+            square = 1 + added / self.norm.square()
+            grown = square.clamp_min(torch.finfo(square.dtype).tiny).sqrt()  # ||W + B A|| / ||W||
+        return self.m / self.norm / grown
 
     def _first(self, b: int | None) -> tuple[Tensor, Tensor]:
         return (self.B, self.A) if b is None else (self.B[:, :b], self.A[:b])

@@ -104,6 +104,13 @@ def test_the_start_is_exactly_nothing(dtype):
         assert not delta.float()(x.float()).any()
 
 
+def test_every_row_starts_at_exactly_one():
+    """About one square root in 70,000 of a square is not the number itself, with torch on a CPU."""
+    weight = torch.randn(1_000_000, 2)
+    delta = Dora(View(2, 1_000_000, weight=weight), torch.Generator(), rank=1, dropout=0.0)
+    assert (delta._stretch(delta.B, delta.A) == 1).all()
+
+
 def test_a_row_of_zeros_stays_finite():
     weight = torch.randn(3, 4)
     weight[1] = 0
