@@ -181,3 +181,21 @@ def test_a_run_comes_back_and_is_folded_into_its_weights(finished):
     merged = torch.func.functional_call(plain, state, (images,))
     torch.testing.assert_close(merged, features, rtol=1e-4, atol=1e-4)
     assert not torch.allclose(plain(images), features, rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("granularity", ["site", "channel"])
+def test_exports(finished, granularity):
+    """A plain network, or an adapter; PEFT's DoRA has gamma elsewhere, and a row's gamma no weight to go to."""
+    from peftlab.export.export import export
+
+    words = ("peft=dora", "scaling=learned", f"scaling.granularity={granularity}")
+    folder, _ = finished(*words)
+    assert export(folder, "timm", folder / "timm", rank=None, images=None)["largest_logit_difference"] < 1e-4
+    with pytest.raises(UserError, match=r"^--to peft has no place for Dora .*\(it is no low-rank update\)"):
+        export(folder, "peft", folder / "peft", rank=None, images=None)
+    if granularity == "site":
+        card = export(folder, "adapter", folder / "adapter", rank=None, images=None)
+        assert card["largest_logit_difference"] < 1e-4
+    else:
+        with pytest.raises(UserError, match=r"^--to adapter has no place for Dora"):
+            export(folder, "adapter", folder / "adapter", rank=None, images=None)
