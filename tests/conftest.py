@@ -140,6 +140,7 @@ def adapt() -> Callable[..., Any]:
         start = Start(head, scorer_of(backbone, head), more.get("indices"))
         placed = more.get("placed") or place_on(resolved, backbone, start.scorer)
         built = build_cell(resolved, backbone, placed, start)
+        built.cell.to(next(backbone.model.parameters()).device)
         model = Model(backbone, built.cell)
         model.network.check(built.cell)
         return model, built.scaling

@@ -106,7 +106,7 @@ def _answer(resolved: Any, backbone: Any) -> int | str:
         masks = [part for part in resolved.parts if part.is_mask]
         if masks:  # which entries, only images can say
             return _entries(masks[0].form.options, backbone, head)
-        cell = build_cell(resolved, backbone, placed, Start(head)).cell
+        cell = build_cell(resolved, backbone, placed, Start(head)).cell.to("meta")  # where the backbone is
         Network(backbone).check(cell)
     except UserError as error:
         return str(error)
