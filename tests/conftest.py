@@ -36,6 +36,16 @@ def data_dir() -> Path:
 
 
 @pytest.fixture
+def fresh_trunk(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is shared with what other tests have built, nor with what they will."""
+    from collections import OrderedDict
+
+    from peftlab.build import trunk
+
+    monkeypatch.setattr(trunk, "_shared", {kind: OrderedDict() for kind in trunk.KEPT})
+
+
+@pytest.fixture
 def composed() -> Callable[..., dict[str, Any]]:
     """The resolved config of a command line, as plain dicts: `composed("peft=lora", "seed=1")`."""
     return compose.composed
