@@ -132,6 +132,12 @@ def scorer_of(backbone: Any, head: Any, num_items: int = 6) -> Any:
     return Scorer(backbone, head, cross_entropy(torch.ones(3, dtype=torch.long)), batch, num_items)
 
 
+@pytest.fixture(name="scorer_of")
+def _scorer_of() -> Callable[..., Any]:
+    """`scorer_of(backbone, head)`: see the function."""
+    return scorer_of
+
+
 @pytest.fixture
 def adapt() -> Callable[..., Any]:
     """A model of a config on a backbone, and its scaling: `model, scaling = adapt(recipe("lora"), backbone)`.

@@ -97,9 +97,7 @@ SENSITIVITY = {
 }  # fmt: skip
 
 
-def test_what_a_rule_thought_comes_back_with_its_sites(recipe: Made, family: Made) -> None:
-    from conftest import scorer_of  # the one of the fixture `adapt`
-
+def test_what_a_rule_thought_comes_back_with_its_sites(recipe: Made, family: Made, scorer_of: Made) -> None:
     backbone = family("plain")
     run = resolve(recipe("lora", placement=SENSITIVITY))
     placed = place_on(run, backbone, scorer_of(backbone, nn.Linear(16, 3)))
