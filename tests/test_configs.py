@@ -162,7 +162,9 @@ def test_nodes_become_choices_and_so_do_the_nodes_in_them(composed: dict[str, No
         assert made.function is found_by_python(composed[word]["_target_"])
         assert all(not OmegaConf.is_config(value) for value in made.options.values())
         assert not any(isinstance(value, dict) and "_target_" in value for value in made.options.values())
-        inner = {key for key, value in composed[word].items() if isinstance(value, dict) and "_target_" in value}
+        inner = {
+            key for key, value in composed[word].items() if isinstance(value, dict) and "_target_" in value
+        }
         assert {key for key, value in made.options.items() if isinstance(value, Choice)} == inner
     assert choice_of(composed["fit=default"])().epochs == composed["fit=default"]["epochs"]
 

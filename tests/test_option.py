@@ -33,7 +33,14 @@ def test_an_option_that_is_a_choice_is_handed_on_as_it_is() -> None:
 
 
 def test_a_wrong_input_keeps_its_sentence() -> None:
-    options = {"name": "vit", "pretrained": True, "checkpoint": "x", "sha256": None, "depth": None, "model_args": {}}
+    options = {
+        "name": "vit",
+        "pretrained": True,
+        "checkpoint": "x",
+        "sha256": None,
+        "depth": None,
+        "model_args": {},
+    }
     with pytest.raises(
         UserError, match=r"^backbone\.pretrained=true and backbone\.checkpoint=x exclude each other"
     ):

@@ -200,7 +200,9 @@ def test_of_a_prefix_with_mlp_the_vectors_count(recipe, family, built):
     """The MLP is dropped after training."""
     config = recipe("prefix", **{"peft.mlp": 5, "placement.budget": 6400})
     model = built(config, family("plain"))
-    kept = {name: value for name, value in model.cell.state(finished=True).items() if name.startswith("deltas.")}
+    kept = {
+        name: value for name, value in model.cell.state(finished=True).items() if name.startswith("deltas.")
+    }
     assert sum(value.numel() for value in kept.values()) == 6400
     assert {tuple(value.shape) for value in kept.values()} == {(2, 100, 16)}
     assert model.num_parameters()["delta"] == 2 * ((100 * 16) + (5 * 16 + 5) + (32 * 5 + 32))
@@ -230,7 +232,12 @@ def test_solved_widths_are_saved_and_read_back(recipe, adapt, tmp_path: Path):
     model, _ = adapt(config, backbone, placed=Placed(cells))
     assert abs(model.num_parameters()["delta"] - 5_000) <= 50
     sites = {name: {str(site): own for site, own in found.items()} for name, found in cells.items()}
-    card = {"backbone": backbone.name, "backbone_hash": backbone.hash, "class_names": list("abc"), "cells": sites}
+    card = {
+        "backbone": backbone.name,
+        "backbone_hash": backbone.hash,
+        "class_names": list("abc"),
+        "cells": sites,
+    }
     write_adapter(tmp_path, model.cell.state(finished=True), card)
     changed = {
         **config,

@@ -76,9 +76,13 @@ def test_selected_weights_and_deltas_of_one_method_live_in_one_cell(recipe: Made
     assert cell.sites == [Site(0, "mlp2"), Site(1, "mlp2")]
 
 
-def test_a_part_that_the_backbone_has_no_place_for_is_refused_with_the_reason(recipe: Made, family: Made) -> None:
+def test_a_part_that_the_backbone_has_no_place_for_is_refused_with_the_reason(
+    recipe: Made, family: Made
+) -> None:
     run = resolve(recipe("vpt_deep") | {"backbone": {**recipe("lora")["backbone"], "depth": None}})
-    with pytest.raises(UserError, match=r"^peft: prompt acts at tokens, which .* lacks: its attention reads windows"):
+    with pytest.raises(
+        UserError, match=r"^peft: prompt acts at tokens, which .* lacks: its attention reads windows"
+    ):
         place_on(run, family("swin"))
 
 

@@ -53,7 +53,9 @@ def test_two_runs_in_one_network_do_not_know_of_each_other(composed: Made) -> No
     assert one.trunk.backbone is two.trunk.backbone
     assert not {id(value) for value in one.cell.parameters()} & {id(value) for value in two.cell.parameters()}
     batch = next(one.learner.batches.iterate(0))
-    assert torch.equal(batch.inputs["images"], next(two.learner.batches.iterate(0)).inputs["images"]), "paired"
+    assert torch.equal(batch.inputs["images"], next(two.learner.batches.iterate(0)).inputs["images"]), (
+        "paired"
+    )
     together = one.network.outputs([one.cell, two.cell], batch.inputs)
     for experiment, output in zip((one, two), together, strict=True):
         alone = experiment.network.outputs([experiment.cell], batch.inputs)[0]
@@ -61,7 +63,9 @@ def test_two_runs_in_one_network_do_not_know_of_each_other(composed: Made) -> No
 
 
 def test_paired_runs_start_with_the_same_head(composed: Made) -> None:
-    one, two = (built(composed, f"placement.position={name}", "head=linear", "head.init=random") for name in "qv")
+    one, two = (
+        built(composed, f"placement.position={name}", "head=linear", "head.init=random") for name in "qv"
+    )
     for name, value in one.cell.head.state_dict().items():
         assert torch.equal(value, two.cell.head.state_dict()[name])
     other = built(composed, "placement.position=q", "head=linear", "head.init=random", "seed=1")
@@ -86,7 +90,9 @@ def test_a_rule_scores_on_training_items_and_its_scores_are_kept(composed: Made)
     assert again.placed == experiment.placed
 
 
-def test_masks_that_were_chosen_before_are_not_chosen_again(composed: Made, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_masks_that_were_chosen_before_are_not_chosen_again(
+    composed: Made, monkeypatch: pytest.MonkeyPatch
+) -> None:
     words = ("peft=mask_fisher", "peft.num_samples=4", "peft.keep_ratio=0.2", "head.init=random")
     first = built(composed, *words)
     masks = first.cell.selected.indices()

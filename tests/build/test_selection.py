@@ -55,7 +55,9 @@ def test_saved_masks_come_back_without_a_training_image(recipe: Made, family: Ma
     assert mask is not None
     assert mask.shape == weight.value.shape
     assert mask.flatten().nonzero().flatten().tolist() == index.tolist()
-    with pytest.raises(UserError, match=r"^peft: this method scores weights on training images, and there are none"):
+    with pytest.raises(
+        UserError, match=r"^peft: this method scores weights on training images, and there are none"
+    ):
         chosen(recipe, backbone, "mask_fisher", **{"peft.keep_ratio": 0.2})
 
 
@@ -63,6 +65,7 @@ def test_saved_masks_come_back_without_a_training_image(recipe: Made, family: Ma
 def test_a_saved_mask_of_other_weights_is_refused(recipe: Made, family: Made, index: list[int]) -> None:
     start = Start(nn.Linear(16, 3), None, {"blocks_0_attn_qkv_weight_part1": torch.tensor(index)})
     with pytest.raises(
-        UserError, match=r"^the saved mask of blocks\.0\.attn\.qkv\.weight does not fit the 256 entries that it has"
+        UserError,
+        match=r"^the saved mask of blocks\.0\.attn\.qkv\.weight does not fit the 256 entries that it has",
     ):
         chosen(recipe, family("plain"), "mask_random", start)

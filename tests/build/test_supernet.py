@@ -104,7 +104,7 @@ def test_it_is_whole_or_what_was_asked_for_and_a_draw_changes_nothing_of_it(reci
     """The widths of a step are a value that is passed with the forward, in training and in evaluation."""
     model, space, _ = supernet(recipe, family, adapt)
     model.eval()
-    images, full = images_of(), {site: 4 for site in model.sites}
+    images, full = images_of(), dict.fromkeys(model.sites, 4)
     whole = model.features(images)
     drawn = model.cell.sample(step(3))
     assert set(drawn.values()) - {4}
@@ -179,7 +179,9 @@ def test_the_outer_loop_works_on_the_sub_network_of_its_step(recipe, family, ada
 
     def value(loss, theta, gamma, batch, now):
         values = {**theta, "gamma.raw": gamma["raw"]}
-        return loss(functional_call(model.cell, values, (model.network, batch.inputs), dict(now)), batch.targets)
+        return loss(
+            functional_call(model.cell, values, (model.network, batch.inputs), dict(now)), batch.targets
+        )
 
     outer = Outer(
         model.gamma,
@@ -220,16 +222,26 @@ def test_parts_that_cannot_be_narrower_are_refused(recipe, family, adapt):
         UserError, match=r"^placement\.widths=\[1, 2, 4\] ends at 4, and prompt at 0\.tokens has num_tokens=5"
     ):
         _space(adapt(recipe("noah", **_widths(5)), family("plain"))[0])
-    with pytest.raises(UserError, match=r"^placement=supernet: the part peft has no site; legal: a site of every"):
+    with pytest.raises(
+        UserError, match=r"^placement=supernet: the part peft has no site; legal: a site of every"
+    ):
         space_of({}, {"peft": []}, SUPERNET)
 
 
 @pytest.mark.parametrize(
     ("peft", "keys", "sentence"),
     [
-        ("dylora", {"peft.rank": 4}, r"placement=supernet needs parts of elastic width .*, and peft has none"),
+        (
+            "dylora",
+            {"peft.rank": 4},
+            r"placement=supernet needs parts of elastic width .*, and peft has none",
+        ),
         ("bitfit", {}, r"placement=supernet needs parts of elastic width .*, and peft has none"),
-        ("noah", _widths(5), r"placement\.widths=\[1, 2, 4\] ends at 4, and peft\.parts\.prompt\.num_tokens=5"),
+        (
+            "noah",
+            _widths(5),
+            r"placement\.widths=\[1, 2, 4\] ends at 4, and peft\.parts\.prompt\.num_tokens=5",
+        ),
     ],
 )
 def test_they_are_refused_before_there_is_a_network(recipe, peft, keys, sentence):

@@ -123,7 +123,8 @@ def test_a_class_without_an_item_has_no_mean(composed: Made, monkeypatch: pytest
     part = found.dataset.train.subset(rows)
     poorer = replace(found, dataset=replace(found.dataset, train=part, counts=part.counts(10)))
     with pytest.raises(
-        UserError, match=r"^head\.init=class_mean needs an image of every class, and 3 has none; legal: random"
+        UserError,
+        match=r"^head\.init=class_mean needs an image of every class, and 3 has none; legal: random",
     ):
         class_means(poorer)
 
@@ -200,12 +201,16 @@ def test_something_to_select_on_is_cut_where_it_is_needed(composed: Made) -> Non
     val = open_dataset(best, backbone).val
     assert val is not None
     assert len(val) > 0
-    with pytest.raises(UserError, match=r"^fit\.select=best needs images to select on; legal: dataset\.val_fraction"):
+    with pytest.raises(
+        UserError, match=r"^fit\.select=best needs images to select on; legal: dataset\.val_fraction"
+    ):
         open_dataset(resolved(composed, "fit.select=best", "dataset.val_fraction=0.0"), backbone)
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is one")
 def test_a_device_that_is_not_there(composed: Made) -> None:
-    with pytest.raises(UserError, match=r"^device=cuda: this machine has no CUDA device that torch can use; legal"):
+    with pytest.raises(
+        UserError, match=r"^device=cuda: this machine has no CUDA device that torch can use; legal"
+    ):
         open_trunk(resolved(composed, "device=cuda"))
     assert open_trunk(resolved(composed, "device=auto")).device == torch.device("cpu")

@@ -49,7 +49,8 @@ def test_a_layer_of_its_own_is_whole(recipe: Made, family: Made) -> None:
 
 
 @pytest.mark.parametrize(
-    ("method", "name"), [("adapter_parallel", "ffn"), ("prefix", "kv"), ("vpt_deep", "tokens"), ("ssf", "norm1")]
+    ("method", "name"),
+    [("adapter_parallel", "ffn"), ("prefix", "kv"), ("vpt_deep", "tokens"), ("ssf", "norm1")],
 )
 def test_where_no_single_linear_layer_is_written_there_is_no_weight(
     recipe: Made, family: Made, method: str, name: str
@@ -88,7 +89,9 @@ def test_every_place_of_every_family_can_be_viewed(recipe: Made, family: Made, n
 
 def test_a_place_without_a_residual_stream_is_refused(recipe: Made, family: Made) -> None:
     part = part_of(recipe, insertion="residual")
-    with pytest.raises(UserError, match=r"^peft\.insertion=residual does not exist at 0\.q of .*; legal: parallel"):
+    with pytest.raises(
+        UserError, match=r"^peft\.insertion=residual does not exist at 0\.q of .*; legal: parallel"
+    ):
         view_of(part, family("plain"), Site(0, "q"))
 
 

@@ -37,5 +37,7 @@ def test_choices_by_group_are_the_words_of_the_command_line() -> None:
 
 
 def test_a_choice_that_does_not_exist_is_one_sentence() -> None:
-    with pytest.raises(UserError, match=r"^peft=lorra is not a choice of the group peft; legal: .*\(did you mean lora\?\)$"):
+    with pytest.raises(
+        UserError, match=r"^peft=lorra is not a choice of the group peft; legal: .*\(did you mean lora\?\)$"
+    ):
         composed_of({"peft": "lorra"})

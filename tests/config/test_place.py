@@ -123,14 +123,18 @@ def test_two_deltas_at_one_site_are_refused(change: Change, refused: Refused) ->
     config = composed("peft=hlpt")
     config["peft"]["parts"]["prefix"] = copy.deepcopy(config["peft"]["parts"]["lora"])
     text = refused(config)
-    assert text.startswith("peft.parts.prefix and peft.parts.lora both have a delta at 0.mlp2; a site has one")
+    assert text.startswith(
+        "peft.parts.prefix and peft.parts.lora both have a delta at 0.mlp2; a site has one"
+    )
 
 
 def test_a_site_outside_the_blocks_of_the_method_is_refused(change: Change, refused: Refused) -> None:
     cells = {"placement.cells": {"11.q": {}, "2.q": {}}, "peft.depth": "0-5"}
     text = refused(change(cells, placement="cells"))
     assert text.startswith("placement: 11.q is outside the blocks of the method (peft depth: 0-5); change")
-    assert refused(change({"peft.depth": "0-5", "placement.depth": 11})).startswith("placement: 11.q is outside")
+    assert refused(change({"peft.depth": "0-5", "placement.depth": 11})).startswith(
+        "placement: 11.q is outside"
+    )
     resolve(change({"peft.depth": "0-5", "placement.depth": "4-8"}))  # a grid is cut where the method ends
 
 
@@ -146,7 +150,10 @@ def test_scores_come_back_and_a_rule_without_a_scorer_is_open(change: Change) ->
             return {site: float(site.block + (site.position == "v")) for site in sites}
 
     after = place(resolved, block_labels(12), POSITIONS, Fake())
-    assert list(after.parts["peft"]) == [Site(10, "v"), Site(11, "v")]  # the lowest of those with 11, and the 12
+    assert list(after.parts["peft"]) == [
+        Site(10, "v"),
+        Site(11, "v"),
+    ]  # the lowest of those with 11, and the 12
     assert not after.is_open
     assert len(after.scores) == 84
     assert after.scores[Site(11, "v")] == 12

@@ -84,6 +84,8 @@ def test_a_wrong_value_is_one_sentence(
 ) -> None:
     text = refused(change(values))
     assert matches(text, words), text
+    with pytest.raises(UserError):
+        check_schema(change(values))  # it needs no rule of a group for that
 
 
 def test_a_word_none_that_is_a_choice_is_legal(change: Change, refused: Refused) -> None:

@@ -122,6 +122,7 @@ def test_a_function_has_no_ancestors_and_no_constants() -> None:
     assert read.ancestors == frozenset()
     assert read.constants == {}
 
+
 @pytest.mark.parametrize(
     "target",
     [

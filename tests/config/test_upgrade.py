@@ -40,7 +40,9 @@ def first_house(node):
         return [first_house(item) for item in node]
     if not isinstance(node, dict):
         return node
-    result = {key: first_house(value) for key, value in node.items() if key not in ("gate_decay", "selected_decay")}
+    result = {
+        key: first_house(value) for key, value in node.items() if key not in ("gate_decay", "selected_decay")
+    }
     if "_target_" in node:
         old = OLD.get(node["_target_"], node["_target_"])
         result["_target_"] = old

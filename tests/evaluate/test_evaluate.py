@@ -60,7 +60,9 @@ def test_a_run_counts_in_eval_mode_and_restores_the_mode(
     experiment = build(resolve(config))
     experiment.cell.train(training)
     seen: list[bool] = []
-    handle = experiment.cell.head.register_forward_hook(lambda module, args, out: seen.append(module.training))
+    handle = experiment.cell.head.register_forward_hook(
+        lambda module, args, out: seen.append(module.training)
+    )
     run = Run(experiment, Record(tmp_path, {}, config, None), None)
     counts = run.count(experiment.trunk.dataset.train)
     handle.remove()

@@ -131,10 +131,14 @@ def test_nothing_pulls_a_selected_weight_to_0(
             assert kept == (not moves or not before[name].any()), name
 
 
-def test_gates_of_scaling_do_not_decay_either(recipe: Made, family: Made, adapt: Made, composed: Made) -> None:
+def test_gates_of_scaling_do_not_decay_either(
+    recipe: Made, family: Made, adapt: Made, composed: Made
+) -> None:
     """b starts at logit(init), which is not 0."""
     model, _ = adapt(recipe("lora", "gated", **{"scaling.init": 0.8}), family("plain"))
-    before = {name: value.detach().clone() for name, value in model.theta().items() if name.startswith("gates.")}
+    before = {
+        name: value.detach().clone() for name, value in model.theta().items() if name.startswith("gates.")
+    }
     optimizer = resolve(composed("optim=adamw", "optim.weight_decay=0.5")).optim(model.cell.theta_by_kind())
     train(model, optimizer, ("gates.",))
     assert before

@@ -55,7 +55,9 @@ def test_a_part_of_a_hybrid_is_named_by_its_path(recipe: Change) -> None:
     node["parts"]["prefix"]["insertion"] = "in_place"
     lora, prefix = parts_of(node)
     check_part(lora)
-    with pytest.raises(UserError, match=r"^peft\.parts\.prefix\.insertion=in_place does not go with prefix; legal: "):
+    with pytest.raises(
+        UserError, match=r"^peft\.parts\.prefix\.insertion=in_place does not go with prefix; legal: "
+    ):
         check_part(prefix)
 
 

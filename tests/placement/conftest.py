@@ -66,4 +66,6 @@ def toy() -> Any:
     x = torch.cat([images.mean((2, 3)), torch.ones(10, 1)], dim=1)  # a bias is the weight of a 1
     f = model(images)
     gradients = torch.einsum("bi,bj->bij", f, x)  # of every image, for q
-    return SimpleNamespace(ground=Ground(["0"], list("qkv"), sites, scorer), sites=sites, gradients=gradients, x=x, model=model)
+    return SimpleNamespace(
+        ground=Ground(["0"], list("qkv"), sites, scorer), sites=sites, gradients=gradients, x=x, model=model
+    )

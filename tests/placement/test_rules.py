@@ -69,9 +69,13 @@ MASK = Widths("peft", "mask_fisher", "keep_ratio", 0.1, False, True)
 
 
 def test_methods_that_a_budget_cannot_change() -> None:
-    with pytest.raises(UserError, match=r"^placement\.budget=1k has nothing to solve for: bitfit has no rank, "):
+    with pytest.raises(
+        UserError, match=r"^placement\.budget=1k has nothing to solve for: bitfit has no rank, "
+    ):
         check_budget("1k", {"peft": BITFIT})
-    with pytest.raises(UserError, match=r"^placement\.budget=1k cannot be shared .* that b selects; legal: null"):
+    with pytest.raises(
+        UserError, match=r"^placement\.budget=1k cannot be shared .* that b selects; legal: null"
+    ):
         check_budget("1k", {"a": LORA, "b": MASK})
     check_budget("1k", {"peft": MASK})
     check_budget("1k", {"a": LORA, "b": LORA._replace(key=None, width=None)})
@@ -80,12 +84,17 @@ def test_methods_that_a_budget_cannot_change() -> None:
 @pytest.mark.parametrize(
     ("peft", "words"),
     [
-        ("bitfit", "placement.budget=1k has nothing to solve for: bitfit has no rank, bottleneck, length, num_tokens"),
+        (
+            "bitfit",
+            "placement.budget=1k has nothing to solve for: bitfit has no rank, bottleneck, length, num_tokens",
+        ),
         ("ssf", "placement.budget=1k has nothing to solve for: ssf has no rank"),
         ("linear_probe", "placement.budget=1k has nothing to solve for: linear_probe has no rank"),
     ],
 )
-def test_a_budget_is_judged_before_there_is_a_network(change: Change, refused: Refused, peft: str, words: str) -> None:
+def test_a_budget_is_judged_before_there_is_a_network(
+    change: Change, refused: Refused, peft: str, words: str
+) -> None:
     assert refused(change({"placement.budget": "1k"}, peft=peft)).startswith(words)
 
 
@@ -101,5 +110,7 @@ def test_other_placements_are_not_asked(change: Change) -> None:
 
 def test_a_method_without_sites_is_placed_by_the_whole_grid_alone(change: Change) -> None:
     check_no_sites(choice(change()["placement"]), "linear_probe")
-    with pytest.raises(UserError, match=r"^placement has no effect on linear_probe, which has no sites; legal: "):
+    with pytest.raises(
+        UserError, match=r"^placement has no effect on linear_probe, which has no sites; legal: "
+    ):
         check_no_sites(choice(change({"placement.depth": "0-2"})["placement"]), "linear_probe")

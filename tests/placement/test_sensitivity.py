@@ -50,7 +50,7 @@ def test_keep_and_position(toy):
 
 def test_nothing_is_left_in_what_it_was_given(toy):
     """A value in, a value out: the same again, whatever was asked of the scorer in between."""
-    before = {key: value for key, value in vars(toy.ground.scorer).items()}
+    before = dict(vars(toy.ground.scorer))
     first = choose(toy, keep=2)
     choose(toy, by="mean", position=["q", "v"], num_samples=3)
     assert choose(toy, keep=2) == first

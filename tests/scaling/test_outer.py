@@ -53,7 +53,9 @@ def step(experiment: Experiment, number: int) -> OuterStep:
     return outer_of(experiment).step(number, experiment.learner.now(number - 1))
 
 
-def test_direct_step_is_adam_on_the_finite_difference_of_the_outer_loss(composed: Config, fresh_trunk: None) -> None:
+def test_direct_step_is_adam_on_the_finite_difference_of_the_outer_loss(
+    composed: Config, fresh_trunk: None
+) -> None:
     experiment = trained(composed, "scaling.outer.lr=0.05", "loss.tau=0.5")
     outer, cell, network = outer_of(experiment), experiment.cell, experiment.network
     raw_value = cell.gamma.raw

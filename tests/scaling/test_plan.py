@@ -9,7 +9,15 @@ from hypothesis import strategies as st
 
 from peftlab.scaling.plan import OuterPlan
 
-PLAN = {"every": 3, "warmup": 2, "lr": 0.1, "batch_size": 8, "fraction": 0.2, "stratified": True, "resample": 6}
+PLAN = {
+    "every": 3,
+    "warmup": 2,
+    "lr": 0.1,
+    "batch_size": 8,
+    "fraction": 0.2,
+    "stratified": True,
+    "resample": 6,
+}
 
 
 def test_due_every_so_many_steps_after_the_warm_up() -> None:

@@ -74,7 +74,9 @@ def test_it_is_a_task(task: Callable[..., Classify]) -> None:
 
 
 @pytest.mark.parametrize(("head", "kind"), [("linear", Linear), ("cosine", Cosine)])
-def test_the_head_is_the_chosen_one_over_all_classes(task: Callable[..., Classify], head: str, kind: type) -> None:
+def test_the_head_is_the_chosen_one_over_all_classes(
+    task: Callable[..., Classify], head: str, kind: type
+) -> None:
     one, two = (
         task(f"head={head}", "head.init=random").head(16, None, torch.Generator().manual_seed(seed))
         for seed in (3, 3)
@@ -159,7 +161,9 @@ def test_the_table_by_class_has_a_row_per_class_and_an_absent_one_has_no_accurac
     assert [row[3] for row in rows] == [10] * 9 + [0]
     assert [row[4] for row in rows[:9]] == pytest.approx([0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1])
     assert rows[9][4] is None
-    assert all(type(value) in (str, int, float, type(None)) for row in rows for value in row), "as JSON and CSV"
+    assert all(type(value) in (str, int, float, type(None)) for row in rows for value in row), (
+        "as JSON and CSV"
+    )
 
 
 def test_a_class_of_no_group_has_none_in_the_table(task: Callable[..., Classify], dataset: Dataset) -> None:
