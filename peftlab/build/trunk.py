@@ -68,7 +68,7 @@ class Trunk:
         key = (
             self.backbone.hash,
             data.index_hash,
-            data.transform_text,
+            data.eval_transform.text,
             self.eval_batch_size,
             str(self.device),
         )

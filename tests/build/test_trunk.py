@@ -57,6 +57,7 @@ def test_jobs_that_differ_in_placement_seed_and_scaling_share_backbone_and_class
         ("scaling=learned",),
         ("scaling=meta", "scaling.outer.warmup=0", "scaling.outer.every=1"),
         ("peft=bitfit", "optim=adamw", "fit.epochs=3"),
+        ("dataset.augment=none", "dataset.num_workers=0"),  # means are of items as evaluation sees them
     ]
     experiments = [build(resolved(composed, *words)) for words in jobs]
     assert calls == {"backbone": 1, "means": 1}

@@ -197,16 +197,6 @@ def test_every_group_is_a_choice_with_its_options(base: dict[str, Any]) -> None:
     assert resolved.budget is resolved.outer is None
 
 
-def test_a_resolved_config_is_frozen(base: dict[str, Any]) -> None:
-    resolved = resolve(base)
-    for owner, name in (
-        (resolved, "seed"), (resolved, "fit"), (resolved.root, "seed"), (resolved.fit, "epochs"),
-        (resolved.parts[0], "depth"), (resolved.head, "target"),
-    ):  # fmt: skip
-        with pytest.raises((dataclasses.FrozenInstanceError, AttributeError)):
-            setattr(owner, name, 3)
-
-
 def test_the_parts_of_a_hybrid() -> None:
     lora, prefix = resolve(composed("peft=hlpt", "peft.cuts.bottom=25")).parts
     assert (lora.name, lora.path, lora.form.word) == ("lora", "peft.parts.lora", "lora")
@@ -257,8 +247,3 @@ def test_a_budget_is_a_number_of_parameters_and_no_option_of_the_placement(chang
     assert "budget" not in resolved.placement.options
     assert "budget" in choice(resolved.raw["placement"]).options
     assert choice(resolved.raw["placement"], BUDGET) == resolved.placement
-
-
-def test_a_supernet_is_known_by_its_placement() -> None:
-    assert resolve(composed("peft=noah", "placement=supernet")).is_supernet
-    assert not resolve(composed("peft=noah", "placement=noah")).is_supernet
