@@ -69,7 +69,7 @@ class Trunk:
         key = (
             self.backbone.hash,
             data.index_hash,
-            data.transform_text,
+            data.eval_transform.text,
             self.eval_batch_size,
             str(self.device),
         )
@@ -143,7 +143,7 @@ def _backbone(resolved: Resolved, device: torch.device) -> Backbone:
 
 def _key(choice: Choice) -> str:
     """The options, and of files that they name the size and time, so that a file that was replaced is read again."""
-    files = [Path(value) for value in choice.options.values() if isinstance(value, str)]
+    files = [Path(value).expanduser() for value in choice.options.values() if isinstance(value, str)]
     stamps = [(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in files if file.is_file()]
     return json.dumps([choice.target, dict(choice.options), stamps], sort_keys=True, default=str)
 
