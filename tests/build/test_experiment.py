@@ -35,7 +35,7 @@ def test_theta_has_one_optimizer_and_a_gamma_that_is_learned_jointly_its_own(
     assert learner.cell is cell
     assert learner.seed == experiment.resolved.seed
     assert experiment.schedule.num_batches == learner.batches.num_batches
-    assert experiment.num_train == len(experiment.trunk.dataset.train)
+    assert len(experiment.train) == len(experiment.trunk.dataset.train)
 
 
 def test_the_loss_has_the_prior_of_what_is_trained_on(composed: Made) -> None:

@@ -39,7 +39,7 @@ def test_a_split_is_a_function_of_seed_and_draw(composed: Config) -> None:
 def test_without_holding_out_everything_is_trained_on(composed: Config) -> None:
     experiment, split = built(composed, "scaling.outer.hold_out=false")
     assert split.inner() is experiment.trunk.dataset.train
-    assert experiment.num_train == len(experiment.trunk.dataset.train)
+    assert len(experiment.train) == len(experiment.trunk.dataset.train)
 
 
 def test_what_is_held_out_is_not_trained_on_and_a_class_keeps_its_only_item(composed: Config) -> None:
@@ -52,7 +52,7 @@ def test_what_is_held_out_is_not_trained_on_and_a_class_keeps_its_only_item(comp
     assert not outer & inner
     assert outer | inner == set(data.train.rows.tolist())
     assert (split.inner().counts(10) >= 1).all()
-    assert experiment.num_train == len(inner)
+    assert len(experiment.train) == len(inner)
 
 
 def test_coverage_counts_the_first_split(composed: Config) -> None:
@@ -70,7 +70,7 @@ def test_the_outer_loss_has_the_prior_of_its_split(composed: Config) -> None:
     outer = experiment.learner.outer
     assert outer is not None
     counts = np.bincount(experiment.trunk.dataset.train.labels[split.positions(2)], minlength=10)
-    drawn = outer._draw(2)
+    drawn = outer.problem.draw(2)
     logits, labels = torch.randn(4, 10), torch.arange(4)
     prior = torch.from_numpy(counts / counts.sum()).float().log()
     expected = torch.nn.functional.cross_entropy(logits + prior, labels)

@@ -14,7 +14,7 @@ from peftlab.config.resolve import resolve
 from peftlab.errors import UserError
 from peftlab.inputs.batch import Batch
 from peftlab.option import Choice
-from peftlab.scaling.outer import Drawn, Outer
+from peftlab.scaling.outer import Drawn, Outer, Problem
 from peftlab.site import Site
 
 SUPERNET = {
@@ -187,10 +187,12 @@ def test_the_outer_loop_works_on_the_sub_network_of_its_step(recipe, family, ada
         model.gamma,
         replace(scaled.outer, warmup=0),
         chosen,
-        theta=lambda: {name: value.detach() for name, value in model.theta().items()},
-        value=value,
-        inner_loss=F.cross_entropy,
-        draw=lambda number: Drawn(lambda index: batch, F.cross_entropy),
+        Problem(
+            theta=lambda: {name: value.detach() for name, value in model.theta().items()},
+            value=value,
+            inner_loss=F.cross_entropy,
+            draw=lambda number: Drawn(lambda index: batch, F.cross_entropy),
+        ),
     )
     outer.recent.append(batch)
     widths = _with_a_site_that_is_off(model)

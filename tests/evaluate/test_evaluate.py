@@ -66,7 +66,7 @@ def test_a_run_counts_in_eval_mode_and_restores_the_mode(
     run = Run(experiment, Record(tmp_path, {}, config, None), None)
     counts = run.count(experiment.trunk.dataset.train)
     handle.remove()
-    assert int(counts.total.sum()) == experiment.num_train
+    assert int(counts.total.sum()) == len(experiment.train)
     assert seen
     assert not any(seen)
     assert experiment.cell.training == training

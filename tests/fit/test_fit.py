@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 import torch
-
 from peftlab.build.build import Experiment, build
+
 from peftlab.fit.fit import Diverged, Step, autocast, fit, lr_factor, steps_per_epoch
 
 SMALL = ("backbone=tiny", "fit.epochs=2", "fit.batch_size=64", "head=linear")
@@ -50,7 +50,7 @@ def test_the_schedule_spans_the_true_number_of_steps(composed: Config) -> None:
     experiment = build(composed(*SMALL, "fit.accumulate=2"))
     done = steps(experiment)
     per_epoch = steps_per_epoch(experiment.plan, experiment.batches)
-    assert per_epoch == math.ceil(math.ceil(experiment.num_train / 64) / 2)
+    assert per_epoch == math.ceil(math.ceil(len(experiment.train) / 64) / 2)
     assert len(done) == 2 * per_epoch
     assert done[0].lr == pytest.approx(0.01)
     assert done[-1].lr == pytest.approx(0.01 * lr_factor(len(done) - 1, len(done), 0))

@@ -62,7 +62,7 @@ def test_direct_step_is_adam_on_the_finite_difference_of_the_outer_loss(
     assert raw_value is not None
     cell.double()
     network.backbone.model.double()
-    take, loss = outer._draw(0)
+    take, loss = outer.problem.draw(0)
     batch = take(0)
     batch = batch._replace(inputs={"images": batch.inputs["images"].double()})
     outer._drawn = 0, Drawn(lambda number: batch, loss)
@@ -114,8 +114,8 @@ def test_the_outer_split_is_drawn_anew_and_holds_every_class(composed: Config) -
     experiment = built(composed, "scaling.outer.resample=6")
     outer = outer_of(experiment)
     drawn: list[int] = []
-    draw = outer._draw
-    outer._draw = lambda number: (drawn.append(number), draw(number))[1]
+    draw = outer.problem.draw
+    outer.problem = outer.problem._replace(draw=lambda number: (drawn.append(number), draw(number))[1])
     outer.recent.append(batch_of(experiment))
     for number in (3, 6, 9, 12, 15):
         step(experiment, number)
