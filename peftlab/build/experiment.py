@@ -89,8 +89,8 @@ def build(
 
 def _start(resolved: Resolved, trunk: Trunk, task: Task, masks: Mapping[str, Tensor] | None) -> Start:
     """The head at its start, and what can be measured with it."""
-    means = trunk.class_means() if task.wants_means() else None
-    head = task.head(trunk.backbone.num_features, means, generator(resolved.seed, "head")).to(trunk.device)
+    found = trunk.start(task) if task.wants_start() else None
+    head = task.head(trunk.backbone.num_features, found, generator(resolved.seed, "head")).to(trunk.device)
     loss = task.loss(trunk.dataset.train.labels, trunk.device)
     return Start(head, _scorer(trunk, head, loss, resolved.seed), masks)
 

@@ -11,12 +11,13 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from peftlab.build import trunk
 from peftlab.build.experiment import build
-from peftlab.build.trunk import KEPT, class_means, open_dataset, open_trunk, shared
+from peftlab.build.trunk import KEPT, Trunk, open_dataset, open_trunk, shared
 from peftlab.config.resolve import resolve
 from peftlab.config.resolved import Resolved
 from peftlab.errors import UserError
+from peftlab.option import Choice
+from peftlab.task.classify import Classify
 
 SMALL = ("backbone=tiny", "dataset=digits_lt", "device=cpu")
 Made = Callable[..., Any]
@@ -39,8 +40,15 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> Iterator[Counter[str]]:
         return call
 
     monkeypatch.setattr(model, "timm_model", counted("backbone", model.timm_model))
-    monkeypatch.setattr(trunk, "class_means", counted("means", trunk.class_means))
+    monkeypatch.setattr(Classify, "start", counted("means", Classify.start))
     return count
+
+
+def class_means(trunk: Trunk) -> torch.Tensor:
+    """What a head over the classes of the trunk's data starts from."""
+    head = Choice("peftlab.head.cosine.Cosine", {"init": "class_mean", "scale": 25.0})
+    loss = Choice("peftlab.loss.cross_entropy.cross_entropy", {})
+    return trunk.start(Classify(trunk.dataset, head, loss))
 
 
 def resolved(composed: Made, *words: str) -> Resolved:
@@ -94,15 +102,14 @@ def test_what_changes_the_numbers_is_computed_again(
 
 def test_seeds_that_cut_other_validation_splits_have_other_means(composed: Made, calls: Counter[str]) -> None:
     one, two = (open_trunk(resolved(composed, "dataset.val_fraction=0.3", f"seed={seed}")) for seed in (0, 1))
-    assert not torch.equal(one.class_means(), two.class_means())
+    assert not torch.equal(class_means(one), class_means(two))
     assert calls == {"backbone": 1, "means": 2}
 
 
 def test_shared_means_are_those_that_are_computed_alone_and_nobody_changes_them(composed: Made) -> None:
     first = open_trunk(resolved(composed))
-    means = first.class_means()
+    means = class_means(first)
     expected = means.clone()
-    assert torch.equal(class_means(first), expected)
     data, labels = first.dataset, torch.from_numpy(first.dataset.train.labels)
     images = data.eval_transform(data.train.items.take(data.train.rows))["images"]
     with torch.no_grad():
@@ -113,7 +120,7 @@ def test_shared_means_are_those_that_are_computed_alone_and_nobody_changes_them(
     with torch.no_grad():
         for value in experiment.cell.parameters():
             value.add_(1.0)
-    assert torch.equal(open_trunk(resolved(composed)).class_means(), expected)
+    assert torch.equal(class_means(open_trunk(resolved(composed))), expected)
 
 
 def test_a_class_without_an_item_has_no_mean(composed: Made, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -122,7 +129,9 @@ def test_a_class_without_an_item_has_no_mean(composed: Made, monkeypatch: pytest
     found = open_trunk(resolved(composed))
     rows = np.flatnonzero(found.dataset.train.labels != 3)
     part = found.dataset.train.subset(rows)
-    poorer = replace(found, dataset=replace(found.dataset, train=part, counts=part.counts(10)))
+    poorer = replace(
+        found, dataset=replace(found.dataset, train=part, counts=part.counts(10), index_hash="poorer")
+    )
     with pytest.raises(
         UserError,
         match=r"^head\.init=class_mean needs an image of every class, and 3 has none; legal: random",
@@ -160,7 +169,7 @@ def test_another_checkpoint_under_the_same_path_is_read_again(
     same = open_trunk(resolved(composed, *words, "seed=5"))
     assert first.backbone is same.backbone
     assert first.backbone.hash == plain.hash
-    means = first.class_means()
+    means = class_means(first)
     size, now = path.stat().st_size, path.stat().st_mtime_ns
     weights_file(path, plain.model, 2.0)
     os.utime(path, ns=(now + 10**6, now + 10**6))
@@ -169,16 +178,16 @@ def test_another_checkpoint_under_the_same_path_is_read_again(
     assert other.backbone.hash != plain.hash
     name, value = next(iter(plain.model.state_dict().items()))
     assert torch.equal(other.backbone.model.state_dict()[name], 2 * value)
-    assert not torch.equal(other.class_means(), means)
+    assert not torch.equal(class_means(other), means)
     assert calls == {"backbone": 3, "means": 2}
 
 
 def test_the_oldest_go_and_a_value_that_was_asked_for_stays(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(KEPT, "means", 2)
+    monkeypatch.setitem(KEPT, "start", 2)
     made: list[str] = []
 
     def value(name: str) -> str:
-        return shared("means", name, lambda: made.append(name) or name)  # type: ignore[func-returns-value]
+        return shared("start", name, lambda: made.append(name) or name)  # type: ignore[func-returns-value]
 
     assert [value(name) for name in "aabacb"] == list("aabacb")
     assert made == ["a", "b", "c", "b"], "a was asked for after b, so c took the place of b"

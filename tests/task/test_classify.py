@@ -87,9 +87,9 @@ def test_the_head_is_the_chosen_one_over_all_classes(
 
 
 def test_a_head_asks_for_means_only_where_it_starts_from_them(task: Callable[..., Classify]) -> None:
-    assert task("head=linear", "head.init=class_mean").wants_means()
-    assert not task("head=linear", "head.init=random").wants_means()
-    assert not task("head=linear", "head.init=zeros").wants_means()
+    assert task("head=linear", "head.init=class_mean").wants_start()
+    assert not task("head=linear", "head.init=random").wants_start()
+    assert not task("head=linear", "head.init=zeros").wants_start()
     means = torch.randn(10, 16)
     head = task("head=linear", "head.init=class_mean").head(16, means, torch.Generator())
     assert torch.equal(head.weight, means)
