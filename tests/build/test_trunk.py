@@ -1,6 +1,7 @@
 """What runs share is made once per process and key, and equals what each of them would have made."""
 
 import os
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -9,10 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from hydra.core.global_hydra import GlobalHydra
 from safetensors.torch import save_file
 
 from peftlab.build.experiment import build
 from peftlab.build.trunk import KEPT, Trunk, open_dataset, open_trunk, shared
+from peftlab.command.train import main
 from peftlab.config.resolve import resolve
 from peftlab.config.resolved import Resolved
 from peftlab.errors import UserError
@@ -224,3 +227,27 @@ def test_a_device_that_is_not_there(composed: Made) -> None:
     ):
         open_trunk(resolved(composed, "device=cuda"))
     assert open_trunk(resolved(composed, "device=auto")).device == torch.device("cpu")
+
+
+@pytest.mark.parametrize("positions", ["q,v", pytest.param("q,k,v,out,mlp1,mlp2", marks=pytest.mark.slow)])
+def test_a_sweep_computes_backbone_and_means_once(
+    calls: Counter[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    positions: str,
+) -> None:
+    """4 cells, and the 24 of a grid."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HYDRA_FULL_ERROR", "0")
+    num = 4 * len(positions.split(",")) if "mlp1" in positions else 4
+    ranks = "1,2" if num == 24 else "1"
+    grid = ("placement.depth=0,1", f"placement.position={positions}", f"peft.rank={ranks}")
+    monkeypatch.setattr(sys, "argv", ["peftlab", "-m", *SMALL, *grid, "fit.epochs=1", "fit.batch_size=256"])
+    GlobalHydra.instance().clear()
+    with pytest.raises(SystemExit) as stop:
+        main()
+    GlobalHydra.instance().clear()
+    assert not stop.value.code, capfd.readouterr().err[-2000:]
+    assert len(list(tmp_path.rglob("result.json"))) == num
+    assert calls == {"backbone": 1, "means": 1}
