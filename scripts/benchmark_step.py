@@ -12,19 +12,24 @@ import argparse
 import statistics
 import time
 from collections.abc import Callable
-from contextlib import nullcontext
+from typing import Any
 
 import torch
-from peftlab.build.model import build_backbone, build_head, build_model
 from rich.console import Console
 from rich.table import Table
 from torch import Tensor
+from torch.func import functional_call
 from torch.nn import functional as F
 
+from peftlab.backbone.backbone import Backbone
+from peftlab.build.cell import build_cell, place_on
+from peftlab.build.start import Start
 from peftlab.config.compose import composed
+from peftlab.config.resolve import resolve
 from peftlab.inputs.batch import Batch
-from peftlab.scaling.estimator.direct import direct
-from peftlab.scaling.outer import Outer
+from peftlab.model.load import empty_head
+from peftlab.model.model import Model
+from peftlab.scaling.outer import Drawn, Outer, Problem
 
 CLASSES = 100
 
@@ -43,9 +48,9 @@ def step_of(
     return step
 
 
-def floor(overrides: list[str], images: Tensor, labels: Tensor) -> Callable[[], None]:
+def floor(words: list[str], images: Tensor, labels: Tensor) -> Callable[[], None]:
     """The frozen model with a gradient to its input only."""
-    backbone = build_backbone(composed(*overrides))
+    backbone = backbone_of(*words)
     model = torch.nn.Sequential(backbone.model, torch.nn.Linear(backbone.num_features, CLASSES))
     model.requires_grad_(False)
     leaf = images.clone().requires_grad_()
@@ -57,19 +62,17 @@ def floor(overrides: list[str], images: Tensor, labels: Tensor) -> Callable[[], 
     return step
 
 
-def ours(overrides: list[str], images: Tensor, labels: Tensor) -> Callable[[], None]:
+def ours(words: list[str], images: Tensor, labels: Tensor) -> Callable[[], None]:
     """peftlab's LoRA, as the config says."""
-    config = composed("head=linear", "head.init=random", *overrides)
-    backbone = build_backbone(config)
-    model, _ = build_model(config, backbone, build_head(config, backbone, CLASSES, None))
+    model, _ = model_of(*words)
     return step_of(model, list(model.theta().values()), images, labels)
 
 
-def huggingface(overrides: list[str], images: Tensor, labels: Tensor) -> Callable[[], None]:
+def huggingface(words: list[str], images: Tensor, labels: Tensor) -> Callable[[], None]:
     """Hugging Face PEFT's LoRA on the same backbone."""
     from peft import LoraConfig, inject_adapter_in_model
 
-    backbone = build_backbone(composed(*overrides))
+    backbone = backbone_of(*words)
     targets = [
         f"blocks.{i}.{name}"
         for i in range(backbone.depth)
@@ -81,26 +84,49 @@ def huggingface(overrides: list[str], images: Tensor, labels: Tensor) -> Callabl
     return step_of(whole, theta, images, labels)
 
 
-def meta(overrides: list[str], images: Tensor, labels: Tensor) -> Callable[[], None]:
+def meta(words: list[str], images: Tensor, labels: Tensor) -> Callable[[], None]:
     """A peftlab step with scaling=meta, every outer step counted."""
-    config = composed("head=linear", "head.init=random", "scaling=meta", "scaling.outer.warmup=0", *overrides)
-    backbone = build_backbone(config)
-    model, _ = build_model(config, backbone, build_head(config, backbone, CLASSES, None))
+    model, scaling = model_of("scaling=meta", "scaling.outer.warmup=0", *words)
     batch = Batch({"images": images}, labels, torch.arange(len(labels)))
-    options = {key: value for key, value in config["scaling"]["outer"].items() if not key.startswith("_")}
-    draw = lambda number: (lambda index: batch, F.cross_entropy)  # noqa: E731
-    outer = Outer(model, draw, F.cross_entropy, nullcontext, direct, **options)
+    cell, network, plan = model.cell, model.network, scaling.outer
+
+    def value(loss: Any, theta: Any, gamma: Any, batch: Batch, now: Any) -> Tensor:
+        values = {**theta, "gamma.raw": gamma["raw"]}
+        return loss(functional_call(cell, values, (network, batch.inputs), dict(now)), batch.targets)
+
+    problem = Problem(
+        theta=lambda: {name: value.detach() for name, value in cell.theta().items()},
+        value=value,
+        inner_loss=F.cross_entropy,
+        draw=lambda number: Drawn(lambda index: batch, F.cross_entropy),
+    )
+    outer = Outer(scaling.gamma, plan, scaling.estimator, problem)
     inner = step_of(model, list(model.theta().values()), images, labels)
 
     def steps() -> None:
-        for index in range(outer.every):
+        for index in range(plan.every):
             inner()
             outer.recent.append(batch)
             if outer.due(index + 1):
-                outer.step(index + 1)
+                outer.step(index + 1, {})
 
-    steps.per_call = outer.every  # type: ignore[attr-defined]
+    steps.per_call = plan.every  # type: ignore[attr-defined]
     return steps
+
+
+def backbone_of(*words: str) -> Backbone:
+    """The frozen network of a command line."""
+    backbone: Backbone = resolve(composed(*words)).backbone()
+    return backbone
+
+
+def model_of(*words: str) -> tuple[Model, Any]:
+    """The model of a command line with a linear head over random features, and its scaling."""
+    resolved = resolve(composed("head=linear", "head.init=random", *words))
+    backbone: Backbone = resolved.backbone()
+    head = empty_head(resolved, backbone, CLASSES)
+    built = build_cell(resolved, backbone, place_on(resolved, backbone), Start(head))
+    return Model(backbone, built.cell), built.scaling
 
 
 def main() -> None:
@@ -114,7 +140,7 @@ def main() -> None:
     arguments, overrides = parser.parse_known_args()
     torch.set_num_threads(arguments.threads)
     torch.manual_seed(0)
-    size = build_backbone(composed(*overrides)).input_spec.size
+    size = backbone_of(*overrides).input_spec.size
     images = torch.randn(arguments.batch, 3, size, size)
     labels = torch.randint(CLASSES, (arguments.batch,))
     variants = {"floor": floor, "peftlab": ours, "peft": huggingface, "meta": meta}

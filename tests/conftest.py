@@ -14,7 +14,7 @@ import pytest
 
 from peftlab.config import compose
 
-pytest_plugins = ["fixtures.exported", "fixtures.space"]
+pytest_plugins = ["fixtures.configs", "fixtures.exported", "fixtures.space"]
 TINY = ("backbone=tiny", "dataset=digits_lt", "fit.epochs=2", "fit.batch_size=64")
 
 
@@ -33,6 +33,16 @@ def data_dir() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no image sets in {folder}; PEFTLAB_DATA can name another folder")
     return folder
+
+
+@pytest.fixture
+def fresh_trunk(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is shared with what other tests have built, nor with what they will."""
+    from collections import OrderedDict
+
+    from peftlab.build import trunk
+
+    monkeypatch.setattr(trunk, "_shared", {kind: OrderedDict() for kind in trunk.KEPT})
 
 
 @pytest.fixture
@@ -122,6 +132,12 @@ def scorer_of(backbone: Any, head: Any, num_items: int = 6) -> Any:
     return Scorer(backbone, head, cross_entropy(torch.ones(3, dtype=torch.long)), batch, num_items)
 
 
+@pytest.fixture(name="scorer_of")
+def _scorer_of() -> Callable[..., Any]:
+    """`scorer_of(backbone, head)`: see the function."""
+    return scorer_of
+
+
 @pytest.fixture
 def adapt() -> Callable[..., Any]:
     """A model of a config on a backbone, and its scaling: `model, scaling = adapt(recipe("lora"), backbone)`.
@@ -140,7 +156,8 @@ def adapt() -> Callable[..., Any]:
         start = Start(head, scorer_of(backbone, head), more.get("indices"))
         placed = more.get("placed") or place_on(resolved, backbone, start.scorer)
         built = build_cell(resolved, backbone, placed, start)
-        model = Model(backbone, built.cell.to(next(backbone.model.parameters()).device))
+        built.cell.to(next(backbone.model.parameters()).device)
+        model = Model(backbone, built.cell)
         model.network.check(built.cell)
         return model, built.scaling
 

@@ -3,7 +3,6 @@
 import copy
 import inspect
 from collections.abc import Callable
-from functools import partial
 from importlib import import_module
 from itertools import product
 from pathlib import Path
@@ -17,17 +16,19 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.types import RunMode
 from omegaconf import OmegaConf
-from peftlab.build.instantiate import make
-from peftlab.config.check import GROUPS, check
 
 import peftlab
 from peftlab.config.compose import opened_configs
 from peftlab.config.directory import config_dir
-from peftlab.config.place import PART, resolve_placement
+from peftlab.config.place import place
+from peftlab.config.resolve import choice as choice_of
+from peftlab.config.resolve import parts_of, resolve
+from peftlab.config.schema import GROUPS, PART
 from peftlab.config.signature import signature
 from peftlab.errors import UserError
-from peftlab.peft.part import parts_of
+from peftlab.option import Choice
 from peftlab.placement.depth import block_labels
+from peftlab.site import POSITIONS
 
 CONFIGS = config_dir()
 PACKAGE = Path(str(peftlab.__file__)).parent
@@ -109,8 +110,8 @@ def test_every_choice_of_every_group_passes_every_check(
     if choice in NEEDS_PEFT:
         config["peft"] = composed[NEEDS_PEFT[choice]]
     if choice == "placement=cells":
-        assert len(resolve_placement(config, block_labels(12))["peft"]) == 1
-    check(config)
+        assert len(place(resolve(config), block_labels(12), POSITIONS).parts["peft"]) == 1
+    resolve(config)
 
 
 @pytest.mark.parametrize("choice", [f"{group}={name}" for group, names in CHOICES.items() for name in names])
@@ -120,7 +121,8 @@ def test_the_keys_of_every_yaml_are_the_arguments_of_its_code(choice: str, compo
     assert found[0] is composed[choice]
     for node in found:
         target = found_by_python(node["_target_"])
-        keys = {key for key in node if key not in ("_target_", "_partial_")}
+        assert "_partial_" not in node
+        keys = {key for key in node if key != "_target_"}
         if choice.startswith("peft=") and "insertion" in keys:
             assert {"positions", "depth"} <= keys
             keys -= set(signature(PART).keys)
@@ -138,10 +140,9 @@ def test_the_keys_of_every_yaml_are_the_arguments_of_its_code(choice: str, compo
                     f"{node['_target_']}: {parameter.name} has a default beside the YAML's"
                 )
             else:
-                assert node.get("_partial_") is True, (
+                assert kind is not parameter.KEYWORD_ONLY, (
                     f"{choice}: nobody gives {parameter.name} of {node['_target_']}"
                 )
-                assert kind is not parameter.KEYWORD_ONLY
 
 
 @pytest.mark.parametrize("choice", [f"{group}={name}" for group, names in CHOICES.items() for name in names])
@@ -150,23 +151,29 @@ def test_every_target_is_in_the_package(choice: str, composed: dict[str, Node]) 
     for node in nodes(composed[choice]):
         assert node["_target_"].startswith("peftlab.")
         assert callable(found_by_python(node["_target_"]))
-    home = {"fit": "peftlab.fit.fit."}.get(group, f"peftlab.{group}.")
+    home = {"fit": "peftlab.fit.plan."}.get(group, f"peftlab.{group}.")
     assert composed[choice]["_target_"].startswith(home)
 
 
-def test_partial_nodes_become_partials_and_others_become_what_they_are(composed: dict[str, Node]) -> None:
-    for choice in ("scaling=meta", "head=cosine", "optim=sgd", "loss=logit_adjusted"):
-        made = make(composed[choice])
-        assert isinstance(made, partial), choice
-        assert all(not OmegaConf.is_config(value) for value in made.keywords.values())
-    assert make(composed["fit=default"]).epochs == composed["fit=default"]["epochs"]
+def test_nodes_become_choices_and_so_do_the_nodes_in_them(composed: dict[str, Node]) -> None:
+    for word in ("scaling=meta", "head=cosine", "optim=sgd", "loss=logit_adjusted", "dataset=digits_lt"):
+        made = choice_of(composed[word])
+        assert isinstance(made, Choice), word
+        assert made.function is found_by_python(composed[word]["_target_"])
+        assert all(not OmegaConf.is_config(value) for value in made.options.values())
+        assert not any(isinstance(value, dict) and "_target_" in value for value in made.options.values())
+        inner = {
+            key for key, value in composed[word].items() if isinstance(value, dict) and "_target_" in value
+        }
+        assert {key for key, value in made.options.items() if isinstance(value, Choice)} == inner
+    assert choice_of(composed["fit=default"])().epochs == composed["fit=default"]["epochs"]
 
 
 def test_every_estimator_fits_and_is_checked(default: Node) -> None:
     with opened_configs():
         for path in sorted((CONFIGS / "scaling" / "estimator").glob("*.yaml")):
             config = plain(compose("config", ["scaling=meta", f"scaling/estimator={path.stem}"]))
-            check(config)
+            resolve(config)
             node = config["scaling"]["estimator"]
             assert node["_target_"] == f"peftlab.scaling.estimator.{path.stem}.{path.stem}"
             keys = {key for key in node if not key.startswith("_")}
@@ -186,38 +193,36 @@ def test_every_method_with_every_scaling_passes_or_is_refused_with_a_sentence(
         "scaling": composed[f"scaling={scaling}"],
     }
     node = composed[f"peft={peft}"]
-    if any(part["insertion"] != "in_place" for part in parts_of(node).values()) or scaling == "fixed":
-        check(config)
+    if any(part.insertion != "in_place" for part in parts_of(node)) or scaling == "fixed":
+        resolve(config)
     else:
-        name = node["_target_"].rpartition(".")[2]
+        name = parts_of(node)[0].form.word
         with pytest.raises(
             UserError, match=f"^scaling={scaling} needs a delta to multiply, and {name} has none; legal: "
         ):
-            check(config)
+            resolve(config)
 
 
 @pytest.mark.parametrize("peft", CHOICES["peft"])
 def test_every_method_can_be_placed_at_each_of_its_positions_and_nowhere_else(
     peft: str, composed: dict[str, Node], default: Node
 ) -> None:
-    from peftlab.site import POSITIONS
-
     parts = parts_of(composed[f"peft={peft}"])
-    legal = {position for part in parts.values() for position in part["positions"]}
+    legal = {position for part in parts for position in part.positions}
     for position in POSITIONS if legal else ():
         config = {**copy.deepcopy(default), "peft": composed[f"peft={peft}"]}
         config["placement"]["position"] = position
         if position in legal:
-            check(config)
-            placed = resolve_placement(config, block_labels(12))
-            depths = {name: part["depth"] for name, part in parts.items() if position in part["positions"]}
+            resolve(config)
+            placed = place(resolve(config), block_labels(12), POSITIONS).parts
+            depths = {part.name: part.depth for part in parts if position in part.positions}
             assert all(site.position == position for cells in placed.values() for site in cells)
             assert sum(map(len, placed.values())) == sum(
                 NUM_BLOCKS.get(depth, 12) for depth in depths.values()
             )
         else:
             with pytest.raises(UserError, match=rf"^placement\.position={position} is not a position"):
-                check(config)
+                resolve(config)
 
 
 # of twelve
@@ -248,7 +253,7 @@ def test_every_job_of_every_experiment_passes_every_check(name: str) -> None:
                 override = OverridesParser.create().parse_override(word)
                 OmegaConf.update(config, str(override.key_or_group), override.value(), merge=True)
             HydraConfig.instance().set_config(config)  # for what is looked up by the choice of a group
-            check({key: value for key, value in plain(config).items() if key != "hydra"})
+            resolve({key: value for key, value in plain(config).items() if key != "hydra"})
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)
@@ -267,12 +272,13 @@ def test_there_are_experiments() -> None:
 def test_every_group_has_its_folder_and_every_folder_its_group() -> None:
     folders = {path.name for path in PACKAGE.iterdir() if (path / "__init__.py").exists()}
     groups = {path.name for path in CONFIGS.iterdir() if path.is_dir()}
-    assert groups - folders == {"experiment", "wandb"}  # whole command lines; W&B's own file
+    assert groups - folders == {"experiment"}  # whole command lines
     # the stages of a run, and what is done with its results
     stages = {
         "build",
         "command",
         "config",
+        "engine",
         "evaluate",
         "export",
         "figure",

@@ -21,7 +21,7 @@ FAMILIES = ("plain", "dinov2", "clip", "average", "eva02", "swin")
 SCALINGS = ("fixed", "learned", "meta", "gated")
 # a site that the method can have on its own
 CELL = {
-    **dict.fromkeys(("lora", "dylora"), "0.v"),
+    **dict.fromkeys(("lora", "dylora", "dora", "pissa", "vera"), "0.v"),
     **dict.fromkeys(("bitfit", "full", "ssf"), "0.k"),
     **dict.fromkeys(("ia3", "hlpt"), "0.mlp2"),
     **dict.fromkeys(("prefix", "mh_pa", "mam", "unipelt"), "0.kv"),
@@ -199,7 +199,11 @@ def test_a_part_of_the_fused_qkv_touches_its_own_rows_only(
     assert [torch.equal(ours, theirs) for ours, theirs in thirds] == [index != third for index in range(3)]
 
 
-DRAWN = [name for name in CELL if name not in (*IN_PLACE, "vpt_shallow", "soft_prompt", "ssf", "ia3", "hlpt")]
+DRAWN = [
+    name
+    for name in CELL
+    if name not in (*IN_PLACE, "vpt_shallow", "soft_prompt", "ssf", "ia3", "hlpt", "pissa", "vera")
+]
 
 
 @pytest.mark.parametrize("method", DRAWN)

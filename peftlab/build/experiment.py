@@ -1,6 +1,6 @@
 """From a resolved config to everything that a run needs."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,18 +18,19 @@ from peftlab.config.resolved import Resolved
 from peftlab.dataset.batches import EvalBatches, TrainBatches
 from peftlab.dataset.split import Split
 from peftlab.fit.learner import Learner
+from peftlab.fit.precision import autocast
 from peftlab.fit.schedule import Schedule
 from peftlab.inputs.batch import Batch
 from peftlab.loss.cross_entropy import Loss
 from peftlab.network.cell import Cell
 from peftlab.network.network import Network
 from peftlab.stream import generator
-from peftlab.task.task import Task
+from peftlab.task.task import Outputs, Task
 
 
 @dataclass(eq=False)
 class Experiment:
-    """One run: `trunk` and `network` can be shared with others, the rest is its own."""
+    """One run: `trunk` and `network` can be shared with others, the rest is its own. `train` is what it is trained on."""
 
     resolved: Resolved
     trunk: Trunk
@@ -38,9 +39,23 @@ class Experiment:
     network: Network
     cell: Cell
     learner: Learner
-    schedule: Schedule
-    num_train: int
+    train: Split
     outer_split: OuterSplit | None
+
+    @property
+    def schedule(self) -> Schedule:
+        """The steps of the run."""
+        return Schedule(self.resolved.fit, self.learner.batches.num_batches)
+
+    @property
+    def train_hash(self) -> str:
+        """Of the items that are trained on, and how they are transformed."""
+        return f"{self.train.index_hash()} {self.trunk.dataset.train_transform.text}"
+
+    def evaluate(self, outputs: Outputs, batches: Iterable[Batch]) -> Any:
+        """What the task counts of these outputs, in the precision of the run."""
+        device = self.trunk.device
+        return self.task.evaluate(outputs, batches, device, autocast(self.resolved.fit, device))
 
 
 def build(
@@ -61,22 +76,21 @@ def build(
     cell = built.cell.to(trunk.device)
     network = Network(trunk.backbone) if network is None else network
     network.check(cell)
-    split = None
-    if built.scaling.outer is not None:
-        split = OuterSplit(trunk.dataset, built.scaling.outer, resolved.seed)
-    train = trunk.dataset.train if split is None else split.inner()
+    plan, train = built.scaling.outer, trunk.dataset.train
+    split = None if plan is None else OuterSplit(trunk.dataset, plan, resolved.seed)
+    train = train if split is None else split.inner()
     learner = _learner(resolved, trunk, task, built, train)
-    schedule = Schedule(resolved.fit, learner.batches.num_batches)
+    experiment = Experiment(resolved, trunk, task, placed, network, cell, learner, train, split)
     if split is not None:
+        split.check(experiment.schedule.num_steps)
         learner.outer = build_outer(resolved, network, built, learner, split, task)
-        split.check(schedule.num_steps)
-    return Experiment(resolved, trunk, task, placed, network, cell, learner, schedule, len(train), split)
+    return experiment
 
 
 def _start(resolved: Resolved, trunk: Trunk, task: Task, masks: Mapping[str, Tensor] | None) -> Start:
     """The head at its start, and what can be measured with it."""
-    means = trunk.class_means() if task.wants_means() else None
-    head = task.head(trunk.backbone.num_features, means, generator(resolved.seed, "head")).to(trunk.device)
+    found = trunk.start(task) if task.wants_start() else None
+    head = task.head(trunk.backbone.num_features, found, generator(resolved.seed, "head")).to(trunk.device)
     loss = task.loss(trunk.dataset.train.labels, trunk.device)
     return Start(head, _scorer(trunk, head, loss, resolved.seed), masks)
 

@@ -21,7 +21,8 @@ from peftlab.fit.precision import autocast
 from peftlab.inputs.batch import Batch
 from peftlab.network.network import Network
 from peftlab.scaling.estimator.estimate import Values
-from peftlab.scaling.outer import Drawn, Loss, Now, Outer
+from peftlab.scaling.estimator.math_attention import attention_kernel
+from peftlab.scaling.outer import Drawn, Loss, Now, Outer, Problem
 from peftlab.scaling.plan import OuterPlan
 from peftlab.task.task import Task
 
@@ -89,12 +90,12 @@ def build_outer(
         take: Callable[[int], Batch] = lambda index: batches.batch(index).to(device)  # noqa: E731
         return Drawn(take, task.loss(part.labels, device))
 
-    return Outer(
-        scaling.gamma,
-        split.plan,
-        scaling.estimator,
-        theta=lambda: {name: value.detach() for name, value in cell.theta().items()},
-        value=value,
-        inner_loss=learner.loss,
-        draw=draw,
-    )
+    theta = lambda: {name: value.detach() for name, value in cell.theta().items()}  # noqa: E731
+    problem = Problem(theta, value, learner.loss, draw)
+    return Outer(scaling.gamma, split.plan, scaling.estimator, problem)
+
+
+def hypergradient_line(resolved: Resolved) -> str:
+    """How gamma's gradient is computed, in words."""
+    estimator = resolved.scaling.options["estimator"]
+    return f"{estimator.word}, with the {attention_kernel(estimator)} attention kernel in its inner losses"

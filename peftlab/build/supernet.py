@@ -43,7 +43,7 @@ def _stack(deltas: Mapping[Site, Delta], name: str, sites: Iterable[Site], width
         if delta is None or not isinstance(delta, Elastic):
             kind = "a selection of weights" if delta is None else type(delta).__name__
             raise UserError(
-                f"placement=supernet: the part {name} is {kind}, which has no smaller width; legal: Lora, Adapter, Prompt"
+                f"placement=supernet: the part {name} is {kind}, which has no smaller width; legal: Lora, Dora, Pissa, Adapter, Prompt"
             )
         if delta.width != widths[-1]:
             raise UserError(

@@ -1,26 +1,27 @@
-"""What runs share: the frozen backbone, the data, and the class means of its frozen features. Made once per process and key."""
+"""What runs share: the frozen backbone, the data, and what heads start from. Made once per process and key."""
 
 import json
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import torch
-from jaxtyping import Float
 from torch import Tensor
 
 from peftlab.backbone.backbone import Backbone
 from peftlab.config.resolved import Resolved
 from peftlab.dataset.batches import EvalBatches
 from peftlab.dataset.dataset import Dataset
+from peftlab.dataset.split import Split
 from peftlab.errors import UserError
 from peftlab.option import Choice
+from peftlab.task.task import Task
 
 VAL_FRACTION = 0.1  # cut from train for fit.select=best where the dataset has no validation split
-KEPT = {"backbone": 2, "means": 16}  # how many of each stay in memory
+KEPT = {"backbone": 2, "start": 16}  # how many of each stay in memory
 T = TypeVar("T")
 
 _shared: dict[str, OrderedDict[Hashable, Any]] = {kind: OrderedDict() for kind in KEPT}
@@ -58,21 +59,29 @@ class Trunk:
     device: torch.device
     eval_batch_size: int
 
-    def class_means(self) -> Float[Tensor, "c d"]:
-        """The mean frozen feature of each class's training items, without augmentation; computed once per process.
+    def start(self, task: Task) -> Tensor:
+        """What the task's head starts from, out of the frozen features of the training items; once per process.
 
         Raises:
-            UserError: for a class without an item.
+            UserError: if the items do not give it.
         """
         data = self.dataset
-        key = (
-            self.backbone.hash,
-            data.index_hash,
-            data.transform_text,
-            self.eval_batch_size,
-            str(self.device),
+        items = (data.index_hash, data.eval_transform.text, self.eval_batch_size)
+        key = (type(task).__name__, self.backbone.hash, *items, str(self.device))
+        return shared("start", key, lambda: task.start(self._features(data.train)))
+
+    def _features(self, split: Split) -> Iterator[tuple[Tensor, Tensor]]:
+        for batch in self.batches(split):
+            with torch.no_grad():
+                features = self.backbone.features(batch.to(self.device).inputs)
+            yield features.cpu(), batch.targets
+
+    def batches(self, split: Split) -> EvalBatches:
+        """All items of a split in order, without augmentation."""
+        data = self.dataset
+        return EvalBatches(
+            split, data.eval_transform, batch_size=self.eval_batch_size, num_workers=data.num_workers
         )
-        return shared("means", key, lambda: class_means(self))
 
     def probe(self) -> Probe:
         """The first training items."""
@@ -111,26 +120,6 @@ def open_dataset(resolved: Resolved, backbone: Backbone) -> Dataset:
     return dataset
 
 
-def class_means(trunk: Trunk) -> Float[Tensor, "c d"]:
-    """See `Trunk.class_means`; this computes them."""
-    data, backbone = trunk.dataset, trunk.backbone
-    total = torch.zeros(len(data.class_names), backbone.num_features, dtype=torch.float64)
-    batches = EvalBatches(
-        data.train, data.eval_transform, batch_size=trunk.eval_batch_size, num_workers=data.num_workers
-    )
-    for batch in batches:
-        with torch.no_grad():
-            features = backbone.features(batch.to(trunk.device).inputs).double().cpu()
-        total.index_add_(0, batch.targets, features)
-    counts = torch.from_numpy(data.counts).double()
-    empty = [data.class_names[index] for index in (counts == 0).nonzero().flatten().tolist()]
-    if empty:
-        raise UserError(
-            f"head.init=class_mean needs an image of every class, and {empty[0]} has none; legal: random"
-        )
-    return (total / counts.unsqueeze(-1)).float()
-
-
 def _backbone(resolved: Resolved, device: torch.device) -> Backbone:
     backbone: Backbone = resolved.backbone()
     return replace(backbone, model=backbone.model.to(device))
@@ -138,7 +127,7 @@ def _backbone(resolved: Resolved, device: torch.device) -> Backbone:
 
 def _key(choice: Choice) -> str:
     """The options, and of files that they name the size and time, so that a file that was replaced is read again."""
-    files = [Path(value) for value in choice.options.values() if isinstance(value, str)]
+    files = [Path(value).expanduser() for value in choice.options.values() if isinstance(value, str)]
     stamps = [(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in files if file.is_file()]
     return json.dumps([choice.target, dict(choice.options), stamps], sort_keys=True, default=str)
 

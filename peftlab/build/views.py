@@ -5,7 +5,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from peftlab.backbone.backbone import Backbone
+from peftlab.backbone.backbone import Backbone, Port
 from peftlab.errors import UserError
 from peftlab.network.insertion import Ports, ports_of
 from peftlab.peft.delta import Sharing
@@ -54,7 +54,8 @@ def options_at(part: Part, own: Mapping[str, Any]) -> dict[str, Any]:
 
 def _weight(backbone: Backbone, ports: Ports) -> Tensor | None:
     module = backbone.model.get_submodule(ports.writes.module)
-    if not isinstance(module, nn.Linear) or ports.writes.side != "out":
+    is_beside = ports.reads == Port(ports.writes.module, "in") and ports.writes.side == "out"
+    if not isinstance(module, nn.Linear) or not is_beside:
         return None
     index, count = ports.writes.slice
     return module.weight.detach().chunk(count)[index]

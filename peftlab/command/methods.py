@@ -1,15 +1,10 @@
 """peftlab-methods: which method works on which backbone, and how many parameters it trains there at its defaults."""
 
 import argparse
-import math
 import sys
-from collections.abc import Mapping
-from typing import Any
 
 from peftlab.config.directory import config_dir
-from peftlab.errors import UserError
 
-NUM_CLASSES = 10  # of the head, which is not counted but may lie inside a mask's budget
 BACKBONES = (
     "vit_tiny_patch8_32",
     "vit_base_patch16_224.augreg_in21k",
@@ -60,6 +55,8 @@ def print_table(methods: list[str], backbones: list[str]) -> None:
     from rich.console import Console
     from rich.table import Table
 
+    from peftlab.model.methods import table  # torch, for which a wrong name does not wait
+
     answers = table(methods, backbones)
     reasons = list(
         dict.fromkeys(answer for row in answers.values() for answer in row if isinstance(answer, str))
@@ -81,39 +78,3 @@ def print_table(methods: list[str], backbones: list[str]) -> None:
     console.print(grid)
     for number, reason in enumerate(reasons, 1):
         console.print(f"[{number}] {reason}", markup=False, highlight=False, soft_wrap=True)
-
-
-def table(methods: list[str], backbones: list[str]) -> dict[str, list[int | str]]:
-    """Method -> for every backbone the number of parameters, or the sentence that refuses it."""
-    from peftlab.backbone.timm.shapes import shapes
-    from peftlab.config.compose import composed
-    from peftlab.config.resolve import resolve
-
-    shown = [shapes(composed(f"backbone={name}")["backbone"]) for name in backbones]
-    runs = {name: resolve(composed(f"peft={name}", "head.init=random")) for name in methods}
-    return {name: [_answer(resolved, backbone) for backbone in shown] for name, resolved in runs.items()}
-
-
-def _answer(resolved: Any, backbone: Any) -> int | str:
-    from peftlab.build.cell import build_cell, place_on
-    from peftlab.build.start import Start
-    from peftlab.model.load import empty_head
-    from peftlab.network.network import Network
-
-    try:
-        head = empty_head(resolved, backbone, NUM_CLASSES)
-        placed = place_on(resolved, backbone)
-        masks = [part for part in resolved.parts if part.is_mask]
-        if masks:  # which entries, only images can say
-            return _entries(masks[0].form.options, backbone, head)
-        cell = build_cell(resolved, backbone, placed, Start(head)).cell
-        Network(backbone).check(cell)
-    except UserError as error:
-        return str(error)
-    return sum(number for name, number in cell.num_parameters().items() if name != "head")
-
-
-def _entries(options: Mapping[str, Any], backbone: Any, head: Any) -> int:
-    """The budget of a mask: whole heads or neurons may leave a little of it unused."""
-    own = sum(value.numel() for value in head.parameters())
-    return math.floor(options["keep_ratio"] * backbone.num_weights) - (own if options["count_head"] else 0)

@@ -94,9 +94,10 @@ def _check(resolved: Resolved) -> None:
     for part in parts:
         check_part(part)
     widths = {part.name: _widths(part) for part in parts}
-    if resolved.budget is not None:
-        check_budget(resolved.raw["placement"]["budget"], widths)
-    check_supernet(resolved.placement, resolved.budget, resolved.scaling.options["rule"], widths)
+    budget = resolved.raw["placement"]["budget"]  # as it was typed
+    if budget is not None:
+        check_budget(budget, widths)
+    check_supernet(resolved.placement, budget, resolved.scaling.options["rule"], widths)
     if all(part.scale is None for part in parts):
         check_unscaled(resolved.scaling, parts[0].form.word, has_delta=not parts[0].is_selection)
     if any(part.positions for part in parts):

@@ -63,13 +63,19 @@ def _of_class(node: ast.ClassDef, module: str) -> Signature:
         else {key: kind for base in bases for key, kind in base.keys.items()} | own
     )
     constants = {key: value for base in reversed(bases) for key, value in base.constants.items()}
-    constants |= {
-        ast.unparse(item.target): item.value.value
-        for item in annotated
-        if isinstance(item.value, ast.Constant)
-    }
+    constants |= _constants(node)
     above = {name for base in bases for name in base.ancestors}
     return Signature(keys, frozenset({node.name, *above}), constants)
+
+
+def _constants(node: ast.ClassDef) -> dict[str, Any]:
+    """What the body of a class sets to a number, a word, a truth value or None, annotated or not."""
+    found: dict[str, Any] = {}
+    for item in node.body:
+        if isinstance(item, ast.Assign | ast.AnnAssign) and isinstance(item.value, ast.Constant):
+            targets = item.targets if isinstance(item, ast.Assign) else [item.target]
+            found |= {ast.unparse(target): item.value.value for target in targets}
+    return found
 
 
 def _imported(name: str, module: str) -> str | None:

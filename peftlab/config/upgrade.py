@@ -83,10 +83,12 @@ def _moved(node: Any) -> Any:
 
 
 def _completed(config: dict[str, Any]) -> dict[str, Any]:
-    """With the keys that are new since format 1, as what it did without them."""
-    optim = config["optim"]
-    decay = dict.fromkeys(("gate_decay", "selected_decay"), optim["weight_decay"])
-    return {**config, "task": {"_target_": "peftlab.task.classify.Classify"}, "optim": {**optim, **decay}}
+    """With the keys that are new since format 1, as what it did without them: one decay for all that is trained."""
+    result = {**config, "task": {"_target_": "peftlab.task.classify.Classify"}}
+    optim = config.get("optim")
+    if isinstance(optim, dict) and "weight_decay" in optim:
+        result["optim"] = {**optim, **dict.fromkeys(("gate_decay", "selected_decay"), optim["weight_decay"])}
+    return result
 
 
 def _targets(node: Any) -> list[Any]:

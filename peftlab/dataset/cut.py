@@ -18,12 +18,12 @@ from peftlab.errors import UserError
 class Cuts:
     """The keys of configs/dataset.yaml that say what is cut. `seed` draws the long tail, `run_seed` validation."""
 
-    imbalance: float | None
+    imbalance: float | int | None
     max_per_class: int | None
     seed: int
     groups: dict[str, Any]
-    group_counts_imbalance: float | None
-    val_fraction: float | None
+    group_counts_imbalance: float | int | None
+    val_fraction: float | int | None
     run_seed: int
 
 

@@ -25,6 +25,6 @@ def draw_per_class(
     return np.sort(np.concatenate(drawn)).astype(np.int64)
 
 
-def share_per_class(counts: Int64[np.ndarray, " c"], fraction: float) -> Int64[np.ndarray, " c"]:
+def share_per_class(counts: Int64[np.ndarray, " c"], fraction: float | int) -> Int64[np.ndarray, " c"]:
     """fraction * n_c for every class, rounded half up."""
     return np.floor(counts * fraction + 0.5).astype(np.int64)

@@ -10,7 +10,7 @@ from peftlab.errors import UserError
 def long_tail(
     labels: Int64[np.ndarray, " n"],
     *,
-    imbalance: float | None,
+    imbalance: float | int | None,
     max_per_class: int | None,
     seed: int,
     num_classes: int,
@@ -29,7 +29,7 @@ def long_tail(
 def long_tail_counts(
     counts: Int64[np.ndarray, " c"],
     *,
-    imbalance: float | None,
+    imbalance: float | int | None,
     max_per_class: int | None,
     key: str = "dataset.imbalance",
 ) -> Int64[np.ndarray, " c"]:

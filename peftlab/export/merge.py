@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor
 
-from peftlab.export.affine import Diagonal, LowRank, affine
+from peftlab.export.affine import Affine, Diagonal, affine
 from peftlab.export.refuse import Reason, refuse
 from peftlab.model.load import Trained
 from peftlab.network.anchor import Anchor
@@ -58,7 +58,7 @@ def _keys(trained: Trained, anchor: Anchor, state: State) -> tuple[str, str | No
 
 
 def _fold(
-    anchor: Anchor, form: Diagonal | LowRank, wide: State, weight: str, bias: str | None, apart: str | None
+    anchor: Anchor, form: Affine, wide: State, weight: str, bias: str | None, apart: str | None
 ) -> None:
     index, count = anchor.writes.slice
     W = wide[weight].chunk(count)[index]
@@ -107,7 +107,7 @@ def _why_not_folded(trained: Trained, anchor: Anchor, state: State) -> str | Non
         return "what it writes is the product of no single weight"
     form = affine(anchor.delta, torch.ones(()))
     assert form is not None
-    if isinstance(form, LowRank) and state[weight].ndim == 1:
+    if not isinstance(form, Diagonal) and state[weight].ndim == 1:
         return "the weight of a norm is no matrix"
     if form.t is not None and bias is None and apart is None:
         return "its layer has no bias to take the shift"

@@ -22,6 +22,8 @@ FIXED = {"_target_": "peftlab.scaling.fixed.fixed"}
 # parameters in which a delta is linear, with its outputs on axis 0
 LINEAR_IN = {
     "Lora": ("B",),
+    "Pissa": ("B", "B0"),
+    "Vera": ("b",),
     "DyLora": ("B.",),
     "Adapter": ("up", "up_bias"),
     "Ssf": ("s", "t"),

@@ -11,7 +11,7 @@ def gamma_heat_map(rows: Sequence[Mapping[str, Any]], labels: Sequence[str], pat
     """`rows` are those of gamma.csv, `labels` the names of the backbone's blocks; the title names the run's folder."""
     import numpy as np  # drawing is for the end of a run, not for every start
 
-    from peftlab.figure.heat_map import Panel, heat_map
+    from peftlab.figure.heat_map import Panel, Words, heat_map
 
     positions = [name for name in POSITIONS if any(row["position"] == name for row in rows)]
     panels = []
@@ -20,5 +20,5 @@ def gamma_heat_map(rows: Sequence[Mapping[str, Any]], labels: Sequence[str], pat
         for row in rows:
             grid[positions.index(row["position"]), row["block"]] = row[key]
         panels.append(Panel(title, grid, form=".3g"))
-    words = {"title": f"gamma of {path.parent.name}", "row_label": "position", "column_label": "block"}
-    return heat_map(panels, positions, list(labels), path, **words)
+    words = Words(f"gamma of {path.parent.name}", "position", "block")
+    return heat_map(panels, positions, list(labels), path, words)

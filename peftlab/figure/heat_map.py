@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 from textwrap import fill
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float
@@ -34,15 +35,20 @@ class Panel:
         return "" if np.isnan(value) else format(value, self.form)
 
 
+class Words(NamedTuple):
+    """The title of a picture and what its rows and columns are called."""
+
+    title: str
+    row_label: str
+    column_label: str
+
+
 def heat_map(
     panels: list[Panel],
     rows: list[str],
     columns: list[str],
     path: Path,
-    *,
-    title: str,
-    row_label: str,
-    column_label: str,
+    words: Words,
 ) -> Path:
     """Draw panels of one grid (rows x columns), a value in each cell; the PNG appears at `path` in one piece.
 
@@ -55,10 +61,10 @@ def heat_map(
     width, height = max(2.2, 0.62 * shape[1]) + 1.6, max(1.2, 0.42 * shape[0]) + 0.9
     with plain_text(**{"hatch.linewidth": 0.5}):
         figure = Figure(figsize=(grid[1] * width, grid[0] * height + 0.4), dpi=150, layout="constrained")
-        figure.suptitle(fill(title, int(10 * figure.get_figwidth())), fontsize=11)  # 10 letters an inch
+        figure.suptitle(fill(words.title, int(10 * figure.get_figwidth())), fontsize=11)  # 10 letters an inch
         for axes, panel in zip(figure.subplots(*grid, squeeze=False).flat, panels, strict=True):
             _draw(figure, axes, panel, rows, columns)
-            axes.set(xlabel=column_label, ylabel=row_label)
+            axes.set(xlabel=words.column_label, ylabel=words.row_label)
         return save(figure, path)
 
 

@@ -7,12 +7,11 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from torch import Tensor, nn
 
-from peftlab.fit.learner import Learner
+from peftlab.fit.learner import Learner, Now, OuterStep
 from peftlab.fit.plan import Plan
 from peftlab.fit.precision import Context, autocast
 from peftlab.fit.schedule import Schedule, base_rates, set_rates
 from peftlab.inputs.batch import Batch
-from peftlab.scaling.outer import Now, OuterStep
 
 
 @runtime_checkable
@@ -141,7 +140,7 @@ class _Stream:
         outer_step = None
         if learner.outer is not None:
             learner.outer.recent.append(batch)
-            if learner.outer.plan.due(index + 1):
+            if learner.outer.due(index + 1):
                 outer_step = learner.outer.step(index + 1, now)
                 if not math.isfinite(outer_step.loss):
                     return Diverged(index + 1, outer_step.loss, last)

@@ -1,6 +1,7 @@
 """A cell in training: the cell with its loss, its optimizers, its outer loop and its random streams."""
 
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
@@ -8,8 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from peftlab.inputs.batch import Batch
-from peftlab.scaling.outer import Loss, Now, Outer
 from peftlab.stream import generator
+
+Loss = Callable[[Tensor, Tensor], Tensor]  # of outputs and targets
+Now = Mapping[str, Any]  # what else a forward is told: its streams, its widths
 
 
 @runtime_checkable
@@ -36,6 +39,34 @@ class Trainable(Protocol):
         """All that is trained."""
 
     def load_state(self, state: dict[str, Tensor]) -> None:
+        """The inverse of `state`."""
+
+
+class OuterStep(Protocol):
+    """What an outer step says of itself: the outer loss before it, and of gamma by group and by site."""
+
+    loss: float
+    gamma: dict[str, float]
+    grad: dict[str, float]
+    ratio: dict[str, float]
+
+
+@runtime_checkable
+class Outer(Protocol):
+    """The owner of a meta-learned gamma; see peftlab.scaling.outer."""
+
+    recent: deque[Batch]  # the last training batches, as many as it wants
+
+    def due(self, step: int) -> bool:
+        """Whether an outer step follows inner step `step` (1 is the first)."""
+
+    def step(self, step: int, now: Now) -> Any:
+        """The outer step after inner step `step`, with the streams and widths that it had."""
+
+    def state(self) -> dict[str, Any]:
+        """All that it takes to go on."""
+
+    def load_state(self, state: dict[str, Any]) -> None:
         """The inverse of `state`."""
 
 

@@ -81,6 +81,14 @@ class Cell(nn.Module):
             (anchor.delta.width for anchor in self.anchors if isinstance(anchor.delta, Nested)), default=0
         )
 
+    def after_training(self) -> dict[Site, dict[str, Any]]:
+        """The options that a site of `state(finished=True)` is built with, where they differ from those it is trained with."""
+        return {
+            anchor.site: anchor.delta.after_training
+            for anchor in self.anchors
+            if isinstance(anchor.delta, Reparametrised)
+        }
+
     @property
     def is_identity(self) -> bool:
         """Whether the network equals the frozen one at the start, by the definition of its methods."""
@@ -105,13 +113,17 @@ class Cell(nn.Module):
         return kinds
 
     def state(self, *, finished: bool = False) -> State:
-        """theta, gamma if it is trained, and the positions of masked weights; `finished`: deltas in their form after training."""
+        """theta, gamma if it is trained, what deltas keep beside their parameters, and the positions of masked weights.
+
+        `finished`: deltas in their form after training.
+        """
         values: State = {name: value.detach() for name, value in self.theta().items()}
         for key, delta in self.deltas.items() if finished else ():
             if isinstance(delta, Reparametrised):
                 mine = f"deltas.{key}."
                 values = {name: value for name, value in values.items() if not name.startswith(mine)}
                 values |= {f"{mine}{name}": value.detach() for name, value in delta.finished().items()}
+        values |= {name: value.detach() for name, value in self._kept().items()}
         values |= {f"index.{key}": value for key, value in self.selected.indices().items()}
         return values | ({} if self.gamma.raw is None else {"gamma.raw": self.gamma.raw.detach()})
 
@@ -123,6 +135,7 @@ class Cell(nn.Module):
             UserError: for any key that is missing or too many, a tensor of another shape, or another mask.
         """
         own: State = {**self.theta(), **({} if self.gamma.raw is None else {"gamma.raw": self.gamma.raw})}
+        own |= self._kept()
         own |= {f"index.{key}": value for key, value in self.selected.indices().items()}
         missing, extra = sorted(own.keys() - state.keys()), sorted(state.keys() - own.keys())
         if missing or extra:
@@ -138,6 +151,11 @@ class Cell(nn.Module):
                 raise UserError(f"the saved {name} is another mask than the model's")
         for name, value in own.items():
             value.copy_(state[name])
+
+    def _kept(self) -> State:
+        """The persistent buffers of the deltas (PiSSA's start, VeRA's projections), each once: sites may share them."""
+        saved = self.deltas.state_dict().keys()
+        return {f"deltas.{name}": value for name, value in self.deltas.named_buffers() if name in saved}
 
     def num_parameters(self) -> dict[str, int]:
         """Trainable parameters by owner."""

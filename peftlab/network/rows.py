@@ -1,6 +1,6 @@
 """Several cells in one forward: whose rows of the batch are whose, and where each of them joins."""
 
-from collections.abc import Sequence
+from collections.abc import Container, Iterator, Sequence
 from typing import Any
 
 import torch
@@ -60,19 +60,15 @@ class Rows:
         self, acts: dict[int, Sequence[Act]], frozen: Forward, x: Tensor, *args: Any, **kwargs: Any
     ) -> Tensor:
         """The forward of a module: each cell with acts on its own rows, the frozen one on the rest, run by run."""
-        if not set(acts) & set(self._present):
+        present = self._present
+        if not set(acts) & set(present):
             return frozen(x, *args, **kwargs)
-        size = x.shape[0] // len(self._present)
-        outputs: list[Tensor] = []
-        start = 0
-        for place, cell in enumerate(self._present):
-            if cell in acts:
-                if start < place * size:
-                    outputs.append(frozen(x[start : place * size], *args, **kwargs))
-                start = (place + 1) * size
-                outputs.append(nested(acts[cell], frozen)(x[place * size : start], *args, **kwargs))
-        if start < x.shape[0]:
-            outputs.append(frozen(x[start:], *args, **kwargs))
+        size, outputs = x.shape[0] // len(present), []
+        for start, stop in _runs(present, acts):
+            self._present = present[start:stop]  # what the modules inside see
+            forward = nested(acts.get(present[start], ()), frozen)
+            outputs.append(forward(x[start * size : stop * size], *args, **kwargs))
+        self._present = present
         return torch.cat(outputs)
 
     def split(self, features: Tensor) -> list[Tensor]:
@@ -81,3 +77,16 @@ class Rows:
         pieces = features.chunk(copies)
         at = {cell: pieces[place] for place, cell in enumerate(self.joined)}
         return [at.get(cell, pieces[-1]) for cell in range(len(self._joins))]
+
+
+def _runs(present: Sequence[int], acts: Container[int]) -> Iterator[tuple[int, int]]:
+    """Neighbours without acts together, every cell with acts alone: the places where each run starts and stops."""
+    start = 0
+    for place, cell in enumerate(present):
+        if cell in acts:
+            if start < place:
+                yield start, place
+            yield place, place + 1
+            start = place + 1
+    if start < len(present):
+        yield start, len(present)

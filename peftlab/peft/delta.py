@@ -117,12 +117,24 @@ class LowRank(ABC):
         """(B, A), or None while something stands between them (dropout)."""
 
 
+class Dense(ABC):
+    """A trait: delta(read) = M read with no thin factors, so that it can be folded into the weight that it stands beside."""
+
+    @abstractmethod
+    def matrix(self, now: Now = EVAL) -> Float[Tensor, "d_out d_in"]:
+        """M, without dropout."""
+
+
 class Diagonal(ABC):
     """A trait: delta(read) = s * read + t, so that it can be folded into a weight and its bias."""
 
     @abstractmethod
     def diagonal(self) -> tuple[Float[Tensor, " d"], Float[Tensor, " d"] | None]:
         """(s, t)."""
+
+
+class OfWeight:
+    """A trait: it is made from the weight of the linear layer that it stands beside (`View.weight`), so it is `parallel`."""
 
 
 class Sharing(ABC):

@@ -59,7 +59,7 @@ class Part:
     positions: tuple[str, ...]
     depth: Entry | list[Entry]
     insertion: Insertion
-    scale: float | None
+    scale: float | int | None
     kinds: frozenset[str]
     width_key: str | None
 

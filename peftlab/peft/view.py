@@ -8,15 +8,17 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from peftlab.site import Site
+from peftlab.errors import UserError
+from peftlab.site import LINEAR, Site
 
 
 @dataclass(frozen=True)
 class View:
     """A site as its delta sees it: the widths of what it reads and writes, and the frozen layer that it acts on.
 
-    `weight` are the rows of the linear layer that the site writes (q of a fused qkv has a third of them), None where it
-    writes no single linear layer. `shared` is the module of the whole part, for the forms that ask for one.
+    `weight` are the rows of the linear layer that the site stands beside (q of a fused qkv has a third of them): it reads
+    what the layer takes and writes what these rows give. None where there is no such layer. `shared` is the module of the
+    whole part, for the forms that ask for one.
     """
 
     num_in: int
@@ -24,6 +26,19 @@ class View:
     num_heads: int = 1
     weight: Float[Tensor, "d_out d_in"] | None = None
     shared: nn.Module | None = None
+
+    def rows(self) -> Float[Tensor, "d_out d_in"]:
+        """The weight, for the forms that are made from it.
+
+        Raises:
+            UserError: if there is none.
+        """
+        if self.weight is None:
+            raise UserError(
+                "peft: its form is made from the weight of a linear layer, and a site stands beside none; legal: insertion=parallel"
+                f" at {', '.join(LINEAR)}"
+            )
+        return self.weight
 
 
 class Now(NamedTuple):

@@ -43,7 +43,7 @@ def from_gamma(
         )
     ranked = sorted(values, key=lambda site: -values[site])
     kept = (
-        _largest(ranked, keep, run) if keep is not None else _above(ranked, values, threshold or 0.0, run, by)
+        _largest(ranked, keep, run) if keep is not None else _above(ranked, values, threshold or 0, run, by)
     )
     return Placement({site: {} for site in sorted(kept, key=site_order)}, values)
 
@@ -56,7 +56,9 @@ def _largest(ranked: list[Site], keep: int, run: str) -> list[Site]:
     return ranked[:keep]
 
 
-def _above(ranked: list[Site], values: dict[Site, float], threshold: float, run: str, by: str) -> list[Site]:
+def _above(
+    ranked: list[Site], values: dict[Site, float], threshold: float | int, run: str, by: str
+) -> list[Site]:
     kept = [site for site in ranked if values[site] >= threshold]
     if not kept:
         raise UserError(

@@ -9,5 +9,5 @@ COLUMNS = ("site", "block", "position", "gamma", "multiplier", "effective", "rat
 
 
 def gamma_text(rows: Iterable[Mapping[str, Any]]) -> str:
-    """The table of `peftlab.evaluate.gamma.gamma_rows`."""
+    """The table of `peftlab.run.sites.gamma_rows`."""
     return table_text([COLUMNS, *([row[name] for name in COLUMNS] for row in rows)])

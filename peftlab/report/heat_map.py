@@ -32,7 +32,7 @@ def heat_maps(folder: Path, cells: list[Cell]) -> list[Path]:
 def _heat_map(path: Path, cells: list[Cell], rest: str) -> Path:
     import numpy as np  # drawing is for the end of a sweep, not for every start
 
-    from peftlab.figure.heat_map import Panel, heat_map
+    from peftlab.figure.heat_map import Panel, Words, heat_map
 
     rows, columns, grid = heat_grid(cells)
     panels = []
@@ -44,8 +44,7 @@ def _heat_map(path: Path, cells: list[Cell], rest: str) -> Path:
     num = {cell.count["ok"] for cell in cells if cell.count["ok"]} or {0}
     seeds = f"seeds per cell: n = {min(num)}" + (f"-{max(num)}" if len(num) > 1 else "")
     title = ", ".join(part for part in ("Placement grid", rest, seeds) if part)
-    label = {"row_label": "position", "column_label": "block depth"}
-    return heat_map(panels, rows, columns, path, title=title, **label)
+    return heat_map(panels, rows, columns, path, Words(title, "position", "block depth"))
 
 
 def heat_grid(cells: list[Cell]) -> tuple[list[str], list[str], list[list[Cell | None]]]:

@@ -64,10 +64,7 @@ def _job(folder: Path) -> Job:
     metrics, choices = result.get("metrics"), said.get("choices")
     if state not in STATES or (state == "ok" and not isinstance(metrics, dict)):
         state, error = "missing", f"status.json says {state}, but there is no readable result"
-    # Without a status the folder's name, `key=value,key=value`, says which job was meant to be here.
-    text = (
-        {k: _text(v) for k, v in choices.items()} if isinstance(choices, dict) else split_choices(folder.name)
-    )
+    text = {k: _text(v) for k, v in choices.items()} if isinstance(choices, dict) else {}
     seed = str(said.get("seed", text.get("seed")))
     return Job(
         folder=folder,

@@ -14,7 +14,6 @@ from peftlab.dataset.split import Split
 from peftlab.figure.gamma import gamma_heat_map
 from peftlab.fit.fit import Diverged
 from peftlab.network.cell import Cell
-from peftlab.peft.delta import Reparametrised
 from peftlab.record.adapter import write_adapter
 from peftlab.record.gamma import gamma_text
 from peftlab.record.table import table_text
@@ -66,11 +65,7 @@ def finish(state: Run, diverged: Diverged | None, started: float) -> dict[str, A
 
 def save_adapter(folder: Path, cell: Cell, placed: Placed, card: Mapping[str, Any]) -> None:
     """adapter.safetensors and adapter.yaml: the cell after training and its sites; `card` says what it belongs to."""
-    after = {
-        anchor.site: anchor.delta.after_training
-        for anchor in cell.anchors
-        if isinstance(anchor.delta, Reparametrised)
-    }
+    after = cell.after_training()
     cells = {
         name: {str(site): {**own, **after.get(site, {})} for site, own in sites.items()}
         for name, sites in placed.parts.items()

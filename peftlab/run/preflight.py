@@ -8,7 +8,7 @@ from torch.func import functional_call
 
 from peftlab.build.trunk import Probe
 from peftlab.errors import UserError
-from peftlab.loss.cross_entropy import Loss
+from peftlab.fit.learner import Loss
 from peftlab.network.cell import Cell
 from peftlab.network.network import Network
 from peftlab.stream import generator

@@ -1,16 +1,16 @@
 """What a run prints before it starts."""
 
 from peftlab.build.experiment import Experiment
+from peftlab.build.outer import hypergradient_line
 from peftlab.run.show import show_counts, show_line, show_placement
 from peftlab.run.sites import site_rows
-from peftlab.scaling.estimator.math_attention import attention_kernel
 
 
 def show_start(experiment: Experiment, difference: float) -> None:
     """Backbone, data, transforms, placement, outer split, parameter counts; `difference` is the preflight's."""
     backbone, data = experiment.trunk.backbone, experiment.trunk.dataset
     show_line("backbone", f"{backbone.name}, {backbone.depth} blocks, on {experiment.trunk.device}")
-    show_line("data", experiment.task.data_line(experiment.num_train))
+    show_line("data", experiment.task.data_line(len(experiment.train)))
     show_line("transform", data.transform_text)
     show_placement(site_rows(experiment.cell), backbone.labels)
     if difference:
@@ -18,13 +18,8 @@ def show_start(experiment: Experiment, difference: float) -> None:
             "start",
             f"features differ from the frozen model's by up to {difference:.3g}, as prompts and prefixes do",
         )
-    outer = experiment.learner.outer
-    if outer is not None and experiment.outer_split is not None:
-        cover = ", ".join(f"{key} {value}" for key, value in experiment.outer_split.coverage().items())
-        estimator = experiment.resolved.scaling.options["estimator"]
-        kernel = attention_kernel(outer.estimator)
-        show_line("outer split", cover)
-        show_line(
-            "hypergradient", f"{estimator.word}, with the {kernel} attention kernel in its inner losses"
-        )
+    if experiment.outer_split is not None:
+        cover = experiment.outer_split.coverage().items()
+        show_line("outer split", ", ".join(f"{key} {value}" for key, value in cover))
+        show_line("hypergradient", hypergradient_line(experiment.resolved))
     show_counts(experiment.cell.num_parameters(), backbone.num_weights)

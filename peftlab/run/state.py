@@ -10,10 +10,8 @@ from torch import Tensor
 from peftlab.build.experiment import Experiment
 from peftlab.config.file import FILE, config_text
 from peftlab.config.name import config_hash
-from peftlab.dataset.batches import EvalBatches
 from peftlab.dataset.split import Split
-from peftlab.fit.precision import autocast
-from peftlab.peft.view import Widths
+from peftlab.network.cell import Widths
 from peftlab.record.checkpoint import load_last, save_last
 from peftlab.record.placement import placement_text
 from peftlab.record.record import Record
@@ -88,18 +86,14 @@ class Run:
 
     def count(self, split: Split, widths: Widths | None = None) -> Any:
         """What the task counts on a split; `widths` is the sub-network that works, by default all of it."""
-        experiment, data = self.experiment, self.experiment.trunk.dataset
-        plan, cell = experiment.resolved.fit, experiment.cell
-        batches = EvalBatches(
-            split, data.eval_transform, batch_size=plan.eval_batch_size, num_workers=data.num_workers
-        )
+        experiment, cell = self.experiment, self.experiment.cell
 
         def outputs(inputs: dict[str, Tensor]) -> Tensor:
             return experiment.network.outputs([cell], inputs, [{"widths": widths or {}}])[0]
 
         training = cell.training
         cell.eval()
-        counted = experiment.task.evaluate(outputs, batches, self.device, autocast(plan, self.device))
+        counted = experiment.evaluate(outputs, experiment.trunk.batches(split))
         cell.train(training)
         return counted
 

@@ -59,7 +59,7 @@ class Gamma(nn.Module):
         self,
         places: Sequence[Scaled],
         *,
-        value: float | None,
+        value: float | int | None,
         rule: Rule,
         granularity: Granularity = "site",
         activation: Activation = "softplus",
@@ -115,7 +115,7 @@ def initial_raw(init: float, *, init_raw: bool, activation: Activation) -> float
     return init + math.log(-math.expm1(-init))  # the inverse of softplus, stable for large values
 
 
-def _multiplier(place: Scaled, value: float | None, rule: Rule) -> float:
+def _multiplier(place: Scaled, value: float | int | None, rule: Rule) -> float:
     rules: dict[str, Callable[[int], float]] = {
         "plain": lambda width: 1.0,
         "over_rank": lambda width: 1.0 / width,

@@ -35,10 +35,20 @@ class Drawn(NamedTuple):
     loss: Loss
 
 
+class Problem(NamedTuple):
+    """What the two levels share: theta as it is now, the value of a loss for any theta and gamma, the loss of the inner steps,
+    and the `draw`-th outer split."""
+
+    theta: Callable[[], Values]
+    value: Value
+    inner_loss: Loss
+    draw: Callable[[int], Drawn]
+
+
 class Outer:
     """After inner steps that the plan says: gamma <- Adam(gamma, hypergradient on a batch of the outer split).
 
-    theta is not touched. No weight decay. `draw(k)` gives the k-th outer split.
+    theta is not touched. No weight decay.
 
     Source: Tian et al. 2025 (MetaPEFT), arXiv:2603.01759. Differs: the class-stratified split and the warm-up (at
     B = 0 gamma's gradient is exactly 0) are ours.
@@ -49,21 +59,20 @@ class Outer:
         gamma: Gamma,
         plan: OuterPlan,
         estimator: Callable[..., Estimate],
-        *,
-        theta: Callable[[], Values],
-        value: Value,
-        inner_loss: Loss,
-        draw: Callable[[int], Drawn],
+        problem: Problem,
     ) -> None:
         assert gamma.raw is not None
         self.gamma, self.raw, self.plan = gamma, gamma.raw, plan
         self.optimizer = torch.optim.Adam([self.raw], lr=plan.lr, weight_decay=0.0)
-        self.estimator, self.inner_loss = estimator, inner_loss
+        self.estimator, self.problem = estimator, problem
         memory = getattr(estimator, "options", {}).get("num_steps", 1)
         self.recent: deque[Batch] = deque(maxlen=memory)  # the last training batches
         self.num_steps = 0
-        self._theta, self._value, self._draw = theta, value, draw
         self._drawn: tuple[int, Drawn] | None = None
+
+    def due(self, step: int) -> bool:
+        """Whether an outer step follows inner step `step` (1 is the first)."""
+        return self.plan.due(step)
 
     def step(self, step: int, now: Now) -> OuterStep:
         """One step of gamma after inner step `step`, with the streams and widths that it had."""
@@ -73,12 +82,14 @@ class Outer:
         now = {**now, "norms": norms}
 
         def inner(theta: Values, gamma: Values, t: int) -> Tensor:
-            return self._value(self.inner_loss, theta, gamma, self.recent[t % len(self.recent)], now)
+            return self.problem.value(
+                self.problem.inner_loss, theta, gamma, self.recent[t % len(self.recent)], now
+            )
 
         def outer(theta: Values, gamma: Values) -> Tensor:
-            return self._value(split.loss, theta, gamma, batch, now)
+            return self.problem.value(split.loss, theta, gamma, batch, now)
 
-        estimate = self.estimator(inner, outer, self._theta(), {"raw": self.raw})
+        estimate = self.estimator(inner, outer, self.problem.theta(), {"raw": self.raw})
         self.raw.grad = estimate.grad["raw"].detach().to(self.raw)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
@@ -98,7 +109,7 @@ class Outer:
 
     def _split(self, draw: int) -> Drawn:
         if self._drawn is None or self._drawn[0] != draw:
-            self._drawn = draw, self._draw(draw)
+            self._drawn = draw, self.problem.draw(draw)
         return self._drawn[1]
 
     def _by_group(self, values: Tensor) -> dict[str, float]:

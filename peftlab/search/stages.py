@@ -15,9 +15,7 @@ from peftlab.config.file import read_config
 from peftlab.config.resolve import resolve
 from peftlab.config.resolved import Resolved
 from peftlab.config.signature import yaml_text
-from peftlab.dataset.batches import EvalBatches
 from peftlab.errors import UserError
-from peftlab.fit.precision import autocast
 from peftlab.model.load import load
 from peftlab.placement.space import Genotype, Space
 from peftlab.record.adapter import WEIGHTS
@@ -161,13 +159,11 @@ class _Fitness:
     """
 
     def __init__(self, folder: Path, experiment: Experiment, space: Space, record: Record) -> None:
-        data, plan = experiment.trunk.dataset, experiment.resolved.fit
+        data = experiment.trunk.dataset
         assert data.val is not None
         self._experiment, self._space, self._record = experiment, space, record
         self._model = load(folder, data.class_names).to(experiment.trunk.device)
-        batches: Any = EvalBatches(
-            data.val, data.eval_transform, batch_size=plan.eval_batch_size, num_workers=data.num_workers
-        )
+        batches = experiment.trunk.batches(data.val)
         self._batches = list(batches) if len(data.val) <= MAX_KEPT else batches
         digest = hashlib.sha256((folder / WEIGHTS).read_bytes()).hexdigest()
         self._identity = {"supernet": digest, "split": data.index_hash}
@@ -180,13 +176,11 @@ class _Fitness:
         return self._known[genotype]
 
     def _measure(self, genotype: Genotype) -> float:
-        experiment, task = self._experiment, self._experiment.task
+        task = self._experiment.task
         self._model.use(self._space.active(genotype))
 
         def outputs(inputs: Mapping[str, Tensor]) -> Tensor:
             result: Tensor = self._model(**inputs)
             return result
 
-        device = experiment.trunk.device
-        counted = task.evaluate(outputs, self._batches, device, autocast(experiment.resolved.fit, device))
-        return task.metrics(counted)[task.primary]
+        return task.metrics(self._experiment.evaluate(outputs, self._batches))[task.primary]

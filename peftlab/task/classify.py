@@ -6,10 +6,11 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
 from peftlab.dataset.dataset import Dataset
+from peftlab.errors import UserError
 from peftlab.evaluate.evaluate import evaluate
 from peftlab.evaluate.metrics import Counts, group_metrics, per_class
 from peftlab.inputs.batch import Batch
@@ -35,13 +36,33 @@ class Classify:
         """Outputs of the head."""
         return len(self.dataset.class_names)
 
-    def wants_means(self) -> bool:
+    def wants_start(self) -> bool:
         """Whether the head starts from the class means of the frozen features."""
         return bool(self._head.options["init"] == "class_mean")
 
-    def head(self, num_features: int, means: Float[Tensor, "c d"] | None, rng: torch.Generator) -> nn.Module:
-        """The classifier at its start; `means` are the class means of the frozen features, if it starts from them."""
-        head: nn.Module = self._head(num_features, self.num_classes, means, rng)
+    def start(
+        self, features: Iterable[tuple[Float[Tensor, "b d"], Int64[Tensor, " b"]]]
+    ) -> Float[Tensor, "c d"]:
+        """The mean feature of each class.
+
+        Raises:
+            UserError: for a class without an item.
+        """
+        pairs = [(values.double(), labels) for values, labels in features]
+        total = torch.zeros(self.num_classes, pairs[0][0].shape[1], dtype=torch.float64)
+        for values, labels in pairs:
+            total.index_add_(0, labels, values)
+        counts = torch.from_numpy(self.dataset.counts).double()
+        empty = [self.dataset.class_names[index] for index in (counts == 0).nonzero().flatten().tolist()]
+        if empty:
+            raise UserError(
+                f"head.init=class_mean needs an image of every class, and {empty[0]} has none; legal: random"
+            )
+        return (total / counts.unsqueeze(-1)).float()
+
+    def head(self, num_features: int, start: Float[Tensor, "c d"] | None, rng: torch.Generator) -> nn.Module:
+        """The classifier at its start; `start` are the class means of the frozen features, if it starts from them."""
+        head: nn.Module = self._head(num_features, self.num_classes, start, rng)
         return head
 
     def loss(self, targets: np.ndarray, device: torch.device) -> Loss:

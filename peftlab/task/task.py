@@ -34,10 +34,13 @@ class Task(Protocol):
     primary: str
     headline: tuple[str, ...]
 
-    def wants_means(self) -> bool:
-        """Whether the head starts from the mean features of each kind of target."""
+    def wants_start(self) -> bool:
+        """Whether the head starts from the frozen features of the training items."""
 
-    def head(self, num_features: int, means: Tensor | None, rng: torch.Generator) -> nn.Module:
+    def start(self, features: Iterable[tuple[Tensor, Tensor]]) -> Tensor:
+        """What it starts from: a function of batches of features and targets, and of the data of the task, alone."""
+
+    def head(self, num_features: int, start: Tensor | None, rng: torch.Generator) -> nn.Module:
         """The head at its start."""
 
     def loss(self, targets: np.ndarray, device: torch.device) -> Loss:

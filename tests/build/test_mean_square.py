@@ -33,7 +33,7 @@ def test_parts_and_batches_of_different_size(net):
     x = images.mean((2, 3))
     y = net.model(images)
     ports = [Port("qkv", "in"), Port("qkv", "out"), *(Port("qkv", "out", (i, 3)) for i in range(3))]
-    found = mean_squares(net, ports, [images[:7], images[7:]])
+    found = mean_squares(net, ports, [{"images": images[:7]}, {"images": images[7:]}])
     expected = [x, y, y[:, :2], y[:, 2:4], y[:, 4:]]
     for port, value in zip(ports, expected, strict=True):
         assert found[port] == pytest.approx(value.square().mean().item(), rel=1e-5)
@@ -41,5 +41,5 @@ def test_parts_and_batches_of_different_size(net):
 
 def test_a_module_that_is_never_called_is_an_error_and_no_hook_stays(net):
     with pytest.raises(UserError, match=r"^placement: net never calls idle; its forward bypasses it"):
-        mean_squares(net, [Port("qkv", "in"), Port("idle", "out")], [torch.randn(2, 3, 2, 2)])
+        mean_squares(net, [Port("qkv", "in"), Port("idle", "out")], [{"images": torch.randn(2, 3, 2, 2)}])
     assert not any(module._forward_hooks or module._forward_pre_hooks for module in net.model.modules())

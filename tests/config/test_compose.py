@@ -1,7 +1,10 @@
 """A command line's config without a run."""
 
-from peftlab.config.check import check
-from peftlab.config.compose import composed
+import pytest
+
+from peftlab.config.compose import composed, composed_of
+from peftlab.config.resolve import resolve
+from peftlab.errors import UserError
 
 
 def test_choices_and_keys_arrive_resolved() -> None:
@@ -9,8 +12,32 @@ def test_choices_and_keys_arrive_resolved() -> None:
     assert config["peft"]["parts"]["prefix"]["depth"] == "25%-100%"
     assert config["scaling"]["_target_"] == "peftlab.scaling.gated.gated", "a hybrid chooses its scaling"
     assert config["seed"] == 3
-    check(config)
+    resolve(config)
 
 
 def test_the_command_line_has_the_last_word_on_scaling() -> None:
     assert composed("peft=hlpt", "scaling=meta")["scaling"]["_target_"].endswith(".meta")
+
+
+def test_options_replace_values_before_interpolations_are_resolved() -> None:
+    config = composed("peft=hlpt", options={"peft.cuts.bottom": 25})
+    assert config["peft"]["parts"]["prefix"]["depth"] == "25%-100%"
+
+
+def test_choices_by_group_are_the_words_of_the_command_line() -> None:
+    given = {
+        "peft": {"name": "lora", "rank": 3},
+        "placement": {"depth": "0-2"},
+        "scaling": {"name": "meta", "estimator": "unrolled", "outer": {"every": 7}},
+        "head": "linear",
+        "loss": None,
+    }
+    words = ["peft=lora", "peft.rank=3", "placement.depth=0-2", "scaling=meta", "scaling/estimator=unrolled"]
+    assert composed_of(given, "seed=4") == composed(*words, "scaling.outer.every=7", "head=linear", "seed=4")
+
+
+def test_a_choice_that_does_not_exist_is_one_sentence() -> None:
+    with pytest.raises(
+        UserError, match=r"^peft=lorra is not a choice of the group peft; legal: .*\(did you mean lora\?\)$"
+    ):
+        composed_of({"peft": "lorra"})

@@ -2,10 +2,11 @@
 
 import pytest
 from hydra.errors import InstantiationException
+from hydra.utils import instantiate
 from omegaconf import OmegaConf
-from peftlab.build.instantiate import make
 
 from peftlab.config.hydra_version import BEFORE_1_4, VERSION_BASE, register_resolver, trusted_targets
+from peftlab.config.multirun import Multirun
 
 
 def test_a_resolver_is_registered_without_a_warning() -> None:
@@ -19,13 +20,18 @@ def test_version_base_is_for_1_3_alone() -> None:
 
 
 def test_our_targets_are_made() -> None:
+    """Callbacks and launchers are what Hydra itself makes; nothing of a run is made by it."""
     with trusted_targets():
-        assert callable(make({"_target_": "peftlab.optim.sgd.sgd", "_partial_": True}))
+        assert callable(instantiate({"_target_": "peftlab.optim.sgd.sgd", "_partial_": True}))
+        assert type(instantiate({"_target_": "peftlab.config.multirun.Multirun"})) is Multirun
 
 
 @pytest.mark.skipif(
-    BEFORE_1_4, reason="Hydra 1.3 has no word for it; config.check and read_config refuse such a target"
+    BEFORE_1_4, reason="Hydra 1.3 has no word for it; resolve and read_config refuse such a target"
 )
 def test_another_target_is_refused() -> None:
-    with pytest.raises(InstantiationException, match="is not in the Hydra execution whitelist"):
-        make({"_target_": "platform.node"})
+    with (
+        trusted_targets(),
+        pytest.raises(InstantiationException, match="is not in the Hydra execution whitelist"),
+    ):
+        instantiate({"_target_": "platform.node"})

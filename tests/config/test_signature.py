@@ -10,29 +10,43 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from peftlab.config.compose import composed
+from peftlab.config.directory import config_dir
+from peftlab.config.resolve import parts_of
 from peftlab.config.signature import misfit, signature
 
 MODULE = "peftlab.config.signature"
 TARGETS = (
     "peftlab.peft.lora.Lora",
     "peftlab.peft.adapter.Adapter",
-    "peftlab.peft.bitfit.bitfit",
-    "peftlab.peft.linear_probe.linear_probe",
-    "peftlab.peft.part.Part",
+    "peftlab.peft.bitfit.Bitfit",
+    "peftlab.peft.linear_probe.LinearProbe",
+    "peftlab.peft.mask.mask_fisher.MaskFisher",
+    "peftlab.peft.mask.mask_heads.MaskHeads",
+    "peftlab.peft.part.Hybrid",
+    "peftlab.peft.part.PartOptions",
+    "peftlab.placement.budget.Budget",
     "peftlab.scaling.fixed.fixed",
     "peftlab.scaling.learned.learned",
     "peftlab.scaling.meta.meta",
-    "peftlab.scaling.outer.Outer",
+    "peftlab.scaling.plan.OuterPlan",
     "peftlab.scaling.estimator.direct.direct",
     "peftlab.scaling.estimator.unrolled.unrolled",
     "peftlab.placement.grid.grid",
     "peftlab.placement.from_gamma.from_gamma",
     "peftlab.head.cosine.Cosine",
-    "peftlab.fit.fit.Plan",
-    "peftlab.config.root.Root",
+    "peftlab.fit.plan.Plan",
+    "peftlab.config.resolved.Root",
     "peftlab.dataset.image.dataset.image_dataset",
     "peftlab.tracker.none.NoTracker",
+    "peftlab.task.classify.Classify",
 )
+# every form of a delta and every selection that a config can name
+FORMS = sorted({
+    part.form.target
+    for path in (config_dir() / "peft").glob("*.yaml")
+    for part in parts_of(composed(f"peft={path.stem}")["peft"])
+})  # fmt: skip
 
 
 def told(value: Any, kind: str, module: str = MODULE) -> str | None:
@@ -53,8 +67,60 @@ def test_the_keys_are_those_that_inspect_finds(target: str) -> None:
         assert all(
             p.default is p.empty for p in parameters if p.name in expected
         )  # a default stands in the YAML
-    assert signature(target).module == module
-    assert list(signature(target).keys) == expected
+    keys = signature(target).keys
+    assert list(keys) == expected
+    if not dataclasses.is_dataclass(found):
+        assert {read_in for _, read_in in keys.values()} <= {module}
+
+
+@pytest.mark.parametrize("target", FORMS)
+def test_ancestors_and_constants_are_those_that_python_has(target: str) -> None:
+    """Of the classes of this package; the constants are class attributes that say what they are."""
+    module, _, name = target.rpartition(".")
+    found = getattr(import_module(module), name)
+    own = {cls.__name__ for cls in found.__mro__ if cls.__module__.startswith("peftlab.")}
+    read = signature(target)
+    assert read.ancestors == own
+    assert own & {"Delta", "Selection"}
+    for key, value in read.constants.items():
+        assert getattr(found, key) == value, key
+    assert {"Delta": {"per_token", "is_identity", "is_gate"}, "Selection": set()}[
+        "Delta" if "Delta" in own else "Selection"
+    ] <= set(read.constants)
+    assert read.constants.get("width_key") == found.width_key
+
+
+@pytest.mark.parametrize("target", FORMS)
+def test_the_width_is_an_option_of_the_form(target: str) -> None:
+    read = signature(target)
+    key = read.constants.get("width_key")
+    assert key is None or key in read.keys
+
+
+def test_an_inherited_field_is_read_where_it_is_written() -> None:
+    """MaskFisher's keep_ratio is Mask's: its annotation is an alias of that module."""
+    read = signature("peftlab.peft.mask.mask_fisher.MaskFisher")
+    base = signature("peftlab.peft.mask.mask.Mask")
+    assert {"Mask", "Selection", "MaskFisher"} <= read.ancestors
+    assert list(read.keys)[: len(base.keys)] == list(base.keys)
+    for key, (kind, module) in base.keys.items():
+        assert module == "peftlab.peft.mask.mask"
+        assert read.keys[key][1] == module
+        assert ast.unparse(read.keys[key][0]) == ast.unparse(kind)
+
+
+def test_a_class_constant_is_no_key() -> None:
+    """`width_key: ClassVar[...]` of a dataclass belongs to the class."""
+    for target in ("peftlab.peft.mask.mask.Mask", "peftlab.peft.selection.Selection"):
+        assert "width_key" not in signature(target).keys
+    assert signature("peftlab.peft.selection.Selection").constants["width_key"] is None
+    assert signature("peftlab.peft.mask.mask.Mask").constants["width_key"] == "keep_ratio"
+
+
+def test_a_function_has_no_ancestors_and_no_constants() -> None:
+    read = signature("peftlab.placement.grid.grid")
+    assert read.ancestors == frozenset()
+    assert read.constants == {}
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
-"""Small image sets that the tests write themselves."""
+"""Small data sets that the tests make themselves: pictures, and words for what is the same of any kind of data."""
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -10,16 +10,17 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from omegaconf import OmegaConf
-from peftlab.build.instantiate import make as instantiate
+import torch
 from PIL import Image
 
-from peftlab.dataset.dataset import Dataset
+from peftlab.config.compose import composed
+from peftlab.config.resolve import choice
+from peftlab.dataset.cut import Cuts
+from peftlab.dataset.dataset import Dataset, cut_dataset
 from peftlab.dataset.image.images import Images
+from peftlab.dataset.source.source import Source
 from peftlab.dataset.split import Split
 from peftlab.inputs.image import InputSpec
-
-CONFIGS = Path(__file__).resolve().parents[2] / "configs" / "dataset"
 
 
 def noise(row: int, height: int = 12, width: int = 12) -> np.ndarray:
@@ -106,18 +107,84 @@ _CELL = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 
 @pytest.fixture
 def build(spec: InputSpec) -> Callable[..., Dataset]:
-    """`build("digits_lt", imbalance=10.0)`: a YAML of the group, changed, instantiated and called.
+    """`build("digits_lt", imbalance=10.0)`: a YAML of the group, changed, resolved and called.
 
     `source` is a dict of changes to the source's keys, or a function that takes its place.
     """
 
     def make(name: str, /, *, run_seed: int = 0, **changes: Any) -> Dataset:
-        config = OmegaConf.load(CONFIGS / f"{name}.yaml")
+        config = composed(f"dataset={name}")["dataset"]
         source = changes.pop("source", {})
-        config.update(changes)
+        config |= changes
         if callable(source):
-            return instantiate(OmegaConf.to_container(config))(spec, run_seed, source=source)
-        config.source.update(source)
-        return instantiate(OmegaConf.to_container(config))(spec, run_seed)
+            return choice(config)(spec, run_seed, source=source)
+        config["source"] |= source
+        return choice(config)(spec, run_seed)
+
+    return make
+
+
+class Words:
+    """Items that are no pictures: row 3 is the word "word 3"."""
+
+    fingerprint = "words"
+
+    def take(self, rows: np.ndarray) -> list[str]:
+        return [f"word {row}" for row in rows]
+
+    def keep(self, rows: np.ndarray) -> None:
+        pass
+
+
+class ToTokens:
+    """Bytes of each word, in training with one random number of the item's own behind them."""
+
+    text = "bytes"
+
+    def __call__(
+        self, items: list[str], generators: Iterable[torch.Generator] = (), /
+    ) -> dict[str, torch.Tensor]:
+        tokens = [torch.tensor([ord(letter) for letter in f"{word:<8}"]) for word in items]
+        drawn = [torch.rand(1, generator=own) for own in generators]
+        return {"tokens": torch.stack(tokens), **({"noise": torch.cat(drawn)} if drawn else {})}
+
+
+def locked() -> Split:
+    raise AssertionError("the test split was opened")
+
+
+@pytest.fixture
+def word_split() -> Callable[[list[int]], Split]:
+    """`word_split([3, 2])`: three words of class 0, two of class 1."""
+
+    def make(counts: list[int]) -> Split:
+        labels = np.random.default_rng(0).permutation(np.repeat(np.arange(len(counts)), counts))
+        return Split(Words(), labels.astype(np.int64), np.arange(len(labels), dtype=np.int64))
+
+    return make
+
+
+@pytest.fixture
+def cut(word_split: Callable[[list[int]], Split]) -> Callable[..., Dataset]:
+    """`cut([16, 8, 2], val_fraction=0.5)`: so many words a class, and a test split that must stay shut."""
+
+    def make(counts: list[int], run_seed: int = 0, *, val: Split | None = None, **changes: Any) -> Dataset:
+        names = [f"class {number}" for number in range(len(counts))]
+        keys: dict[str, Any] = {
+            "imbalance": None,
+            "max_per_class": None,
+            "seed": 0,
+            "groups": {"many_above": 10, "few_below": 5},
+            "group_counts_imbalance": None,
+            "val_fraction": 0.0,
+        }
+        return cut_dataset(
+            "words",
+            Source(names, word_split(counts), val, locked),
+            Cuts(**(keys | changes), run_seed=run_seed),
+            train_transform=ToTokens(),
+            eval_transform=ToTokens(),
+            num_workers=0,
+        )
 
     return make

@@ -11,9 +11,9 @@ from matplotlib.figure import Figure
 
 from peftlab.figure import heat_map as figure
 from peftlab.figure import png
-from peftlab.figure.heat_map import Panel, heat_map
+from peftlab.figure.heat_map import Panel, Words, heat_map
 
-LABELS = {"title": "title", "row_label": "position", "column_label": "block"}
+WORDS = Words("title", "position", "block")
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ def names(num: int) -> list[str]:
 def test_every_value_stands_in_its_cell(tmp_path: Path, drawn: list[Figure]) -> None:
     value = np.arange(24.0).reshape(6, 4)
     panels = [Panel("gamma", value), Panel("share", value / 100, form=".3f")]
-    heat_map(panels, names(6), ["0-2", "3-5", "6-8", "9-11"], tmp_path / "map.png", **LABELS)
+    heat_map(panels, names(6), ["0-2", "3-5", "6-8", "9-11"], tmp_path / "map.png", WORDS)
     first, second = panel_axes(drawn)
     for axes, form, scale in ((first, ".2f", 1), (second, ".3f", 100)):
         found = {(text.get_position()): text.get_text() for text in axes.texts}
@@ -49,7 +49,7 @@ def test_every_value_stands_in_its_cell(tmp_path: Path, drawn: list[Figure]) -> 
 def test_marks_replace_values_and_only_a_bare_nan_is_hatched(tmp_path: Path, drawn: list[Figure]) -> None:
     value = np.array([[1.0, np.nan], [np.nan, 4.0]])
     text = [[None, "div"], [None, "4.0\n2/3"]]
-    heat_map([Panel("mean", value, text)], names(2), names(2), tmp_path / "map.png", **LABELS)
+    heat_map([Panel("mean", value, text)], names(2), names(2), tmp_path / "map.png", WORDS)
     (axes,) = panel_axes(drawn)
     found = {text.get_position(): text.get_text() for text in axes.texts}
     assert found == {(0, 0): "1.00", (1, 0): "div", (0, 1): "", (1, 1): "4.0\n2/3"}
@@ -59,7 +59,7 @@ def test_marks_replace_values_and_only_a_bare_nan_is_hatched(tmp_path: Path, dra
 
 @pytest.mark.parametrize("value", [np.full((1, 1), 0.7), np.full((2, 2), 0.0), np.full((2, 2), np.nan)])
 def test_a_panel_without_a_range_is_drawn(tmp_path: Path, drawn: list[Figure], value: Any) -> None:
-    heat_map([Panel("gamma", value)], names(len(value)), names(len(value)), tmp_path / "map.png", **LABELS)
+    heat_map([Panel("gamma", value)], names(len(value)), names(len(value)), tmp_path / "map.png", WORDS)
     low, high = panel_axes(drawn)[0].images[0].get_clim()
     assert low < high
     if np.isfinite(value).all():
@@ -68,7 +68,7 @@ def test_a_panel_without_a_range_is_drawn(tmp_path: Path, drawn: list[Figure], v
 
 def test_ink_contrasts_with_the_cell(tmp_path: Path, drawn: list[Figure]) -> None:
     value = np.linspace(0, 1, 12)[None]
-    heat_map([Panel("gamma", value)], ["q"], names(12), tmp_path / "map.png", **LABELS)
+    heat_map([Panel("gamma", value)], ["q"], names(12), tmp_path / "map.png", WORDS)
     axes = panel_axes(drawn)[0]
     colours = axes.images[0].to_rgba(value)[0]
     for column, text in enumerate(axes.texts):
@@ -84,7 +84,7 @@ def test_panels_fit_and_texts_stay_inside_their_cells(
 ) -> None:
     value = np.full((rows, columns), 88.8)
     path = heat_map(
-        [Panel("a", value), Panel("b", value)], names(rows), names(columns), tmp_path / "m.png", **LABELS
+        [Panel("a", value), Panel("b", value)], names(rows), names(columns), tmp_path / "m.png", WORDS
     )
     height, width, _ = image.imread(path).shape
     assert max(height, width) < 3000
@@ -97,15 +97,15 @@ def test_panels_fit_and_texts_stay_inside_their_cells(
 
 
 def test_a_dollar_is_no_formula(tmp_path: Path, drawn: list[Figure]) -> None:
-    labels = LABELS | {"title": r"path=$HOME/$\frac{x"}
-    heat_map([Panel("$a_{$", np.ones((1, 1)))], ["$q$"], ["$0$"], tmp_path / "map.png", **labels)
-    assert drawn[-1].get_suptitle() == labels["title"]
+    words = WORDS._replace(title=r"path=$HOME/$\frac{x")
+    heat_map([Panel("$a_{$", np.ones((1, 1)))], ["$q$"], ["$0$"], tmp_path / "map.png", words)
+    assert drawn[-1].get_suptitle() == words.title
 
 
 def test_a_long_title_is_broken_into_lines(tmp_path: Path, drawn: list[Figure]) -> None:
     title = "gamma of depth-0-2_position-q_seed-0-1a2b3c4d, " + "x" * 90
     heat_map(
-        [Panel("gamma", np.ones((2, 2)))], names(2), names(2), tmp_path / "m.png", **LABELS | {"title": title}
+        [Panel("gamma", np.ones((2, 2)))], names(2), names(2), tmp_path / "m.png", WORDS._replace(title=title)
     )
     (text,) = [text for text in drawn[-1].texts if text.get_text().startswith("gamma of")]
     box = text.get_window_extent()
@@ -121,15 +121,15 @@ def test_the_shape_must_be_that_of_the_grid(tmp_path: Path) -> None:
             names(2),
             names(3),
             tmp_path / "m.png",
-            **LABELS,
+            WORDS,
         )
 
 
 def test_the_file_appears_whole_and_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path, panel = tmp_path / "map.png", Panel("a", np.eye(2))
-    heat_map([panel], names(2), names(2), path, **LABELS)
+    heat_map([panel], names(2), names(2), path, WORDS)
     first = path.read_bytes()
-    heat_map([panel], names(2), names(2), path, **LABELS)
+    heat_map([panel], names(2), names(2), path, WORDS)
     assert path.read_bytes() == first
 
     def half(self: Any, file: Any) -> None:
@@ -138,7 +138,7 @@ def test_the_file_appears_whole_and_the_same(tmp_path: Path, monkeypatch: pytest
 
     monkeypatch.setattr(png.FigureCanvasAgg, "print_png", half)
     with pytest.raises(OSError, match="disk full"):
-        heat_map([panel], names(2), names(2), path, **LABELS)
+        heat_map([panel], names(2), names(2), path, WORDS)
     assert path.read_bytes() == first
     assert list(tmp_path.iterdir()) == [path]
 
@@ -147,5 +147,5 @@ def test_the_global_state_is_left_alone(tmp_path: Path) -> None:
     import matplotlib
 
     before = dict(matplotlib.rcParams)
-    heat_map([Panel("a", np.eye(2))], names(2), names(2), tmp_path / "map.png", **LABELS)
+    heat_map([Panel("a", np.eye(2))], names(2), names(2), tmp_path / "map.png", WORDS)
     assert dict(matplotlib.rcParams) == before

@@ -43,7 +43,7 @@ def test_the_schedule_spans_the_true_number_of_steps(composed: Callable[..., dic
     plan = experiment.resolved.fit
     done = [happened[0] for happened in fit(plan, experiment.network, [experiment.learner], start=0)]
     per_epoch = experiment.schedule.per_epoch
-    assert per_epoch == math.ceil(math.ceil(experiment.num_train / 64) / 2)
+    assert per_epoch == math.ceil(math.ceil(len(experiment.train) / 64) / 2)
     assert len(done) == experiment.schedule.num_steps == 2 * per_epoch
     assert done[0].lr == pytest.approx(0.01)
     assert done[-1].lr == pytest.approx(0.01 * lr_factor(len(done) - 1, len(done), 0))

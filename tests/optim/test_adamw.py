@@ -11,7 +11,15 @@ from peftlab.optim.adamw import adamw
 def test_two_steps_by_hand():
     """w <- (1 - lr wd) w - lr m_hat / (sqrt v_hat + eps)."""
     theta = nn.Parameter(torch.tensor([1.0, -2.0]))
-    optimizer = adamw([theta], lr=0.1, beta1=0.8, beta2=0.9, weight_decay=0.5)
+    optimizer = adamw(
+        {"weights": [theta]},
+        lr=0.1,
+        beta1=0.8,
+        beta2=0.9,
+        weight_decay=0.5,
+        gate_decay=0.0,
+        selected_decay=0.0,
+    )
     w, m, v = theta.detach().clone(), torch.zeros(2), torch.zeros(2)
     for t, grad in enumerate((torch.tensor([1.0, 0.5]), torch.tensor([-3.0, 2.0])), start=1):
         theta.grad = grad.clone()
@@ -24,4 +32,7 @@ def test_two_steps_by_hand():
 @pytest.mark.parametrize("betas", [(1.0, 0.9), (0.9, 1.0)])
 def test_a_beta_of_one_is_refused(betas):
     with pytest.raises(UserError, match="a beta of 1 takes no step; legal: from 0 to below 1"):
-        adamw([nn.Parameter(torch.zeros(1))], lr=0.1, beta1=betas[0], beta2=betas[1], weight_decay=0.0)
+        adamw(
+            {"weights": [nn.Parameter(torch.zeros(1))]},
+            lr=0.1, beta1=betas[0], beta2=betas[1], weight_decay=0.0, gate_decay=0.0, selected_decay=0.0,
+        )  # fmt: skip

@@ -9,7 +9,9 @@ from peftlab.optim.sgd import sgd
 def test_two_steps_by_hand():
     """g' = g + wd w;  m <- mu m + g';  w <- w - lr m."""
     theta = nn.Parameter(torch.tensor([1.0, -2.0]))
-    optimizer = sgd([theta], lr=0.1, momentum=0.9, weight_decay=0.5)
+    optimizer = sgd(
+        {"weights": [theta]}, lr=0.1, momentum=0.9, weight_decay=0.5, gate_decay=0.0, selected_decay=0.0
+    )
     w, m = theta.detach().clone(), torch.zeros(2)
     for grad in (torch.tensor([1.0, 0.0]), torch.tensor([-3.0, 2.0])):
         theta.grad = grad.clone()

@@ -16,9 +16,10 @@ def toy() -> Any:
     from torch import nn
 
     from peftlab.backbone.backbone import Backbone, Place, Port
-    from peftlab.build.measure import Measure
+    from peftlab.build.scorer import Scorer
     from peftlab.inputs.batch import Batch
     from peftlab.inputs.image import InputSpec
+    from peftlab.placement.ground import Ground
     from peftlab.site import Site
 
     class Net(nn.Module):
@@ -61,8 +62,10 @@ def toy() -> Any:
     def loss(logits: Any, labels: Any) -> Any:
         return logits.square().sum(-1).mean() / 2
 
-    measure = Measure(backbone, nn.Identity(), loss, batch, len(images))
+    scorer = Scorer(backbone, nn.Identity(), loss, batch, len(images))
     x = torch.cat([images.mean((2, 3)), torch.ones(10, 1)], dim=1)  # a bias is the weight of a 1
     f = model(images)
     gradients = torch.einsum("bi,bj->bij", f, x)  # of every image, for q
-    return SimpleNamespace(measure=measure, sites=sites, gradients=gradients, x=x, model=model)
+    return SimpleNamespace(
+        ground=Ground(["0"], list("qkv"), sites, scorer), sites=sites, gradients=gradients, x=x, model=model
+    )

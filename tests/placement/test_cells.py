@@ -1,6 +1,6 @@
 """placement=cells: any set of sites with options of their own."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
@@ -10,7 +10,17 @@ from hypothesis import strategies as st
 from peftlab.errors import UserError
 from peftlab.placement.cells import cells
 from peftlab.placement.depth import block_labels
+from peftlab.placement.ground import Cells, Ground
 from peftlab.site import LINEAR, Site
+
+
+def placed(labels: Sequence[str], legal: Sequence[str], **options: Any) -> Cells:
+    """The cells, which are all that this placement gives: it asks nobody."""
+    found = cells(Ground(labels, legal, candidates=[]), **options)
+    assert found.scores == {}
+    assert not found.is_open
+    return found.cells
+
 
 TWELVE = block_labels(12)
 OPTIONS = st.dictionaries(st.sampled_from(["rank", "scale", "dropout"]), st.integers(1, 64))
@@ -29,7 +39,7 @@ def test_any_legal_set_of_cells_resolves_to_exactly_that_set(
     for site, options in wanted.items():
         block = data.draw(st.sampled_from([labels[site.block], str(site.block - num_blocks)]))
         written[f"{block}.{site.position}"] = options
-    found = cells(labels, LINEAR, cells=written)
+    found = placed(labels, LINEAR, cells=written)
     assert found == {site: options or {} for site, options in wanted.items()}
     assert list(found) == sorted(wanted, key=lambda site: (site.block, LINEAR.index(site.position)))
 
@@ -40,7 +50,7 @@ def test_a_range_of_blocks_and_a_shortcut_give_each_site_the_options(
 ) -> None:
     low = data.draw(st.integers(0, num_blocks - 1))
     high = data.draw(st.integers(low, num_blocks - 1))
-    found = cells(block_labels(num_blocks), LINEAR, cells={f"{low}-{high}.attn_qv": {"rank": rank}})
+    found = placed(block_labels(num_blocks), LINEAR, cells={f"{low}-{high}.attn_qv": {"rank": rank}})
     assert found == {
         Site(block, name): {"rank": rank} for block in range(low, high + 1) for name in ("q", "v")
     }
@@ -48,7 +58,7 @@ def test_a_range_of_blocks_and_a_shortcut_give_each_site_the_options(
 
 
 def test_the_example_of_the_documentation() -> None:
-    found = cells(
+    found = placed(
         TWELVE, LINEAR, cells={"0-5.q": {"rank": 8}, "7.mlp1": {"rank": 4, "scale": 0.5}, "-1.all": None}
     )
     assert found[Site(7, "mlp1")] == {"rank": 4, "scale": 0.5}
@@ -58,29 +68,29 @@ def test_the_example_of_the_documentation() -> None:
 
 
 def test_a_fraction_has_a_dot_of_its_own() -> None:
-    assert list(cells(TWELVE, LINEAR, cells={"12.5%-25%.v": {}})) == [Site(2, "v")]
+    assert list(placed(TWELVE, LINEAR, cells={"12.5%-25%.v": {}})) == [Site(2, "v")]
 
 
 def test_stage_dot_block_dot_position() -> None:
     """Only the last dot separates."""
     swin = block_labels([2, 2, 18, 2])
-    found = cells(swin, LINEAR, cells={"2.10.q": {"rank": 1}, "2.1.q": {"rank": 2}, "3.attn_qv": {}})
+    found = placed(swin, LINEAR, cells={"2.10.q": {"rank": 1}, "2.1.q": {"rank": 2}, "3.attn_qv": {}})
     assert found == {
         Site(5, "q"): {"rank": 2},
         Site(14, "q"): {"rank": 1},
         **{Site(block, position): {} for block in (22, 23) for position in ("q", "v")},
     }
     with pytest.raises(UserError, match=r"^placement\.cells: 2\.18\.q: depth=2\.18 is outside the backbone"):
-        cells(swin, LINEAR, cells={"2.18.q": {}})
+        placed(swin, LINEAR, cells={"2.18.q": {}})
     with pytest.raises(UserError, match=r"names the site 14\.q twice, the second time in 2\.10\.q"):
-        cells(swin, LINEAR, cells={"2.q": {}, "2.10.q": {}})
+        placed(swin, LINEAR, cells={"2.q": {}, "2.10.q": {}})
 
 
 def test_stage_dot_block_is_not_judged_before_the_depth_is_known() -> None:
     unknown = block_labels(None)
-    assert cells(unknown, LINEAR, cells={"2.10.q": {"rank": 1}, "2.1.q": {}}) == {}
+    assert placed(unknown, LINEAR, cells={"2.10.q": {"rank": 1}, "2.1.q": {}}) == {}
     with pytest.raises(UserError, match="position=z is not a position"):
-        cells(unknown, LINEAR, cells={"2.10.z": {}})
+        placed(unknown, LINEAR, cells={"2.10.z": {}})
 
 
 @pytest.mark.parametrize(
@@ -88,7 +98,7 @@ def test_stage_dot_block_is_not_judged_before_the_depth_is_known() -> None:
 )
 def test_a_site_named_twice_is_refused(twice: dict[str, Any]) -> None:
     with pytest.raises(UserError, match="names the site") as error:
-        cells(TWELVE, LINEAR, cells=twice)
+        placed(TWELVE, LINEAR, cells=twice)
     assert f"twice, the second time in {list(twice)[1]}" in str(error.value)
 
 
@@ -111,7 +121,7 @@ def test_a_site_named_twice_is_refused(twice: dict[str, Any]) -> None:
 )
 def test_wrong_cells_are_one_sentence(wrong: dict[str, Any] | None, words: str) -> None:
     with pytest.raises(UserError) as error:
-        cells(TWELVE, LINEAR, cells=wrong)
+        placed(TWELVE, LINEAR, cells=wrong)
     assert str(error.value).startswith("placement.cells")
     assert words in str(error.value)
     assert "\n" not in str(error.value)
@@ -123,7 +133,7 @@ def test_cells_of_two_digit_blocks_on_the_command_line(composed: Callable[..., A
         "cells"
     ]
     swin = block_labels([2, 2, 18, 2])
-    assert {str(site) for site in cells(swin, LINEAR, cells=given_cells)} == {
+    assert {str(site) for site in placed(swin, LINEAR, cells=given_cells)} == {
         "14.q",
         "0.q",
         "1.q",

@@ -5,16 +5,17 @@ import pytest
 from peftlab.errors import UserError
 from peftlab.placement.cells import cells
 from peftlab.placement.from_file import from_file
+from peftlab.placement.ground import Ground
 
-LABELS, LEGAL = ["0", "1", "2"], ["q", "v", "ffn"]
+GROUND = Ground(["0", "1", "2"], ["q", "v", "ffn"], candidates=[])
 
 
 def test_the_same_cells_and_other_keys_are_not_read(tmp_path):
     path = tmp_path / "found.yaml"
     path.write_text("# found\n_target_: anything\ncells:\n  0-1.q: {rank: 5}\n  2.ffn:\nbudget: null\n")
     given = {"0-1.q": {"rank": 5}, "2.ffn": None}
-    assert from_file(LABELS, LEGAL, file=str(path)) == cells(LABELS, LEGAL, cells=given)
-    assert len(from_file(LABELS, LEGAL, file=str(path))) == 3
+    assert from_file(GROUND, file=str(path)) == cells(GROUND, cells=given)
+    assert len(from_file(GROUND, file=str(path)).cells) == 3
 
 
 @pytest.mark.parametrize(
@@ -32,4 +33,4 @@ def test_a_file_that_is_no_placement(tmp_path, text, sentence):
     if text is not None:
         path.write_text(text)
     with pytest.raises(UserError, match=f"^{sentence}"):
-        from_file(LABELS, LEGAL, file=str(path))
+        from_file(GROUND, file=str(path))

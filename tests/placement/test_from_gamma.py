@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from peftlab.errors import UserError
 from peftlab.placement.depth import block_labels
 from peftlab.placement.from_gamma import from_gamma
+from peftlab.placement.ground import Ground, Placement
 from peftlab.site import LINEAR, Site
 
 COLUMNS = ("site", "block", "position", "gamma", "multiplier", "effective", "ratio")
@@ -36,7 +37,10 @@ def run(tmp_path: Path) -> str:
 
 def place(run: str, **options: Any) -> list[str]:
     full = {"by": "gamma", "threshold": None, "keep": None, **options}
-    cells = from_gamma(block_labels(12), LINEAR, run=run, **full)
+    placed = from_gamma(Ground(block_labels(12), LINEAR, candidates=[]), run=run, **full)
+    cells = placed.cells
+    assert set(cells) <= set(placed.scores), "what was read comes back, also of the sites that were left out"
+    assert not placed.is_open
     assert all(value == {} for value in cells.values())
     return [str(site) for site in cells]
 
@@ -62,7 +66,8 @@ def test_keep_takes_the_largest(run: str) -> None:
 
 def test_a_site_of_gamma_csv_is_a_linear_index_in_every_backbone(run: str) -> None:
     full = {"run": run, "by": "gamma", "threshold": None, "keep": 4}
-    assert from_gamma(block_labels([2, 2, 6, 2]), LINEAR, **full) == {site: {} for site in GAMMAS}
+    placed = from_gamma(Ground(block_labels([2, 2, 6, 2]), LINEAR, candidates=[]), **full)
+    assert placed == Placement({site: {} for site in GAMMAS}, GAMMAS)
 
 
 def test_by_ratio_ranks_by_the_other_column(run: str) -> None:
@@ -121,7 +126,7 @@ def test_a_run_without_gamma(tmp_path: Path) -> None:
 def test_a_gamma_of_another_backbone_or_method(run: str) -> None:
     for depth, legal in ((11, LINEAR), (12, ("q", "v")), ([2, 2, 6], LINEAR)):
         with pytest.raises(UserError, match=rf"placement\.run={run} has a gamma at .* lacks"):
-            from_gamma(block_labels(depth), legal, run=run, by="gamma", threshold=None, keep=1)
+            from_gamma(Ground(block_labels(depth), legal, []), run=run, by="gamma", threshold=None, keep=1)
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,9 @@ import inspect
 
 import pytest
 
-from peftlab.config.check import check
+from peftlab.config.resolve import resolve
 from peftlab.errors import UserError
+from peftlab.placement.ground import Ground, Placement
 from peftlab.placement.noah import noah
 from peftlab.search.evolution import Evolution
 from peftlab.site import Site
@@ -26,12 +27,13 @@ OPTIONS = {
     "p_depth": 0.4,
 }
 SITES = [Site(0, "q"), Site(1, "q")]
+GROUND = Ground(["0", "1"], ["q"], SITES)
 
 
 def test_the_candidates_are_what_is_searched():
-    assert noah(SITES, **OPTIONS) == {site: {} for site in SITES}
+    assert noah(GROUND, **OPTIONS) == Placement({site: {} for site in SITES})
     assert set(OPTIONS) >= set(Evolution.__annotations__)
-    assert set(OPTIONS) == set(inspect.signature(noah).parameters) - {"candidates"}
+    assert set(OPTIONS) == set(inspect.signature(noah).parameters) - {"ground"}
 
 
 @pytest.mark.parametrize(
@@ -50,17 +52,17 @@ def test_the_candidates_are_what_is_searched():
 )
 def test_numbers_that_do_not_go_together(options, sentence):
     with pytest.raises(UserError, match=f"^{sentence}"):
-        noah(SITES, **{**OPTIONS, **options})
+        noah(GROUND, **{**OPTIONS, **options})
 
 
 def test_it_passes_the_check_before_anything_was_found_and_with_a_supernet(composed, tmp_path):
-    check(composed("backbone=tiny", "experiment=noah"))
+    resolve(composed("backbone=tiny", "experiment=noah"))
     (tmp_path / "adapter.safetensors").touch()
-    check(composed("backbone=tiny", "experiment=noah", f"placement.run={tmp_path}"))
+    resolve(composed("backbone=tiny", "experiment=noah", f"placement.run={tmp_path}"))
     with pytest.raises(UserError, match=r"^placement\.limit=0 is not legal; legal: a whole number above 0"):
-        check(composed("backbone=tiny", "experiment=noah", "placement.limit=0"))
+        resolve(composed("backbone=tiny", "experiment=noah", "placement.limit=0"))
     with pytest.raises(UserError, match=r"^placement\.p_depth=2 is not legal; legal: a number from 0 to 1"):
-        check(composed("backbone=tiny", "experiment=noah", "placement.p_depth=2"))
+        resolve(composed("backbone=tiny", "experiment=noah", "placement.p_depth=2"))
 
 
 def test_the_published_numbers_are_the_defaults(composed):

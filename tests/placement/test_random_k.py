@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from peftlab.errors import UserError
 from peftlab.placement.depth import block_labels
+from peftlab.placement.ground import Ground, Placement
 from peftlab.placement.random_k import random_k
 from peftlab.site import LINEAR, Site
 
@@ -19,7 +20,10 @@ ALL = [Site(block, name) for block in range(12) for name in LINEAR]
 
 def draw(keep: int, candidates: list[Site] = ALL, **options: Any) -> list[Site]:
     full = {"depth": "all", "position": "all", "seed": 0, **options}
-    cells = random_k(candidates, block_labels(12), keep=keep, **full)
+    placed = random_k(Ground(block_labels(12), LINEAR, candidates), keep=keep, **full)
+    cells = placed.cells
+    assert placed.scores == {}, "chance is no judgement"
+    assert not placed.is_open
     assert all(value == {} for value in cells.values())
     return list(cells)
 
@@ -81,4 +85,6 @@ def test_blocks_of_stages_that_are_not_known_yet() -> None:
     """A config is checked before its backbone: 2.3 names no block of an unknown depth, and nothing is refused."""
     labels = block_labels(None)
     candidates = [Site(block, "q") for block in range(len(labels))]
-    assert random_k(candidates, labels, keep=4, depth="2.3", position="all", seed=0) == {}
+    assert random_k(
+        Ground(labels, LINEAR, candidates), keep=4, depth="2.3", position="all", seed=0
+    ) == Placement({})

@@ -16,7 +16,11 @@ def test_nothing_left_out_scores_more_than_what_is_kept(
     scores: dict[Site, float], data: st.DataObject
 ) -> None:
     keep = data.draw(st.integers(1, len(scores)))
-    kept = largest(scores, keep, rule="any")
+    placed = largest(scores, keep, rule="any")
+    kept = placed.cells
+    assert placed.scores == scores
+    assert placed.scores is not scores
+    assert not placed.is_open
     assert len(kept) == keep
     assert min(scores[site] for site in kept) >= max(
         [0, *(scores[site] for site in scores if site not in kept)]
@@ -26,8 +30,8 @@ def test_nothing_left_out_scores_more_than_what_is_kept(
 
 def test_of_equal_scores_the_lower_block_then_the_earlier_position() -> None:
     scores = {Site(1, "q"): 1.0, Site(0, "mlp2"): 1.0, Site(0, "q"): 1.0, Site(2, "q"): 2.0}
-    assert list(largest(scores, 2, rule="any")) == [Site(0, "q"), Site(2, "q")]
-    assert list(largest(scores, 3, rule="any")) == [Site(0, "q"), Site(0, "mlp2"), Site(2, "q")]
+    assert list(largest(scores, 2, rule="any").cells) == [Site(0, "q"), Site(2, "q")]
+    assert list(largest(scores, 3, rule="any").cells) == [Site(0, "q"), Site(0, "mlp2"), Site(2, "q")]
 
 
 def test_scores_that_rank_nothing() -> None:

@@ -1,17 +1,20 @@
-"""The whole search space as a placement, and what it asks of the rest of the config."""
+"""The whole search space as a placement."""
 
 import pytest
 
-from peftlab.config.check import check
 from peftlab.errors import UserError
+from peftlab.placement.ground import Ground, Placement
 from peftlab.placement.supernet import supernet
 from peftlab.site import Site
 
 SITES = [Site(0, "q"), Site(0, "ffn"), Site(1, "q")]
+GROUND = Ground(["0", "1"], ["q", "ffn"], SITES)
 
 
 def test_all_candidates_are_placed_as_the_method_has_them():
-    assert supernet(SITES, widths=[1, 5], depths=[0.5, 1.0]) == {site: {} for site in SITES}
+    placed = supernet(GROUND, widths=[1, 5], depths=[0.5, 1.0])
+    assert placed == Placement({site: {} for site in SITES})
+    assert list(placed.cells) == SITES
 
 
 @pytest.mark.parametrize(
@@ -26,44 +29,4 @@ def test_all_candidates_are_placed_as_the_method_has_them():
 )
 def test_choices_ascend_from_above_zero(widths, depths, sentence):
     with pytest.raises(UserError, match=f"^{sentence}"):
-        supernet(SITES, widths=widths, depths=depths)
-
-
-@pytest.mark.parametrize("placement", ["supernet", "noah"])
-@pytest.mark.parametrize(
-    ("words", "sentence"),
-    [
-        (
-            ["peft=prefix"],
-            r"placement=PLACED needs parts of elastic width \(.*\), and peft has none; legal: peft=noah",
-        ),
-        (["peft=mam"], r"placement=PLACED needs parts of elastic width \(.*\), and prefix has none"),
-        (["peft=bitfit"], r"placement=PLACED needs parts of elastic width"),
-        (
-            ["peft=lora"],
-            r"placement\.widths=\[1, 5, 10\] ends at 10, and peft\.rank=8; legal: the same number",
-        ),
-        (
-            ["peft=noah", "peft.cuts.width=100"],
-            r"placement\.widths=\[1, 5, 10\] ends at 10, and peft\.parts\.prompt\.num_tokens=100; legal: the same number",
-        ),
-        (["peft=noah", "placement.widths=[10,5]"], r"placement\.widths=\[10, 5\] is not legal"),
-        (
-            ["peft=noah", "scaling.rule=over_rank"],
-            r"scaling\.rule=over_rank depends on a width that placement=PLACED changes",
-        ),
-        (
-            ["peft=noah", "placement.budget=3k"],
-            r"placement\.budget=3k cannot solve the widths of placement=PLACED",
-        ),
-    ],
-)
-def test_what_does_not_go_with_it_is_refused_without_a_model(composed, placement, words, sentence):
-    with pytest.raises(UserError, match="^" + sentence.replace("PLACED", placement)):
-        check(composed("backbone=tiny", f"placement={placement}", *words))
-
-
-@pytest.mark.parametrize("placement", ["supernet", "noah"])
-@pytest.mark.parametrize("words", [["peft=noah"], ["peft=lora", "peft.rank=10"], ["peft=vpt_deep"]])
-def test_elastic_methods_pass(composed, placement, words):
-    check(composed("backbone=tiny", f"placement={placement}", *words))
+        supernet(GROUND, widths=widths, depths=depths)

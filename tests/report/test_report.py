@@ -18,7 +18,7 @@ from scipy import stats
 from peftlab.command.sweep import main
 from peftlab.errors import UserError
 from peftlab.figure import heat_map as figure
-from peftlab.figure.heat_map import Panel
+from peftlab.figure.heat_map import Panel, Words
 from peftlab.report import callback
 from peftlab.report.callback import SweepReport
 from peftlab.report.cell import METRICS, group_cells
@@ -126,8 +126,8 @@ def drawn(monkeypatch: pytest.MonkeyPatch) -> dict[str, dict[str, Any]]:
     """What is handed to the figure, by file name."""
     calls: dict[str, dict[str, Any]] = {}
 
-    def keep(panels: list[Panel], rows: list[str], columns: list[str], path: Path, **label: str) -> Path:
-        calls[path.name] = {"panels": panels, "rows": rows, "columns": columns, **label}
+    def keep(panels: list[Panel], rows: list[str], columns: list[str], path: Path, words: Words) -> Path:
+        calls[path.name] = {"panels": panels, "rows": rows, "columns": columns, **words._asdict()}
         return path
 
     monkeypatch.setattr(figure, "heat_map", keep)
@@ -164,8 +164,9 @@ def test_states_of_broken_jobs(broken: Path) -> None:
     assert jobs[name_of("3-5", "q", 1)].state == "running"
     for seed in range(3):
         job = jobs[name_of("3-5", "k", seed)]
-        assert (job.state, job.seed) == ("missing", seed)
-        assert job.choices == {"placement.depth": "3-5", "placement.position": "k"}
+        # the first still has its status; a folder's name is no record
+        choices = {} if seed else {"placement.depth": "3-5", "placement.position": "k"}
+        assert (job.state, job.seed, job.choices) == ("missing", None if seed else 0, choices)
     assert jobs[name_of("0-2", "k", 1)].error == "CUDA out of memory [q,v]"
 
 
@@ -254,7 +255,7 @@ def test_sweep_csv_has_every_job_with_all_it_measured(broken: Path) -> None:
 @pytest.mark.usefixtures("drawn")
 def test_cells_csv_against_scipy(broken: Path) -> None:
     write_report(broken, baseline="placement.depth=9-11,placement.position=mlp2")
-    assert len(rows(broken / "cells.csv")) == 24
+    assert len(rows(broken / "cells.csv")) == 24 + 1  # and the jobs of which nothing is known
     row = cell_row(broken, "6-8", "out")
     for metric in ("mean_acc", "head_acc", "tail_acc"):
         own, other = of("6-8", "out", metric), of("9-11", "mlp2", metric)

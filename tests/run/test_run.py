@@ -282,7 +282,7 @@ def test_held_out_images_are_never_trained_on(composed: Config, tmp_path: Path) 
     outer = {int(row) for number in range(3) for row in take(number).rows}  # type: ignore[attr-defined]
     assert outer
     assert not outer & trained
-    assert len(trained) == experiment.num_train < len(experiment.trunk.dataset.train)
+    assert len(trained) == len(experiment.train) < len(experiment.trunk.dataset.train)
 
 
 def test_a_changed_split_is_not_resumed_silently(

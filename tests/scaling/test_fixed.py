@@ -4,12 +4,12 @@ import pytest
 import torch
 
 from peftlab.scaling.fixed import fixed
-from peftlab.scaling.gamma import Place
+from peftlab.scaling.gamma import Scaled
 from peftlab.site import Site
 
 
 def test_nothing_is_trained():
-    scaling = fixed([Place(Site(0, "q"), 4, 6, 0.5, 6)], value=2.0, rule="over_rank")
+    scaling = fixed([Scaled(Site(0, "q"), 4, 6, 0.5, 6)], value=2.0, rule="over_rank")
     assert scaling.gamma.scales()[Site(0, "q")].item() == 2.0 * 0.5 / 4
     assert not list(scaling.gamma.parameters())
     assert scaling.optimizer is scaling.outer is scaling.estimator is None
@@ -45,5 +45,4 @@ def test_alpha_and_delta_multiply(recipe, family, adapt, method, training):
                     if hasattr(delta, name):
                         getattr(delta, name).fill_(factor)
         logits.append(model.train(training)(images))
-        model.attachment.detach()
     torch.testing.assert_close(logits[0], logits[1], rtol=1e-4, atol=1e-4)

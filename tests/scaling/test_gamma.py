@@ -7,13 +7,13 @@ import torch
 from torch.nn import functional as F
 
 from peftlab.errors import UserError
-from peftlab.scaling.gamma import Gamma, Place, initial_raw
+from peftlab.scaling.gamma import Gamma, Scaled, initial_raw
 from peftlab.site import LINEAR, Site
 
 PLACES = [
-    Place(Site(0, "q"), 4, 6, 1.0, 6),
-    Place(Site(0, "mlp1"), 16, 8, 0.5, 6),
-    Place(Site(1, "q"), 4, 6, 1.0, 6),
+    Scaled(Site(0, "q"), 4, 6, 1.0, 6),
+    Scaled(Site(0, "mlp1"), 16, 8, 0.5, 6),
+    Scaled(Site(1, "q"), 4, 6, 1.0, 6),
 ]
 
 
@@ -112,7 +112,7 @@ def test_softplus_keeps_gamma_positive_and_its_slope_is_the_sigmoid():
 )
 def test_counts_of_the_linear_sites_of_vit_base(vit_base, granularity, count):
     places = [
-        Place(site, 8, place.num_out, 1.0, place.num_in)
+        Scaled(site, 8, place.num_out, 1.0, place.num_in)
         for site, place in vit_base.places.items()
         if site.position in LINEAR
     ]

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from peftlab.errors import UserError
-from peftlab.scaling.gamma import Place
+from peftlab.scaling.gamma import Scaled
 from peftlab.scaling.gated import Gate, gated
 from peftlab.site import Site
 
@@ -35,7 +35,7 @@ def test_init_is_the_gate_of_every_input(init):
 @pytest.mark.parametrize("init", [0.0, 1.0])
 def test_limits_that_no_sigmoid_reaches(init):
     with pytest.raises(UserError, match=rf"scaling\.init={init} cannot be reached by a sigmoid"):
-        gated([Place(SITE, 4, 6, 1.0, 3)], value=None, rule="plain", per="sample", init=init)
+        gated([Scaled(SITE, 4, 6, 1.0, 3)], value=None, rule="plain", per="sample", init=init)
 
 
 def test_what_all_tokens_share_has_no_gate_per_token(recipe, family, adapt):
@@ -44,7 +44,7 @@ def test_what_all_tokens_share_has_no_gate_per_token(recipe, family, adapt):
 
 
 def test_alpha_stays_beside_the_gate():
-    scaling = gated([Place(SITE, 4, 6, 2.0, 3)], value=3.0, rule="over_rank", per="sample", init=0.5)
+    scaling = gated([Scaled(SITE, 4, 6, 2.0, 3)], value=3.0, rule="over_rank", per="sample", init=0.5)
     assert scaling.gamma.scales()[SITE].item() == 3.0 * 2.0 / 4
     assert scaling.gates[SITE].w.shape == (3,)
 
@@ -55,14 +55,13 @@ def test_a_gated_lora_by_hand(recipe, family, adapt, per):
     backbone = family("plain")
     layer, images = backbone.model.blocks[0].mlp.fc2, torch.randn(2, 3, 32, 32)
     model, _ = adapt(recipe("lora", "gated", {"0.mlp2": {}}, **{"scaling.per": per}), backbone)
-    delta, gate = model.deltas["0_mlp2"], model.gates["0_mlp2"]
+    delta, gate = model.deltas["0_mlp2"], model.cell.gates["0_mlp2"]
     torch.nn.init.normal_(delta.B)
     torch.nn.init.normal_(gate.w)
     seen = {}
     hook = layer.register_forward_hook(lambda _, args, out: seen.update(read=args[0], write=out))
     model.features(images)
     hook.remove()
-    model.attachment.detach()
     x = seen["read"]
     g = torch.sigmoid(x @ gate.w + gate.b).unsqueeze(-1)
     g = g if per == "token" else g.mean(1, keepdim=True)

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from peftlab.scaling.gamma import Place
+from peftlab.scaling.gamma import Scaled
 from peftlab.scaling.learned import learned
 from peftlab.site import Site
 
@@ -15,7 +15,7 @@ def make(**options):
         "granularity": "site", "lr": 0.01,
     }  # fmt: skip
     return learned(
-        [Place(Site(0, "q"), 4, 6, 1.0, 6), Place(Site(0, "v"), 4, 6, 1.0, 6)], **{**legal, **options}
+        [Scaled(Site(0, "q"), 4, 6, 1.0, 6), Scaled(Site(0, "v"), 4, 6, 1.0, 6)], **{**legal, **options}
     )
 
 

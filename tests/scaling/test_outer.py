@@ -8,8 +8,9 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from peftlab.build.build import Experiment, build
-from peftlab.errors import UserError
+from peftlab.build.experiment import Experiment, build
+from peftlab.config.resolve import resolve
+from peftlab.scaling.outer import Drawn, Outer, OuterStep
 
 SMALL = (
     "backbone=tiny",
@@ -22,46 +23,58 @@ SMALL = (
 Config = Callable[..., dict[str, Any]]
 
 
+def built(composed: Config, *overrides: str) -> Experiment:
+    return build(resolve(composed(*SMALL, *overrides)))
+
+
 def trained(composed: Config, *overrides: str) -> Experiment:
     """An experiment whose B is no longer zero, so that gamma has a gradient, with one batch for the inner loss."""
-    experiment = build(composed(*SMALL, *overrides))
+    experiment = built(composed, *overrides)
     rng = torch.Generator().manual_seed(0)
     with torch.no_grad():
-        for name, value in experiment.model.theta().items():
+        for name, value in experiment.cell.theta().items():
             if name.endswith(".B"):
                 value.normal_(std=0.2, generator=rng)
-    assert experiment.outer is not None
-    experiment.outer.recent.append(experiment.batches.batch(0))
+    outer_of(experiment).recent.append(batch_of(experiment))
     return experiment
 
 
-def test_due_every_so_many_steps_after_the_warm_up(composed: Config) -> None:
-    outer = build(composed(*SMALL)).outer
-    assert outer is not None
-    assert [step for step in range(1, 13) if outer.due(step)] == [3, 6, 9, 12]
-    outer.warmup = 6
-    assert [step for step in range(1, 13) if outer.due(step)] == [9, 12]
+def outer_of(experiment: Experiment) -> Outer:
+    assert experiment.learner.outer is not None
+    return experiment.learner.outer
 
 
-def test_direct_step_is_adam_on_the_finite_difference_of_the_outer_loss(composed: Config) -> None:
+def batch_of(experiment: Experiment) -> Any:
+    return next(experiment.learner.batches.iterate(0))
+
+
+def step(experiment: Experiment, number: int) -> OuterStep:
+    """The outer step after inner step `number`, with the streams and widths of that one."""
+    return outer_of(experiment).step(number, experiment.learner.now(number - 1))
+
+
+def test_direct_step_is_adam_on_the_finite_difference_of_the_outer_loss(
+    composed: Config, fresh_trunk: None
+) -> None:
     experiment = trained(composed, "scaling.outer.lr=0.05", "loss.tau=0.5")
-    outer, model = experiment.outer, experiment.model
-    assert outer is not None
-    assert model.gamma.raw is not None
-    model.double()
-    take, loss = outer._draw(0)
+    outer, cell, network = outer_of(experiment), experiment.cell, experiment.network
+    raw_value = cell.gamma.raw
+    assert raw_value is not None
+    cell.double()
+    network.backbone.model.double()
+    take, loss = outer.problem.draw(0)
     batch = take(0)
     batch = batch._replace(inputs={"images": batch.inputs["images"].double()})
-    outer._batches, outer._loss, outer._drawn = (lambda number: batch), loss, 0
-    counts = torch.bincount(experiment.outer._draw(0)[0](0).targets, minlength=10)
+    outer._drawn = 0, Drawn(lambda number: batch, loss)
+    counts = torch.bincount(take(0).targets, minlength=10)
     assert counts.min() >= 1, "one batch holds the whole outer split here, so its prior can be written down"
-    theta = {name: value.clone() for name, value in model.theta().items()}
-    raw = model.gamma.raw.detach().clone()
+    theta = {name: value.clone() for name, value in cell.theta().items()}
+    raw = raw_value.detach().clone()
 
     def value(at: torch.Tensor) -> float:
         with torch.no_grad():
-            model.gamma.raw.copy_(at)  # type: ignore[union-attr]
-            logits = model(batch.inputs["images"]) + 0.5 * (counts / counts.sum()).log().double()
+            raw_value.copy_(at)
+            logits = network.outputs([cell], batch.inputs)[0] + 0.5 * (counts / counts.sum()).log().double()
             return F.cross_entropy(logits, batch.targets).item()
 
     slopes = torch.stack(
@@ -71,58 +84,53 @@ def test_direct_step_is_adam_on_the_finite_difference_of_the_outer_loss(composed
         ]
     )
     value(raw)
-    done = outer.step(3)
+    done = step(experiment, 3)
     torch.testing.assert_close(
         torch.tensor(list(done.grad.values()), dtype=torch.float64), slopes.double(), rtol=1e-4, atol=1e-9
     )
-    moved = model.gamma.raw.detach() - raw
+    moved = raw_value.detach() - raw
     torch.testing.assert_close(
         moved, -0.05 * slopes.sign().double(), rtol=1e-3, atol=1e-6
     )  # Adam's first step
-    assert all(torch.equal(value, theta[name]) for name, value in model.theta().items())
-    assert all(value.grad is None for value in model.theta().values())
+    assert all(torch.equal(value, theta[name]) for name, value in cell.theta().items())
+    assert all(value.grad is None for value in cell.theta().values())
     assert done.loss == pytest.approx(value(raw), rel=1e-6)  # logits are cast to fp32 for the loss
-    assert set(done.ratio) == {str(site) for site in model.sites}
+    assert set(done.ratio) == {str(site) for site in cell.sites}
 
 
 @pytest.mark.parametrize("estimator", ["unrolled", "implicit"])
 def test_second_order_estimators_run_through_the_merged_product(composed: Config, estimator: str) -> None:
     direct = trained(composed)
     other = trained(composed, f"scaling/estimator={estimator}", "scaling.estimator.lr=0.5")
-    assert direct.outer is not None
-    assert other.outer is not None
-    first, second = direct.outer.step(3), other.outer.step(3)
+    first, second = step(direct, 3), step(other, 3)
     difference = max(abs(first.grad[name] - second.grad[name]) for name in first.grad)
     assert difference > 1e-6, "the response of theta to gamma is missing"
     shrunk = trained(composed, f"scaling/estimator={estimator}", "scaling.estimator.lr=1e-9")
-    assert shrunk.outer is not None
-    third = shrunk.outer.step(3)
+    third = step(shrunk, 3)
     assert all(third.grad[name] == pytest.approx(first.grad[name], abs=1e-6) for name in first.grad)
 
 
 def test_the_outer_split_is_drawn_anew_and_holds_every_class(composed: Config) -> None:
-    experiment = build(composed(*SMALL, "scaling.outer.resample=6"))
-    outer = experiment.outer
-    assert outer is not None
+    experiment = built(composed, "scaling.outer.resample=6")
+    outer = outer_of(experiment)
     drawn: list[int] = []
-    draw = outer._draw
-    outer._draw = lambda number: (drawn.append(number), draw(number))[1]
-    outer.recent.append(experiment.batches.batch(0))
-    for step in (3, 6, 9, 12, 15):
-        outer.step(step)
+    draw = outer.problem.draw
+    outer.problem = outer.problem._replace(draw=lambda number: (drawn.append(number), draw(number))[1])
+    outer.recent.append(batch_of(experiment))
+    for number in (3, 6, 9, 12, 15):
+        step(experiment, number)
     assert drawn == [0, 1, 2]
-    first, second = (draw(number)[0](0) for number in (0, 1))
+    first, second = (draw(number).batches(0) for number in (0, 1))
     assert len(set(first.targets.tolist())) == 10
     assert set(first.rows.tolist()) != set(second.rows.tolist())
-    assert experiment.outer_coverage is not None
-    assert experiment.outer_coverage["num_classes_covered"] == 10
+    assert experiment.outer_split is not None
+    assert experiment.outer_split.coverage()["num_classes_covered"] == 10
 
 
 def test_gamma_has_no_gradient_while_b_is_zero(composed: Config) -> None:
-    experiment = build(composed(*SMALL))
-    assert experiment.outer is not None
-    experiment.outer.recent.append(experiment.batches.batch(0))
-    assert set(experiment.outer.step(3).grad.values()) == {0.0}
+    experiment = built(composed)
+    outer_of(experiment).recent.append(batch_of(experiment))
+    assert set(step(experiment, 3).grad.values()) == {0.0}
 
 
 @pytest.mark.parametrize(
@@ -130,27 +138,31 @@ def test_gamma_has_no_gradient_while_b_is_zero(composed: Config) -> None:
 )
 def test_every_granularity_steps(composed: Config, granularity: str, count: int) -> None:
     experiment = trained(composed, f"scaling.granularity={granularity}")
-    assert experiment.outer is not None
-    before = experiment.model.gamma.effective().detach().clone()
-    done = experiment.outer.step(3)
+    before = experiment.cell.gamma.effective().detach().clone()
+    done = step(experiment, 3)
     assert len(done.gamma) == count
-    assert (experiment.model.gamma.effective() != before).all()
+    assert (experiment.cell.gamma.effective() != before).all()
 
 
 def test_state_goes_round(composed: Config) -> None:
     one, two = trained(composed), trained(composed)
-    assert one.outer is not None
-    assert two.outer is not None
-    one.outer.step(3)
-    two.outer.load_state_dict(deepcopy(one.outer.state_dict()))
+    step(one, 3)
+    outer_of(two).load_state(deepcopy(outer_of(one).state()))
     with torch.no_grad():
-        two.model.gamma.raw.copy_(one.model.gamma.raw)  # type: ignore[union-attr,arg-type]
-    assert one.outer.step(6) == two.outer.step(6)
+        two.cell.gamma.raw.copy_(one.cell.gamma.raw)  # type: ignore[union-attr,arg-type]
+    assert step(one, 6) == step(two, 6)
 
 
-def test_a_run_too_short_for_an_outer_step_is_refused(composed: Config) -> None:
-    with pytest.raises(
-        UserError,
-        match=r"scaling\.outer\.warmup=2 and scaling\.outer\.every=100 leave no outer step in the 50",
-    ):
-        build(composed(*SMALL, "scaling.outer.every=100"))
+def test_gamma_has_one_owner_without_weight_decay(composed: Config) -> None:
+    """Its Adam, and no task optimizer; an inner batch leaves no gradient at it."""
+    experiment = trained(composed)
+    outer, raw = outer_of(experiment), experiment.cell.gamma.raw
+    assert raw is not None
+    (group,) = outer.optimizer.param_groups
+    assert [id(value) for value in group["params"]] == [id(raw)]
+    assert group["weight_decay"] == 0
+    tasks = [value for optimizer in experiment.learner.optimizers for group in optimizer.param_groups
+             for value in group["params"]]  # fmt: skip
+    assert id(raw) not in set(map(id, tasks))
+    assert {id(value) for value in experiment.cell.theta().values()} == set(map(id, tasks))
+    assert not raw.requires_grad

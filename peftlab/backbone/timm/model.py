@@ -37,14 +37,7 @@ def timm_model(
     Raises:
         UserError: unknown name, weights that cannot be had, a file that does not match the model or its sha256.
     """
-    if pretrained and checkpoint is not None:
-        raise UserError(
-            f"backbone.pretrained=true and backbone.checkpoint={checkpoint} exclude each other; set one"
-        )
-    if sha256 is not None and checkpoint is None:
-        raise UserError(
-            f"backbone.sha256={sha256} has no file to check; set backbone.checkpoint, or backbone.sha256=null"
-        )
+    _check_weights(pretrained, checkpoint, sha256)
     model = _create(name, pretrained, model_args)
     if checkpoint is not None:
         _load(model, name, checkpoint, sha256)
@@ -60,6 +53,17 @@ def timm_model(
     return Backbone(
         model=model, name=name, input_spec=spec, num_features=int(num_features), hash=digest, **given
     )
+
+
+def _check_weights(pretrained: bool, checkpoint: str | None, sha256: str | None) -> None:
+    if pretrained and checkpoint is not None:
+        raise UserError(
+            f"backbone.pretrained=true and backbone.checkpoint={checkpoint} exclude each other; set one"
+        )
+    if sha256 is not None and checkpoint is None:
+        raise UserError(
+            f"backbone.sha256={sha256} has no file to check; set backbone.checkpoint, or backbone.sha256=null"
+        )
 
 
 def _create(name: str, pretrained: bool, model_args: dict[str, Any]) -> nn.Module:

@@ -74,7 +74,7 @@ def test_every_port_fires_with_the_width_of_its_place(small, watch, kind):
         assert place.input.side == "in"
         assert seen[place.input.module][0].shape[-1] == place.num_in, site
         if place.output.side == "out":
-            assert seen[place.output.module][1].shape[-1] == place.num_out * place.output.part[1], site
+            assert seen[place.output.module][1].shape[-1] == place.num_out * place.output.slice[1], site
         if place.residual is not None:
             assert site.position in ("attn", "ffn")
             assert place.residual.side == "in"
@@ -163,7 +163,7 @@ def test_split_q_k_v_are_three_modules(small, kind):
     for site, place in table.places.items():
         if site.position in QKV:
             path = f"{table.blocks[site.block]}.attn.{site.position}_proj"
-            assert (place.input.module, place.output.module, place.output.part) == (path, path, (0, 1))
+            assert (place.input.module, place.output.module, place.output.slice) == (path, path, (0, 1))
             assert {key for key, _ in place.parameters} <= {f"{path}.weight", f"{path}.bias"}
 
 
@@ -225,7 +225,7 @@ def test_what_belongs_to_no_linear_layer_goes_with_its_sublayer_s_norm(small):
 
 
 def part_of(place, seen):
-    index, count = place.output.part
+    index, count = place.output.slice
     return seen[place.output.module][1].chunk(count, dim=-1)[index]
 
 

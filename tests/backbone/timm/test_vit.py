@@ -60,7 +60,7 @@ def test_what_each_position_is():
     }
     assert modules.pop("tokens") == ("blocks.0", "blocks.0")
     assert modules == {key: (f"blocks.0.{path}",) * 2 for key, path in inside.items()}
-    parts = {position: table.places[Site(0, position)].output.part for position in ("q", "k", "v", "out")}
+    parts = {position: table.places[Site(0, position)].output.slice for position in ("q", "k", "v", "out")}
     assert parts == {"q": (0, 3), "k": (1, 3), "v": (2, 3), "out": (0, 1)}
     residual = {position: table.places[Site(0, position)].residual for position in ("attn", "ffn")}
     assert {position: (port.module, port.side) for position, port in residual.items()} == {

@@ -61,7 +61,7 @@ def test_every_file_of_the_group_has_the_same_keys() -> None:
         "aid", "cifar100", "cifar100_lt", "digits", "digits_lt", "hub", "image_folder", "mstar10_lt"
     }  # fmt: skip
     for name, config in files.items():
-        assert set(config) == set(KEYS) | {"_target_", "_partial_", "source"}
+        assert set(config) == set(KEYS) | {"_target_", "source"}
         assert config["name"] == name
 
 

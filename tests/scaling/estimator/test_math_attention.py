@@ -1,11 +1,10 @@
 """Which attention kernel has a second derivative, and which estimators ask for it."""
 
-from functools import partial
-
 import pytest
 import torch
 import torch.nn.functional as F
 
+from peftlab.option import Choice
 from peftlab.scaling.estimator.direct import direct
 from peftlab.scaling.estimator.implicit import implicit
 from peftlab.scaling.estimator.math_attention import attention_kernel, math_attention
@@ -39,4 +38,7 @@ def test_math_kernel_gives_the_same_numbers_and_true_second_derivatives():
 def test_kernel_for_the_log():
     assert attention_kernel(direct) == "default"
     assert attention_kernel(unrolled) == "math"
-    assert attention_kernel(partial(partial(implicit, lr=0.1), num_terms=3)) == "math"
+    assert attention_kernel(implicit) == "math"
+    for word, kernel in (("direct", "default"), ("unrolled", "math"), ("implicit", "math")):
+        chosen = Choice(f"peftlab.scaling.estimator.{word}.{word}", {"lr": 0.1})
+        assert attention_kernel(chosen) == kernel, "with its options, as a config chooses it"

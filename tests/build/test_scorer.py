@@ -2,16 +2,16 @@
 
 import pytest
 import torch
-from peftlab.build.measure import Measure
 from torch.nn import functional as F
 
+from peftlab.build.scorer import Scorer
 from peftlab.inputs.batch import Batch
 from peftlab.site import Site
 
 
 @pytest.fixture
 def vit(family):
-    """A measure on a random ViT, with the images that it sees."""
+    """A scorer on a random ViT, with the images that it sees."""
     backbone = family("plain")
     rng = torch.Generator().manual_seed(1)
     images, labels = torch.randn(7, 3, 32, 32, generator=rng), torch.arange(7) % 3
@@ -20,23 +20,23 @@ def vit(family):
     def batch(start, stop):
         return Batch({"images": images[start:stop]}, labels[start:stop], torch.arange(start, stop))
 
-    return Measure(backbone, head, F.cross_entropy, batch, 7), images, labels
+    return Scorer(backbone, head, F.cross_entropy, batch, 7), images, labels
 
 
 def test_batches_are_the_first_images_and_no_more_than_there_are(vit):
-    measure, images, _ = vit
-    assert [len(batch.targets) for batch in measure.batches(5, 2)] == [2, 2, 1]
-    assert torch.equal(torch.cat([batch.inputs["images"] for batch in measure.batches(99, 3)]), images)
+    scorer, images, _ = vit
+    assert [len(batch.targets) for batch in scorer.batches(5, 2)] == [2, 2, 1]
+    assert torch.equal(torch.cat([batch.inputs["images"] for batch in scorer.batches(99, 3)]), images)
 
 
 def test_gradients_are_those_of_a_training_step(vit):
     """Against autograd on the modules themselves."""
-    measure, images, labels = vit
-    model = measure.backbone.model
-    (found,) = measure.gradients(7, 7)
+    scorer, images, labels = vit
+    model = scorer.backbone.model
+    (found,) = scorer.gradients(7, 7)
     model.requires_grad_(True)
     try:
-        F.cross_entropy(measure.head(model(images)), labels).backward()
+        F.cross_entropy(scorer.head(model(images)), labels).backward()
         for name, value in model.named_parameters():
             torch.testing.assert_close(found[name], value.grad, msg=name)
     finally:
@@ -45,51 +45,51 @@ def test_gradients_are_those_of_a_training_step(vit):
 
 
 def test_nothing_of_the_backbone_changes(vit):
-    measure = vit[0]
-    model = measure.backbone.model
+    scorer = vit[0]
+    model = scorer.backbone.model
     before = {name: value.clone() for name, value in model.state_dict().items()}
     sites = [Site(0, "q"), Site(1, "ffn")]
-    measure.squared_gradients(sites, 4, 2)
-    measure.mean_gradient_norms(sites, 4, 2)
-    measure.energies(sites, 4, 2)
+    scorer.squared_gradients(sites, 4, 2)
+    scorer.mean_gradient_norms(sites, 4, 2)
+    scorer.energies(sites, 4, 2)
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
     assert not any(value.requires_grad or value.grad is not None for value in model.parameters())
     assert not any(module._forward_hooks or module._forward_pre_hooks for module in model.modules())
 
 
 def test_a_sublayer_is_scored_by_the_weights_of_its_layers(vit):
-    measure = vit[0]
+    scorer = vit[0]
     members = {"attn": ("q", "k", "v", "out"), "ffn": ("mlp1", "mlp2"), "kv": ("k", "v")}
     members["tokens"] = members["attn"] + members["ffn"]
     single = [Site(1, name) for name in members["tokens"]]
-    squares = measure.squared_gradients([*single, *(Site(1, name) for name in members)], 7, 3)
+    squares = scorer.squared_gradients([*single, *(Site(1, name) for name in members)], 7, 3)
     for name, own in members.items():
         parts = [Site(1, member) for member in own]
         assert squares[Site(1, name)] == pytest.approx(sum(squares[site] for site in parts), rel=1e-12)
-        assert measure.num_weights(Site(1, name)) == sum(measure.num_weights(site) for site in parts)
-    assert measure.num_weights(Site(0, "q")) == 16 * 16 + 16
-    assert measure.num_weights(Site(0, "ffn")) == 2 * 16 * 64 + 16 + 64
+        assert scorer.num_weights(Site(1, name)) == sum(scorer.num_weights(site) for site in parts)
+    assert scorer.num_weights(Site(0, "q")) == 16 * 16 + 16
+    assert scorer.num_weights(Site(0, "ffn")) == 2 * 16 * 64 + 16 + 64
 
 
 def test_the_mean_gradient_does_not_depend_on_the_batches(vit):
-    measure = vit[0]
+    scorer = vit[0]
     sites = [Site(0, "q"), Site(0, "mlp2"), Site(1, "norm1")]
-    whole = measure.mean_gradient_norms(sites, 7, 7)
+    whole = scorer.mean_gradient_norms(sites, 7, 7)
     for size in (1, 2, 3, 5):
-        assert measure.mean_gradient_norms(sites, 7, size) == pytest.approx(whole, rel=1e-4)
+        assert scorer.mean_gradient_norms(sites, 7, size) == pytest.approx(whole, rel=1e-4)
 
 
 def test_one_batch_of_squares_is_the_square_of_the_norm(vit):
-    measure = vit[0]
+    scorer = vit[0]
     sites = [Site(0, "k"), Site(1, "mlp1")]
-    norms = measure.mean_gradient_norms(sites, 6, 6)
-    assert measure.squared_gradients(sites, 6, 6) == pytest.approx({s: n**2 for s, n in norms.items()})
+    norms = scorer.mean_gradient_norms(sites, 6, 6)
+    assert scorer.squared_gradients(sites, 6, 6) == pytest.approx({s: n**2 for s, n in norms.items()})
 
 
 def test_energies_are_those_of_a_forward_by_hand(vit):
     """The first block, module by module, without a hook."""
-    measure, images, _ = vit
-    model = measure.backbone.model
+    scorer, images, _ = vit
+    model = scorer.backbone.model
     block = model.blocks[0]
     with torch.no_grad():
         x = model.norm_pre(model._pos_embed(model.patch_embed(images)))
@@ -110,7 +110,7 @@ def test_energies_are_those_of_a_forward_by_hand(vit):
     expected |= {"tokens": (x, x), "norm1": (x, n1), "norm2": (x + attn, n2)}
     sites = [Site(0, name) for name in expected]
     for size in (7, 3):
-        found = measure.energies(sites, 7, size)
+        found = scorer.energies(sites, 7, size)
         for name, pair in expected.items():
             own = tuple(value.square().mean().item() for value in pair)
             assert found[Site(0, name)] == pytest.approx(own, rel=1e-4), name
@@ -125,7 +125,7 @@ def test_every_place_of_every_family_has_an_energy_and_gradients(family, name):
     def batch(start, stop):
         return Batch({"images": images[start:stop]}, labels[start:stop], labels[start:stop])
 
-    measure = Measure(backbone, torch.nn.Linear(backbone.num_features, 2), F.cross_entropy, batch, 2)
+    scorer = Scorer(backbone, torch.nn.Linear(backbone.num_features, 2), F.cross_entropy, batch, 2)
     sites = list(backbone.places)
-    assert all(read > 0 and wrote > 0 for read, wrote in measure.energies(sites, 2, 2).values())
-    assert all(score > 0 for score in measure.squared_gradients(sites, 2, 2).values())
+    assert all(read > 0 and wrote > 0 for read, wrote in scorer.energies(sites, 2, 2).values())
+    assert all(score > 0 for score in scorer.squared_gradients(sites, 2, 2).values())

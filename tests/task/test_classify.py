@@ -1,0 +1,208 @@
+"""task=classify: what depends on classes, asked of a small real data set."""
+
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from peftlab.config.resolve import resolve
+from peftlab.config.resolved import Resolved
+from peftlab.dataset.batches import EvalBatches
+from peftlab.dataset.dataset import Dataset
+from peftlab.evaluate.metrics import Counts, group_metrics
+from peftlab.head.cosine import Cosine
+from peftlab.head.linear import Linear
+from peftlab.inputs.batch import Batch
+from peftlab.inputs.image import InputSpec
+from peftlab.task.classify import Classify
+from peftlab.task.task import Task
+
+CPU = torch.device("cpu")
+Made = Callable[..., Any]
+
+
+@pytest.fixture
+def resolved(composed: Made) -> Callable[..., Resolved]:
+    return lambda *words: resolve(composed("backbone=tiny", "dataset=digits_lt", *words))
+
+
+@pytest.fixture
+def dataset(resolved: Callable[..., Resolved]) -> Dataset:
+    spec = InputSpec(16, (0.5,) * 3, (0.5,) * 3, "bilinear", 1.0)
+    found: Dataset = resolved().dataset(spec, 0)
+    return found
+
+
+@pytest.fixture
+def task(resolved: Callable[..., Resolved], dataset: Dataset) -> Callable[..., Classify]:
+    """`task("head=linear")`: the task of these choices on digits_lt."""
+
+    def make(*words: str, data: Dataset = dataset) -> Classify:
+        run = resolved(*words)
+        found: Classify = run.task(data, run.head, run.loss)
+        return found
+
+    return make
+
+
+def counts(correct: list[int], predicted: list[int], total: list[int]) -> Counts:
+    return Counts(*(torch.tensor(values, dtype=torch.int64) for values in (correct, predicted, total)))
+
+
+def some() -> Counts:
+    """Ten classes; the last has no test item."""
+    correct = [9, 8, 7, 6, 5, 4, 3, 2, 1, 0]
+    return counts(correct, [12, 11, 9, 8, 7, 5, 4, 3, 2, 1], [10] * 9 + [0])
+
+
+def test_it_is_a_task(task: Callable[..., Classify]) -> None:
+    found = task()
+    assert isinstance(found, Task)
+    assert found.num_classes == 10
+    assert found.primary == "mean_acc"
+    assert found.headline == ("mean_acc", "head_acc", "medium_acc", "tail_acc")
+    metrics = found.metrics(some())
+    assert found.primary in metrics
+    assert set(found.headline) <= set(metrics)
+
+
+@pytest.mark.parametrize(("head", "kind"), [("linear", Linear), ("cosine", Cosine)])
+def test_the_head_is_the_chosen_one_over_all_classes(
+    task: Callable[..., Classify], head: str, kind: type
+) -> None:
+    one, two = (
+        task(f"head={head}", "head.init=random").head(16, None, torch.Generator().manual_seed(seed))
+        for seed in (3, 3)
+    )
+    assert isinstance(one, kind)
+    assert one(torch.randn(4, 16)).shape == (4, 10)
+    assert all(torch.equal(a, b) for a, b in zip(one.parameters(), two.parameters(), strict=True))
+
+
+def test_a_head_asks_for_means_only_where_it_starts_from_them(task: Callable[..., Classify]) -> None:
+    assert task("head=linear", "head.init=class_mean").wants_start()
+    assert not task("head=linear", "head.init=random").wants_start()
+    assert not task("head=linear", "head.init=zeros").wants_start()
+    means = torch.randn(10, 16)
+    head = task("head=linear", "head.init=class_mean").head(16, means, torch.Generator())
+    assert torch.equal(head.weight, means)
+    assert head.weight.data_ptr() != means.data_ptr(), "means are shared by all runs, and a head is trained"
+
+
+def test_the_loss_has_the_prior_of_the_labels_that_it_is_given(task: Callable[..., Classify]) -> None:
+    """Also of classes that they lack: every class has its place."""
+    targets = np.array([0, 0, 0, 1, 3], dtype=np.int64)
+    loss = task("loss.tau=1.0").loss(targets, CPU)
+    logits, labels = torch.randn(3, 10), torch.tensor([0, 1, 3])
+    prior = torch.bincount(torch.from_numpy(targets), minlength=10) / 5
+    expected = F.cross_entropy(logits + prior.log(), labels)
+    torch.testing.assert_close(loss(logits, labels), expected)
+    plain = task("loss=cross_entropy").loss(targets, CPU)
+    torch.testing.assert_close(plain(logits, labels), F.cross_entropy(logits, labels))
+
+
+def test_a_batch_weighs_as_many_as_its_items(task: Callable[..., Classify]) -> None:
+    batch = Batch({"images": torch.zeros(7, 3, 2, 2)}, torch.zeros(7, dtype=torch.long), torch.arange(7))
+    assert task().weight(batch) == 7
+
+
+def test_it_counts_right_and_wrong_answers_by_class(task: Callable[..., Classify], dataset: Dataset) -> None:
+    """Of a table that is right but for class 2, which it takes for class 1."""
+    entered: list[str] = []
+
+    @contextmanager
+    def context() -> Iterator[None]:
+        entered.append("in")
+        yield
+
+    labels = dataset.train.labels
+    answers = iter(np.where(labels == 2, 1, labels))
+
+    def outputs(inputs: dict[str, Tensor]) -> Tensor:
+        own = torch.tensor([next(answers) for _ in range(len(inputs["images"]))])
+        return F.one_hot(own, 10).float()
+
+    batches = EvalBatches(dataset.train, dataset.eval_transform, batch_size=100, num_workers=0)
+    counted = task().evaluate(outputs, batches, CPU, context)
+    assert len(entered) == math.ceil(len(labels) / 100)
+    total = dataset.counts
+    assert counted.total.tolist() == total.tolist()
+    assert counted.correct.tolist() == [0 if number == 2 else n for number, n in enumerate(total.tolist())]
+    assert counted.predicted[1] == total[1] + total[2]
+    assert task().evaluate(outputs, [], CPU, nullcontext).total.sum() == 0
+
+
+def test_metrics_are_those_of_the_class_groups(task: Callable[..., Classify], dataset: Dataset) -> None:
+    found, expected = task().metrics(some()), group_metrics(some(), dataset.groups)
+    assert found.keys() == expected.keys()
+    assert all(value == pytest.approx(expected[name], nan_ok=True) for name, value in found.items())
+    assert found["head_acc"] == pytest.approx(np.mean([0.9, 0.8, 0.7]))
+    assert found["num_absent"] == 1
+
+
+def test_the_table_by_class_has_a_row_per_class_and_an_absent_one_has_no_accuracy(
+    task: Callable[..., Classify], dataset: Dataset
+) -> None:
+    (name,) = tables = task().tables(some())
+    assert name == "per_class"
+    head, *rows = tables[name]
+    assert head == ["class", "group", "train_num", "test_num", "acc"]
+    assert [row[0] for row in rows] == dataset.class_names
+    group = {number: word for word, classes in dataset.groups.items() for number in classes}
+    assert [row[1] for row in rows] == [group[number] for number in range(10)]
+    assert [row[2] for row in rows] == dataset.counts.tolist()
+    assert [row[3] for row in rows] == [10] * 9 + [0]
+    assert [row[4] for row in rows[:9]] == pytest.approx([0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1])
+    assert rows[9][4] is None
+    assert all(type(value) in (str, int, float, type(None)) for row in rows for value in row), (
+        "as JSON and CSV"
+    )
+
+
+def test_a_class_of_no_group_has_none_in_the_table(task: Callable[..., Classify], dataset: Dataset) -> None:
+    bare = task(data=replace(dataset, groups={"head": [0], "medium": [], "tail": [9]}))
+    rows = bare.tables(some())["per_class"][1:]
+    assert [row[1] for row in rows] == ["head", *[""] * 8, "tail"]
+
+
+def test_the_summary_says_accuracy_interval_and_items_of_every_group(task: Callable[..., Classify]) -> None:
+    found = task()
+    metrics = found.metrics(some())
+    table, line = found.summary(metrics)
+    assert table[0] == ["", "accuracy %", "95 % interval", "images"]
+    assert [row[0] for row in table[1:]] == ["mean", "head", "medium", "tail"]
+    mean = table[1]
+    assert mean[1] == "50.0"
+    assert mean[2] == f"{100 * metrics['mean_acc_low']:.1f} - {100 * metrics['mean_acc_high']:.1f}"
+    assert mean[3] == "90"
+    for name in ("micro_acc", "macro_f1", "worst_acc", "harmonic_acc", "geometric_acc"):
+        assert f"{name} {100 * metrics[name]:.1f}" in line
+
+
+def test_a_group_without_a_class_says_so(task: Callable[..., Classify], dataset: Dataset) -> None:
+    bare = task(data=replace(dataset, groups={"head": list(range(10)), "medium": [], "tail": []}))
+    table, _ = bare.summary(bare.metrics(some()))
+    assert table[3:] == [["medium", "no class", "", "0"], ["tail", "no class", "", "0"]]
+
+
+def test_the_card_has_the_class_names_in_the_order_of_the_outputs(
+    task: Callable[..., Classify], dataset: Dataset
+) -> None:
+    assert task().card() == {"class_names": dataset.class_names}
+
+
+def test_the_data_in_a_sentence(task: Callable[..., Classify], dataset: Dataset) -> None:
+    text = task().data_line(277)
+    assert text == (
+        "digits_lt, 277 images to train on, 10 classes (3 head, 3 medium, 4 tail), 89 to 3 images a class; split"
+        f" {dataset.index_hash[:12]}"
+    )
+    validated = replace(dataset, val=dataset.train.subset(np.arange(5)))
+    assert "277 images to train on, 5 to validate, 10 classes" in task(data=validated).data_line(277)
