@@ -278,7 +278,7 @@ def test_held_out_images_are_never_trained_on(composed: Config, tmp_path: Path) 
     batches, outer_loop = experiment.learner.batches, experiment.learner.outer
     assert outer_loop is not None
     trained = {int(row) for number in range(batches.num_batches) for row in batches.batch(number).rows}
-    take, _ = outer_loop._draw(0)
+    take, _ = outer_loop.problem.draw(0)
     outer = {int(row) for number in range(3) for row in take(number).rows}  # type: ignore[attr-defined]
     assert outer
     assert not outer & trained
