@@ -229,7 +229,9 @@ def test_every_method_can_be_placed_at_each_of_its_positions_and_nowhere_else(
 NUM_BLOCKS = {0: 1, -1: 1, "1--1": 11, "0%-75.0%": 9, "75.0%-100%": 3, "0%-37.5%": 5, "87.5%-100%": 1}
 
 
-@pytest.mark.parametrize("name", EXPERIMENTS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] * (name == "methods")) for name in EXPERIMENTS]
+)
 def test_every_job_of_every_experiment_passes_every_check(name: str) -> None:
     """Composed as the sweep itself composes its jobs: the file's own params, one by one."""
     with opened_configs():

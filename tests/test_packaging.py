@@ -1,5 +1,6 @@
 """configs/ and the packaged weights are found from a checkout and from a built wheel."""
 
+import fnmatch
 import subprocess
 import sys
 import zipfile
@@ -56,3 +57,11 @@ def test_the_readme_has_the_two_commands() -> None:
     text = (ROOT / "README.md").read_text()
     assert "\npip install -e . && peftlab\n" in text
     assert '\npip install -e ".[dev]" && pytest\n' in text
+
+
+def test_no_folder_of_tests_is_passed_over(pytestconfig: pytest.Config) -> None:
+    """pytest's own list has `build`."""
+    patterns = pytestconfig.getini("norecursedirs")
+    folders = [path for path in (ROOT / "tests").rglob("*") if path.is_dir() and path.name != "__pycache__"]
+    assert len(folders) > 20
+    assert not [path for path in folders if any(fnmatch.fnmatch(path.name, pattern) for pattern in patterns)]

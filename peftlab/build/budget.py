@@ -62,7 +62,7 @@ def check_mask(budget: int, chosen: Chosen) -> None:
 
 
 def _costs(part: Part, backbone: Backbone, cells: Cells) -> list[Cost]:
-    """What each site has at its nominal width and at one more, counted on deltas that are built as after training."""
+    """What each site has at a width of 1 and of 2, counted on deltas that are built as after training."""
     form: Any = part.form.function
     after = form.after_training if issubclass(form, Reparametrised) else {}
     counted: dict[str, int] = {}
@@ -80,8 +80,6 @@ def _costs(part: Part, backbone: Backbone, cells: Cells) -> list[Cost]:
         if part.width_key is None:
             costs.append(Cost(site, count(view, options), 0, 1))
             continue
-        nominal = options[part.width_key]
-        here = count(view, options)
-        step = count(view, {**options, part.width_key: nominal + 1}) - here
-        costs.append(Cost(site, here - nominal * step, step, nominal))
+        one, two = (count(view, {**options, part.width_key: width}) for width in (1, 2))
+        costs.append(Cost(site, 2 * one - two, two - one, options[part.width_key]))
     return costs

@@ -45,7 +45,7 @@ def place_on(resolved: Resolved, backbone: Backbone, scorer: Scorer | None = Non
     placed = place(resolved, backbone.labels, backbone.positions, scorer)
     if placed.is_open:
         raise UserError(
-            f"placement={resolved.placement.word} chooses sites on training images, and there are none here"
+            f"placement={resolved.placement.word} chooses sites on training items, and there are none here"
         )
     return within_budget(resolved, backbone, placed)
 

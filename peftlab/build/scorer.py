@@ -41,13 +41,13 @@ class Scorer:
         self._batch = batch
 
     def batches(self, num: int, size: int) -> Iterator[Batch]:
-        """The first `num` images (as many as there are) in batches of `size`."""
+        """The first `num` items (as many as there are) in batches of `size`."""
         stop = min(num, self.num_items)
         for start in range(0, stop, size):
             yield self._batch(start, min(start + size, stop))
 
     def gradients(self, num: int, size: int = 1) -> Iterator[dict[str, Tensor]]:
-        """For each batch, by default of one image, the gradient of the mean loss by parameter of the backbone.
+        """For each batch, by default of one item, the gradient of the mean loss by parameter of the backbone.
 
         A parameter that the loss does not depend on has a gradient of zeros.
         """
@@ -58,7 +58,7 @@ class Scorer:
             yield _gradient(loss, values, is_last=True)
 
     def class_gradients(self, num: int) -> Iterator[dict[str, Tensor]]:
-        """For each of the first `num` images and each class y: sqrt(p(y|x)) times the gradient of log p(y|x).
+        """For each of the first `num` items and each class y: sqrt(p(y|x)) times the gradient of log p(y|x).
 
         p is the softmax of the logits. The sum of the squares is the diagonal of the Fisher information, times `num`.
         """
@@ -71,7 +71,7 @@ class Scorer:
                 yield _gradient(term, values, is_last=index + 1 == len(terms))
 
     def squared_gradients(self, sites: Sequence[Site], num: int, size: int) -> dict[Site, float]:
-        """sum over batches of sum_w (dL_batch / dw)^2 over the weights w of each site, on the first `num` images."""
+        """sum over batches of sum_w (dL_batch / dw)^2 over the weights w of each site, on the first `num` items."""
         pieces = {site: self._pieces(site) for site in sites}
         totals = {piece: torch.zeros((), dtype=torch.float64) for own in pieces.values() for piece in own}
         for grads in self.gradients(num, size):
@@ -82,7 +82,7 @@ class Scorer:
         return {site: sum(totals[piece].item() for piece in own) for site, own in pieces.items()}
 
     def mean_gradient_norms(self, sites: Sequence[Site], num: int, size: int) -> dict[Site, float]:
-        """The norm of dL / dW at each site, L the mean loss over the first `num` images."""
+        """The norm of dL / dW at each site, L the mean loss over the first `num` items."""
         pieces = {site: self._pieces(site) for site in sites}
         names = {name for own in pieces.values() for name, _ in own}
         total = min(num, self.num_items)
@@ -104,7 +104,7 @@ class Scorer:
         return sum(_part(values, piece).numel() for piece in self._pieces(site))
 
     def energies(self, sites: Sequence[Site], num: int, size: int) -> dict[Site, tuple[float, float]]:
-        """The mean squares of what each site reads and of what it writes, over images, tokens and channels."""
+        """The mean squares of what each site reads and of what it writes, over items, tokens and channels."""
         ends = {}
         for site in sites:
             place = self.backbone.place(site)

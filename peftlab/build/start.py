@@ -25,5 +25,5 @@ class Start:
             UserError: if there is none.
         """
         if self.scorer is None:
-            raise UserError("peft: this method scores weights on training images, and there are none here")
+            raise UserError("peft: this method scores weights on training items, and there are none here")
         return self.scorer

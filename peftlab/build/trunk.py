@@ -115,7 +115,7 @@ def open_dataset(resolved: Resolved, backbone: Backbone) -> Dataset:
         dataset = choice(spec, resolved.seed, val_fraction=VAL_FRACTION)
     if resolved.fit.select == "best" and dataset.val is None:
         raise UserError(
-            "fit.select=best needs images to select on; legal: dataset.val_fraction above 0 or null, or fit.select=last"
+            "fit.select=best needs items to select on; legal: dataset.val_fraction above 0 or null, or fit.select=last"
         )
     return dataset
 

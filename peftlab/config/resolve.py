@@ -83,7 +83,7 @@ def _part(name: str, path: str, node: dict[str, Any]) -> Part:
         depth=node["depth"],
         insertion=node["insertion"],
         scale=node.get("scale"),
-        kinds=found.ancestors,
+        traits=found.ancestors,
         width_key=found.constants.get("width_key"),
     )
 
@@ -113,4 +113,4 @@ def _check(resolved: Resolved) -> None:
 def _widths(part: Part) -> Widths:
     key = part.width_key
     width = None if key is None else part.form.options[key]
-    return Widths(part.path, part.form.word, key, width, "Elastic" in part.kinds, part.is_selection)
+    return Widths(part.path, part.form.word, key, width, "Elastic" in part.traits, part.is_selection)

@@ -49,7 +49,7 @@ class Hybrid:
 class Part:
     """One part of a method, resolved. `path` is how the command line says it: `peft`, or `peft.parts.NAME`.
 
-    `form` is a delta's functional form or a selection of weights, `kinds` are the interfaces and traits of its class
+    `form` is a delta's functional form or a selection of weights, `traits` are the names of its class and those above it
     (Delta, Elastic, Mask, ...), and `width_key` is the option that sets how many parameters it has, if there is one.
     """
 
@@ -60,15 +60,15 @@ class Part:
     depth: Entry | list[Entry]
     insertion: Insertion
     scale: float | int | None
-    kinds: frozenset[str]
+    traits: frozenset[str]
     width_key: str | None
 
     @property
     def is_selection(self) -> bool:
         """Whether it trains weights of the backbone itself."""
-        return "Selection" in self.kinds
+        return "Selection" in self.traits
 
     @property
     def is_mask(self) -> bool:
         """Whether it trains entries that training data choose."""
-        return "Mask" in self.kinds
+        return "Mask" in self.traits

@@ -62,7 +62,8 @@ def principal(weight: Float[Tensor, "d_out d_in"], rank: int) -> Factors:
     """
     if rank > min(weight.shape):
         raise UserError(
-            f"peft.rank={rank} is more than the {min(weight.shape)} singular values of a weight; legal: {min(weight.shape)} or less"
+            f"peft=pissa: rank={rank} is more than the {min(weight.shape)} singular values of a weight;"
+            f" legal: {min(weight.shape)} or less"
         )
     U, S, V = torch.linalg.svd(weight, full_matrices=False)
     U, S, V = U[:, :rank], S[:rank].sqrt(), V[:rank]

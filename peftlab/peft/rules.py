@@ -15,11 +15,11 @@ def check_part(part: Part) -> None:
     if part.is_selection != (given == "in_place"):
         legal = ["in_place"] if part.is_selection else [name for name in INSERTIONS if name != "in_place"]
         raise UserError(f"{part.path}.insertion={given} does not go with {word}; legal: {', '.join(legal)}")
-    if "OfWeight" in part.kinds and given != "parallel":
+    if "OfWeight" in part.traits and given != "parallel":
         raise UserError(
             f"{part.path}.insertion={given} does not go with {word}, which is made from the weight beside it; legal: parallel"
         )
-    places = LINEAR if "OfWeight" in part.kinds else INSERTIONS[given]
+    places = LINEAR if "OfWeight" in part.traits else INSERTIONS[given]
     if not set(part.positions) <= set(places) or not (part.is_selection or part.positions):
         raise UserError(
             f"{part.path}.positions=[{', '.join(part.positions)}] does not go with {given}; legal: some of {', '.join(places)}"

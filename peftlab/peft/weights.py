@@ -26,7 +26,7 @@ class Weight(NamedTuple):
 class Weights:
     """`inside` the placed sites, and `outside` all blocks (embeddings, the last norm).
 
-    `gradients(n)` gives, for each of the first n training images of a fixed random order, the gradient of the loss at
+    `gradients(n)` gives, for each of the first n training items of a fixed random order, the gradient of the loss at
     the start by parameter name; `class_gradients(n)`, for each of them and each class y, sqrt(p(y|x)) d log p(y|x).
     `num_heads` is by block; `num_backbone` and `num_head` count parameters.
     """

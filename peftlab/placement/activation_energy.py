@@ -17,11 +17,11 @@ def activation_energy(
     num_samples: PositiveInt,
     batch_size: PositiveInt,
 ) -> Placement:
-    """The `keep` sites of the largest mean of y^2, y what the frozen site writes, over images, tokens and channels.
+    """The `keep` sites of the largest mean of y^2, y what the frozen site writes, over items, tokens and channels.
 
     `ratio` divides by the mean of x^2, x what the site reads: how much it amplifies, so that positions with another
     scale can be compared. At `kv`, y is the heads' output as W_o reads it; at `tokens`, x and y are the tokens that
-    enter the block. Training images without augmentation; `batch_size` changes the memory alone.
+    enter the block. Training items without augmentation; `batch_size` changes the memory alone.
 
     Source: ours; no label and no loss enters.
 

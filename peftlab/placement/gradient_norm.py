@@ -18,11 +18,11 @@ def gradient_norm(
     num_samples: PositiveInt,
     batch_size: PositiveInt,
 ) -> Placement:
-    """The `keep` sites of the largest ||dL / dW||, L the mean loss over the images, W the frozen weights of the site.
+    """The `keep` sites of the largest ||dL / dW||, L the mean loss over the items, W the frozen weights of the site.
 
-    Unlike sensitivity it is the gradient of the mean, where images that pull in opposite directions cancel, so
+    Unlike sensitivity it is the gradient of the mean, where items that pull in opposite directions cancel, so
     `batch_size` changes the memory alone. `rms` divides by the root of the number of weights. Which weights are a
-    site's, and on which images, is as in sensitivity.
+    site's, and on which items, is as in sensitivity.
 
     Source: ours, the plain baseline beside SPT.
 

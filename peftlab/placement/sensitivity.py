@@ -19,7 +19,7 @@ def sensitivity(
 ) -> Placement:
     """The `keep` sites of the largest s = sum_batches sum_w (dL_batch / dw)^2 over the frozen weights w of the site.
 
-    L is the training loss with the head at its start, on training images without augmentation. `mean` divides by the
+    L is the training loss with the head at its start, on training items without augmentation. `mean` divides by the
     number of weights. A sub-layer has the weights of its linear layers, `kv` those of k and v, `tokens` those of the
     block's linear layers.
 

@@ -44,7 +44,7 @@ class Cell:
         return seeds or len(self.jobs) > 1
 
     def interval(self, metric: str, seeds: bool) -> tuple[float, float, float]:
-        """(value, low, high): a mean with its t interval, or one run with Wilson's over its images; NaN where there is none."""
+        """(value, low, high): a mean with its t interval, or one run with Wilson's over its items; NaN where there is none."""
         if self.is_mean(seeds):
             mean, half, _ = self.mean(metric)
             return mean, mean - half, mean + half

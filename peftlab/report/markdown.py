@@ -13,7 +13,7 @@ COSTS = ("trained", "step ms", "MiB")
 def write_markdown(folder: Path, cells: list[Cell], seeds: bool) -> Path:
     """One row per cell: trained parameters without the head, accuracies in % with their 95 % intervals, costs.
 
-    With several seeds an interval is Student's t over runs (mean ± half), else Wilson's over test images (low-high).
+    With several seeds an interval is Student's t over runs (mean ± half), else Wilson's over test items (low-high).
     Step time and memory are medians over the cell's runs.
     """
     keys = varying(cells)

@@ -26,7 +26,7 @@ def scatter(folder: Path, cells: list[Cell], seeds: bool) -> list[Path]:
     path = folder / "scatter.png"
     num = {cell.count["ok"] for cell in cells if cell.count["ok"]} or {0}
     runs = f"n = {min(num)}" + (f"-{max(num)}" if len(num) > 1 else "")
-    over = f"mean over {runs} seeds" if seeds else "one run, Wilson interval over test images"
+    over = f"mean over {runs} seeds" if seeds else "one run, Wilson interval over test items"
     return [
         scatter_plot(
             [Point(name, x, 100 * y, 100 * low, 100 * high) for name, x, y, low, high in points],

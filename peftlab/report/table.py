@@ -27,7 +27,7 @@ def print_table(report: Report) -> None:
         to = report.baseline.label(keys) or "the only cell"
         lines.append(f"± is a 95 % t interval over n seeds; differences in cells.csv: to {to}")
     else:
-        lines.append("a-b is a 95 % Wilson interval over n test images")
+        lines.append("a-b is a 95 % Wilson interval over n test items")
     for line in [*lines, *map(str, report.files)]:
         console.print(line, markup=False, highlight=False, soft_wrap=True)
 
@@ -47,7 +47,7 @@ def _table(report: Report) -> Any:
     table.add_column("state", min_width=9, overflow="fold")
     metrics = [metric for metric in METRICS if any(_estimate(cell, metric, seeds) for cell in cells)]
     for metric in metrics:
-        head = f"{metric.removesuffix('_acc')} %" + ("" if seeds else f"\n{_images(report, metric)}")
+        head = f"{metric.removesuffix('_acc')} %" + ("" if seeds else f"\n{_items(report, metric)}")
         table.add_column(head, justify="right", min_width=6 if seeds else 9)  # a value, an interval
     for head in ["n"] * seeds + ["time"]:
         table.add_column(head, justify="right", no_wrap=True)
@@ -67,14 +67,14 @@ def _state(cell: Cell) -> str:
 
 
 def _estimate(cell: Cell, metric: str, seeds: bool) -> str:
-    """`81.2 ±1.3` over seeds; `81.2 78.1-84.0` for one job, Wilson over its images."""
+    """`81.2 ±1.3` over seeds; `81.2 78.1-84.0` for one job, Wilson over its items."""
     mean, low, high = cell.interval(metric, seeds)
     text = f" ±{50 * (high - low):.1f}" if cell.is_mean(seeds) else f" {100 * low:.1f}-{100 * high:.1f}"
     extra = text if isfinite(low + high) else ""
     return f"{100 * mean:.1f}{extra}" if isfinite(mean) else ""
 
 
-def _images(report: Report, metric: str) -> str:
+def _items(report: Report, metric: str) -> str:
     num = {job.metrics.get(f"test/{metric.removesuffix('_acc')}_num", nan) for job in report.jobs}
     num = {n for n in num if isfinite(n)}
     return f"n={min(num):.0f}" + (f"-{max(num):.0f}" if len(num) > 1 else "") if num else ""

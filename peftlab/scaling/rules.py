@@ -18,7 +18,7 @@ def check_gamma(scaling: Choice, outer: OuterPlan | None) -> None:
         )
     if outer is not None and not 0 < outer.fraction < 1:
         raise UserError(
-            f"scaling.outer.fraction={outer.fraction} leaves no images for {'inner' if outer.fraction else 'the outer'}"
+            f"scaling.outer.fraction={outer.fraction} leaves no items for {'inner' if outer.fraction else 'the outer'}"
             " steps, and gamma needs both; legal: a number above 0 and below 1, as in 0.2"
         )
 

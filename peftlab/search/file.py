@@ -16,7 +16,7 @@ FOUND, EVALUATED = "search/found.yaml", "search/evaluated.jsonl"
 
 
 def read_scores(record: Record, identity: dict[str, str]) -> Scores:
-    """The fitness of what was evaluated before; `identity` says which supernet and which images.
+    """The fitness of what was evaluated before; `identity` says which supernet and which items.
 
     Raises:
         UserError: if they are those of another search.
@@ -27,7 +27,7 @@ def read_scores(record: Record, identity: dict[str, str]) -> Scores:
     first, *rows = [json.loads(line) for line in path.read_text().splitlines()]
     if first != identity:
         raise UserError(
-            f"{path} is of another supernet or other images than this search; legal: resume=false, which starts over"
+            f"{path} is of another supernet or other items than this search; legal: resume=false, which starts over"
         )
     return {tuple(map(tuple, row["genotype"])): row["val/mean_acc"] for row in rows}
 

@@ -38,7 +38,7 @@ def run_found(resolved: Resolved, record: Record, group: str | None) -> None:
 
     Raises:
         SystemExit: 130 after an interrupt, once everything needed to go on is saved.
-        UserError: without validation images, for a limit below the smallest sub-network, or a supernet that does not fit.
+        UserError: without validation items, for a limit below the smallest sub-network, or a supernet that does not fit.
     """
     if resolved.placement.word == "noah":
         resolved = resolve({**resolved.raw, "placement": _found(resolved, record)})
@@ -97,7 +97,7 @@ def _space(resolved: Resolved, experiment: Experiment) -> Space:
     node = resolved.placement.options
     if experiment.trunk.dataset.val is None:
         raise UserError(
-            f"dataset.val_fraction={yaml_text(resolved.dataset.options['val_fraction'])} leaves placement=noah no images to"
+            f"dataset.val_fraction={yaml_text(resolved.dataset.options['val_fraction'])} leaves placement=noah no items to"
             " search on; legal: above 0, as in 0.2, or a data set with a validation split"
         )
     deltas = {anchor.site: anchor.delta for anchor in experiment.cell.anchors}
@@ -147,7 +147,7 @@ def _check_supernet(folder: Path, supernet: Resolved, experiment: Experiment) ->
         )
     if json.loads((folder / "split.json").read_text())["hash"] != experiment.trunk.dataset.index_hash:
         raise UserError(
-            f"placement.run={folder} was trained on other images, perhaps on those that validate here; legal: the same dataset"
+            f"placement.run={folder} was trained on other items, perhaps on those that validate here; legal: the same dataset"
             " and seed"
         )
 

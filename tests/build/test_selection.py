@@ -56,7 +56,7 @@ def test_saved_masks_come_back_without_a_training_image(recipe: Made, family: Ma
     assert mask.shape == weight.value.shape
     assert mask.flatten().nonzero().flatten().tolist() == index.tolist()
     with pytest.raises(
-        UserError, match=r"^peft: this method scores weights on training images, and there are none"
+        UserError, match=r"^peft: this method scores weights on training items, and there are none"
     ):
         chosen(recipe, backbone, "mask_fisher", **{"peft.keep_ratio": 0.2})
 

@@ -12,7 +12,7 @@ def test_without_training_images_nothing_can_be_measured() -> None:
     start = Start(nn.Linear(2, 2))
     assert start.indices is None
     with pytest.raises(
-        UserError, match=r"^peft: this method scores weights on training images, and there are none"
+        UserError, match=r"^peft: this method scores weights on training items, and there are none"
     ):
         start.measured()
 

@@ -98,7 +98,7 @@ def is_one_sentence(said: SimpleNamespace) -> None:
         ),
         (
             ["scaling=meta", "scaling.outer.fraction=0"],
-            "scaling.outer.fraction=0 leaves no images for the outer steps",
+            "scaling.outer.fraction=0 leaves no items for the outer steps",
         ),
         (
             ["scaling=meta", "peft=bitfit"],

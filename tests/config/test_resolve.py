@@ -102,9 +102,9 @@ def test_gamma_of_a_run_as_a_placement(change: Change, refused: Refused, tmp_pat
 
 
 META: list[tuple[dict[str, Any], str]] = [
-    ({"scaling.outer.fraction": 0}, "scaling.outer.fraction=0 leaves no images for the outer steps"),
-    ({"scaling.outer.fraction": 0.0}, "scaling.outer.fraction=0.0 leaves no images for the outer steps"),
-    ({"scaling.outer.fraction": 1}, "scaling.outer.fraction=1 leaves no images for inner steps"),
+    ({"scaling.outer.fraction": 0}, "scaling.outer.fraction=0 leaves no items for the outer steps"),
+    ({"scaling.outer.fraction": 0.0}, "scaling.outer.fraction=0.0 leaves no items for the outer steps"),
+    ({"scaling.outer.fraction": 1}, "scaling.outer.fraction=1 leaves no items for inner steps"),
     (
         {"scaling.outer.fraction": -0.2},
         "scaling.outer.fraction=-0.2 is not legal; legal: a number from 0 to 1",
@@ -206,9 +206,9 @@ def test_the_parts_of_a_hybrid() -> None:
     assert (lora.width_key, prefix.width_key) == ("rank", "length")
     assert prefix.form.options["length"] == 10
     assert not {"positions", "depth", "insertion", "scale"} & set(lora.form.options)
-    assert {"Lora", "Additive", "Delta", "Elastic", "LowRank"} <= lora.kinds
-    assert {"Prefix", "OnHeads", "Delta", "Reparametrised"} <= prefix.kinds
-    assert "Elastic" not in prefix.kinds
+    assert {"Lora", "Additive", "Delta", "Elastic", "LowRank"} <= lora.traits
+    assert {"Prefix", "OnHeads", "Delta", "Reparametrised"} <= prefix.traits
+    assert "Elastic" not in prefix.traits
 
 
 def test_a_method_of_one_part_is_called_peft(base: dict[str, Any]) -> None:

@@ -35,12 +35,13 @@ TOGETHER = [
     ("low q", "high mlp"),
     ("learned", "meta"),
     ("high mlp", "learned", "meta"),
+    ("dropout", "dropout", "dylora", "meta"),
+    ("high mlp", "head only"),
     ("meta unrolled", "adapter", "low q"),
     ("dropout", "prefix", "gated"),
     ("dylora", "parallel", "head only"),
-    ("high mlp", "head only"),
-    ("dropout", "dropout", "dylora", "meta"),
 ]
+FIRST_SLOW = 5
 
 
 @pytest.fixture
@@ -70,7 +71,13 @@ def train(network: Any, experiments: list[Experiment]) -> list[dict[int, Step | 
     return list(fit(plan, network, [one.learner for one in experiments], start=0))
 
 
-@pytest.mark.parametrize("names", TOGETHER, ids=" + ".join)
+@pytest.mark.parametrize(
+    "names",
+    [
+        pytest.param(names, id=" + ".join(names), marks=[pytest.mark.slow] * (place >= FIRST_SLOW))
+        for place, names in enumerate(TOGETHER)
+    ],
+)
 def test_together_is_what_they_are_apart(runs: Callable[..., Any], names: tuple[str, ...]) -> None:
     network, together = build_together(runs(*names))
     assert len({id(one.learner.batches) for one in together}) == 1

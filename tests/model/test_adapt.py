@@ -154,6 +154,7 @@ assert random.getstate() == before
 """
 
 
+@pytest.mark.slow
 def test_python_s_own_random_state_is_as_it_was():
     """In a process of its own: the checker of shapes, which runs in the tests, draws from it."""
     subprocess.run([sys.executable, "-c", PYTHON_S_OWN], check=True, timeout=120)
@@ -266,9 +267,9 @@ def test_a_classifier_of_its_own_is_left_out(pool):
         ({"peft": {"insertion": "heads"}}, r"peft\..*heads"),
         (
             {"peft": "mask_fisher"},
-            r"^peft: this method scores weights on training images, and there are none here",
+            r"^peft: this method scores weights on training items, and there are none here",
         ),
-        ({"placement": {"name": "sensitivity", "keep": 3}}, r"placement=sensitivity.*training images"),
+        ({"placement": {"name": "sensitivity", "keep": 3}}, r"placement=sensitivity.*training items"),
         ({"head": {"init": "class_mean"}}, r"head\.init=class_mean.*class_means=TENSOR"),
     ],
 )

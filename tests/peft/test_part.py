@@ -29,7 +29,7 @@ def test_a_part_holds_all_that_its_node_says(recipe, method):
 
 
 @pytest.mark.parametrize(
-    ("method", "key", "kinds"),
+    ("method", "key", "traits"),
     [
         ("lora", "rank", {"Delta", "Additive", "Elastic", "LowRank"}),
         ("dylora", "rank", {"Delta", "Nested", "LowRank"}),
@@ -39,12 +39,12 @@ def test_a_part_holds_all_that_its_node_says(recipe, method):
         ("bitfit", None, {"Selection"}),
     ],
 )
-def test_its_kinds_and_its_width_are_those_of_its_class(recipe, method, key, kinds):
+def test_its_traits_and_its_width_are_those_of_its_class(recipe, method, key, traits):
     """Read from the source, without importing torch; the class itself is the oracle."""
     (part,) = parts_of(recipe(method)["peft"])
     names = {parent.__name__ for parent in part.form.function.__mro__}
-    assert part.kinds >= kinds
-    assert part.kinds <= names
+    assert part.traits >= traits
+    assert part.traits <= names
     assert part.width_key == key == part.form.function.width_key
     assert part.is_selection == ("Selection" in names)
     assert part.is_mask == ("Mask" in names)

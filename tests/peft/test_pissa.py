@@ -119,7 +119,7 @@ def test_a_smaller_width_is_a_pissa_of_that_rank(width):
 
 def test_a_rank_above_the_singular_values_is_refused():
     with pytest.raises(
-        UserError, match=r"^peft.rank=6 is more than the 5 singular values .*; legal: 5 or less"
+        UserError, match=r"^peft=pissa: rank=6 is more than the 5 singular values .*; legal: 5 or less"
     ):
         pissa(7, 5, rank=6)
 

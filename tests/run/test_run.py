@@ -139,13 +139,26 @@ def test_a_finished_run_is_skipped_and_resume_false_repeats_it(
 @pytest.mark.parametrize(
     "overrides",
     [
-        (),
-        META,
-        (*META, "scaling/estimator=unrolled", "scaling.outer.hold_out=true"),
-        ("scaling=learned", "peft=adaptformer"),
-        ("fit.select=best", "fit.accumulate=2", "optim=adamw", "peft=bitfit", "peft.outside_blocks=false"),
+        pytest.param((), id="fixed"),
+        pytest.param(META, id="meta"),
+        pytest.param(
+            (*META, "scaling/estimator=unrolled", "scaling.outer.hold_out=true"),
+            id="meta-unrolled",
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(("scaling=learned", "peft=adaptformer"), id="learned-dropout", marks=pytest.mark.slow),
+        pytest.param(
+            (
+                "fit.select=best",
+                "fit.accumulate=2",
+                "optim=adamw",
+                "peft=bitfit",
+                "peft.outside_blocks=false",
+            ),
+            id="best-adamw",
+            marks=pytest.mark.slow,
+        ),
     ],
-    ids=["fixed", "meta", "meta-unrolled", "learned-dropout", "best-adamw"],
 )
 def test_interrupted_and_resumed_is_bit_for_bit_uninterrupted(
     composed: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, overrides: tuple[str, ...]

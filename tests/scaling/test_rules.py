@@ -37,7 +37,7 @@ def test_an_outer_split_that_leaves_nothing_on_one_side(change: Change, fraction
         **{key: value for key, value in node["outer"].items() if key != "_target_"} | {"fraction": fraction}
     )
     with pytest.raises(
-        UserError, match=rf"^scaling\.outer\.fraction={fraction} leaves no images for {side} steps"
+        UserError, match=rf"^scaling\.outer\.fraction={fraction} leaves no items for {side} steps"
     ):
         check_gamma(choice(node), plan)
     check_gamma(choice(node), None)

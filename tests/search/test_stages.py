@@ -172,7 +172,7 @@ def test_a_found_placement_loads_by_its_file(
     [
         (
             ["dataset.val_fraction=null"],
-            r"^dataset\.val_fraction=null leaves placement=noah no images to search on; legal",
+            r"^dataset\.val_fraction=null leaves placement=noah no items to search on; legal",
         ),
         (["dataset.val_fraction=0.0"], r"^dataset\.val_fraction=0\.0 leaves"),
         (["placement.limit=100"], r"^placement\.limit=100 is less than the 161 parameters of the smallest"),
@@ -192,7 +192,7 @@ def test_a_supernet_that_does_not_belong_here_is_refused(
     folder, _ = finished
     own = f"placement.run={folder / 'supernet'}"
     for words, sentence in (
-        (["seed=1"], "was trained on other images"),
+        (["seed=1"], "was trained on other items"),
         (["placement.depths=[0.5,1.0]"], "has another placement"),
         (["peft.parts.adapter.dropout=0.0"], "has another peft"),
     ):
@@ -209,7 +209,7 @@ def test_scores_of_another_supernet_are_not_taken_for_this_one_s(
     (tmp_path / "search").mkdir()
     (tmp_path / "search" / "evaluated.jsonl").write_text('{"supernet": "other", "split": "other"}\n')
     with pytest.raises(
-        peftlab.UserError, match=r"is of another supernet or other images.* legal: resume=false"
+        peftlab.UserError, match=r"is of another supernet or other items.* legal: resume=false"
     ):
         go(tmp_path, composed(*TINY, f"placement.run={folder / 'supernet'}"))
 

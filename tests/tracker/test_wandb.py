@@ -94,6 +94,7 @@ def test_sweep_agent_gives_the_run_its_id(drive, tmp_path, read_run):
     assert (run.run_id, run.sweep_id, run.project, run.entity) == ("agent1", "sweep1", "agents", "team")
 
 
+@pytest.mark.slow
 def test_server_that_is_not_there_becomes_offline_in_seconds(drive, tmp_path, read_run):
     began = time.monotonic()
     calls = [*begin(tmp_path), log(4, loss=1.0), FINISH]  # mode null, with a login: online

@@ -1,4 +1,4 @@
-"""How much the loss depends on every weight, summed over training images."""
+"""How much the loss depends on every weight, summed over training items."""
 
 from collections.abc import Iterable
 from typing import Literal
@@ -30,7 +30,7 @@ def gradient_score(
                 total.add_(part.abs())
     if not all(bool(total.isfinite().all()) for total in sums):
         raise UserError(
-            "peft: the gradients at the start are not finite, so they score no weight; legal: a backbone and images that are"
+            "peft: the gradients at the start are not finite, so they score no weight; legal: a backbone and inputs that are"
         )
     if not any(bool(total.any()) for total in sums):
         raise UserError(
