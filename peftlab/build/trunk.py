@@ -21,7 +21,7 @@ from peftlab.option import Choice
 from peftlab.task.task import Task
 
 VAL_FRACTION = 0.1  # cut from train for fit.select=best where the dataset has no validation split
-KEPT = {"backbone": 2, "start": 16}  # how many of each stay in memory
+KEPT = {"backbone": 2, "start": 16, "probe": 16}  # how many of each stay in memory
 T = TypeVar("T")
 
 _shared: dict[str, OrderedDict[Hashable, Any]] = {kind: OrderedDict() for kind in KEPT}
@@ -65,10 +65,14 @@ class Trunk:
         Raises:
             UserError: if the items do not give it.
         """
+        key = (type(task).__name__, self.eval_batch_size, *self._items)
+        return shared("start", key, lambda: task.start(self._features(self.dataset.train)))
+
+    @property
+    def _items(self) -> tuple[str, ...]:
+        """What the frozen features of the training items depend on."""
         data = self.dataset
-        items = (data.index_hash, data.eval_transform.text, self.eval_batch_size)
-        key = (type(task).__name__, self.backbone.hash, *items, str(self.device))
-        return shared("start", key, lambda: task.start(self._features(data.train)))
+        return self.backbone.hash, data.index_hash, data.eval_transform.text, str(self.device)
 
     def _features(self, split: Split) -> Iterator[tuple[Tensor, Tensor]]:
         for batch in self.batches(split):
@@ -84,7 +88,10 @@ class Trunk:
         )
 
     def probe(self) -> Probe:
-        """The first training items."""
+        """The first training items; once per process."""
+        return shared("probe", self._items, self._probe)
+
+    def _probe(self) -> Probe:
         data = self.dataset
         part = data.train.subset(np.arange(min(8, len(data.train))))
         batch = EvalBatches(part, data.eval_transform, batch_size=8, num_workers=0).batch(0).to(self.device)

@@ -30,7 +30,7 @@ pytestmark = pytest.mark.usefixtures("fresh_trunk")
 
 @pytest.fixture
 def calls(monkeypatch: pytest.MonkeyPatch) -> Iterator[Counter[str]]:
-    """How often a backbone and class means are computed."""
+    """How often a backbone, class means and a probe are computed."""
     from peftlab.backbone.timm import model
 
     count: Counter[str] = Counter()
@@ -44,6 +44,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> Iterator[Counter[str]]:
 
     monkeypatch.setattr(model, "timm_model", counted("backbone", model.timm_model))
     monkeypatch.setattr(Classify, "start", counted("means", Classify.start))
+    monkeypatch.setattr(Trunk, "_probe", counted("probe", Trunk._probe))
     return count
 
 
@@ -99,8 +100,8 @@ def test_what_changes_the_numbers_is_computed_again(
     composed: Made, calls: Counter[str], words: tuple[str, ...], expected: dict[str, int]
 ) -> None:
     for own in ((), words, ()):
-        build(resolved(composed, *own))
-    assert calls == expected
+        build(resolved(composed, *own)).trunk.probe()
+    assert calls == {**expected, "probe": 2}
 
 
 def test_seeds_that_cut_other_validation_splits_have_other_means(composed: Made, calls: Counter[str]) -> None:
@@ -230,7 +231,7 @@ def test_a_device_that_is_not_there(composed: Made) -> None:
 
 
 @pytest.mark.parametrize("positions", ["q,v", pytest.param("q,k,v,out,mlp1,mlp2", marks=pytest.mark.slow)])
-def test_a_sweep_computes_backbone_and_means_once(
+def test_a_sweep_computes_what_its_jobs_share_once(
     calls: Counter[str],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -250,4 +251,4 @@ def test_a_sweep_computes_backbone_and_means_once(
     GlobalHydra.instance().clear()
     assert not stop.value.code, capfd.readouterr().err[-2000:]
     assert len(list(tmp_path.rglob("result.json"))) == num
-    assert calls == {"backbone": 1, "means": 1}
+    assert calls == {"backbone": 1, "means": 1, "probe": 1}
