@@ -48,7 +48,16 @@ def is_case(method, scaling, where, family):
     return method in CELL and (scaling == "learned" if where == "last" else scaling in ("fixed", "meta"))
 
 
-CASES = [case for case in product(METHODS, SCALINGS, ("all", "last", "cell"), FAMILIES) if is_case(*case)]
+def is_slow(method, scaling, where, family):
+    """The gammas of the families whose blocks are as the plain ViT's."""
+    return family not in ("plain", "swin") and scaling != "fixed"
+
+
+CASES = [
+    pytest.param(*case, marks=[pytest.mark.slow] * is_slow(*case))
+    for case in product(METHODS, SCALINGS, ("all", "last", "cell"), FAMILIES)
+    if is_case(*case)
+]
 
 
 def config_of(recipe, method, scaling, where):
