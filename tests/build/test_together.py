@@ -1,4 +1,4 @@
-"""Several cells on one stream of batches are what they are apart: the same weights, gammas and metrics."""
+"""Several runs on one network: what they share, and that each ends with what it has apart: weights, gammas, metrics."""
 
 from collections.abc import Callable
 from typing import Any
