@@ -14,6 +14,7 @@ from peftlab.dataset.dataset import Dataset
 from peftlab.dataset.image.images import Images
 from peftlab.dataset.image.transform import eval_transform, train_transform
 from peftlab.dataset.items import Items, Transform
+from peftlab.dataset.source.source import Source
 from peftlab.dataset.split import Split
 from peftlab.inputs.image import InputSpec
 from peftlab.stream import generator
@@ -95,8 +96,6 @@ def test_every_data_set_of_the_yamls_has_items_and_transforms(
     spec: InputSpec, memory_split: SplitOf, name: str
 ) -> None:
     """On a source of our own, as theirs may not be on this disk."""
-    from peftlab.dataset.source.source import Source
-
     names = [f"class {number}" for number in range(10)]
     source = Source(names, memory_split([40] * 10), memory_split([5] * 10), lambda: memory_split([1] * 10))
     keys = {"imbalance": None, "max_per_class": None, "group_counts_imbalance": None, "val_fraction": 0.0}

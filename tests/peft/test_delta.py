@@ -42,8 +42,8 @@ SMALL = {"rank": 3, "length": 3, "bottleneck": 3, "num_tokens": 3}
 def concrete():
     """Every form in the package, by name."""
     found = {}
-    for path in sorted(PACKAGE.glob("*.py")):
-        module = import_module(f"peftlab.peft.{path.stem}") if path.stem != "__init__" else peftlab.peft
+    for path in sorted(PACKAGE.glob("[!_]*.py")):
+        module = import_module(f"peftlab.peft.{path.stem}")
         for name, kind in vars(module).items():
             own = inspect.isclass(kind) and kind.__module__ == module.__name__
             if own and issubclass(kind, Delta) and kind not in {Delta, *INTERFACES}:
@@ -52,8 +52,6 @@ def concrete():
 
 
 FORMS = concrete()
-
-
 # the method that a form is taken from, where it is not that of its file
 METHOD = {
     "Adapter": "adaptformer",
