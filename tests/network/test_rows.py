@@ -1,4 +1,4 @@
-"""Whose rows are whose, on blocks that add a number. Against cells on their own: tests/fit/test_several.py."""
+"""Whose rows are whose, on blocks that add a number. Against cells on their own: tests/build/test_together.py."""
 
 import pytest
 import torch

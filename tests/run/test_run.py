@@ -96,32 +96,6 @@ def test_a_run_writes_its_record(composed: Config, tmp_path: Path) -> None:
     assert sum(int(row["train_num"]) for row in table) == 277
 
 
-def test_one_dylora_run_gives_the_test_accuracy_of_every_rank(composed: Config, tmp_path: Path) -> None:
-    """width.csv against the loaded model at each rank; the result is that of `eval_rank`."""
-    config = composed(
-        *SMALL, "peft=dylora", "peft.rank=3", "peft.eval_rank=2", "optim=adamw", "optim.lr=0.02"
-    )
-    result = go(tmp_path, config)
-    with (tmp_path / "width.csv").open() as file:
-        table = {int(row["width"]): row for row in csv.DictReader(file)}
-    assert list(table) == [1, 2, 3]
-    assert float(table[2]["mean_acc"]) == result["metrics"]["test/mean_acc"]
-    model = peftlab.load(tmp_path)
-    dataset = build(resolve(config)).trunk.dataset
-    test = dataset.open_test()
-    images = EvalBatches(test, dataset.eval_transform, batch_size=len(test), num_workers=0)
-    batch = next(iter(images))
-    found = []
-    for rank in (1, 2, 3):
-        model.at(rank)
-        with torch.no_grad():
-            right = (model(batch.inputs["images"]).argmax(-1) == batch.targets).double()
-        by_class = [right[batch.targets == label].mean().item() for label in range(10)]
-        found.append(sum(by_class) / 10)
-    assert found == pytest.approx([float(row["mean_acc"]) for row in table.values()])
-    assert len(set(found)) > 1, "the ranks differ"
-
-
 def test_a_finished_run_is_skipped_and_resume_false_repeats_it(
     composed: Config, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -1,47 +1,33 @@
 """What is printed says what was measured."""
 
-import io
 import math
-
-import pytest
-from rich.console import Console
+from collections.abc import Callable
 
 from peftlab.run import show
 from peftlab.task.classify import Classify
 
-
-@pytest.fixture
-def printed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is printed goes to a wide console that remembers it."""
-    monkeypatch.setattr(show, "console", Console(width=200, record=True, file=io.StringIO()))
+Printed = Callable[..., list[str]]
 
 
-def text(clear: bool = True) -> list[str]:
-    return show.console.export_text(clear=clear).splitlines()
-
-
-@pytest.mark.usefixtures("printed")
-def test_placement_shows_each_site_at_its_block() -> None:
+def test_placement_shows_each_site_at_its_block(printed: Printed) -> None:
     sites = [
         {"block": 0, "position": "mlp1", "width": 4, "multiplier": 1.0},
         {"block": 2, "position": "q", "width": 8, "multiplier": 0.5},
         {"block": 1, "position": "q", "width": 8, "multiplier": 0.25},
     ]
     show.show_placement(sites, ["0", "1", "2"])
-    lines = [[cell.strip() for cell in line.split("│")[1:-1]] for line in text() if "│" in line]
+    lines = [[cell.strip() for cell in line.split("│")[1:-1]] for line in printed() if "│" in line]
     assert lines == [["q", ".", "8", "8", "0.25 to 0.5"], ["mlp1", "4", ".", ".", "1"]]
 
 
-@pytest.mark.usefixtures("printed")
-def test_counts_are_apart() -> None:
+def test_counts_are_apart(printed: Printed) -> None:
     show.show_counts({"delta": 1000, "gamma": 72, "selected": 0, "head": 1920}, 100_000)
     assert "delta 1,000, gamma 72, selected 0, head 1,920; frozen backbone 100,000 (2.99 %" in " ".join(
-        text()
+        printed()
     )
 
 
-@pytest.mark.usefixtures("printed")
-def test_result_shows_intervals_and_an_empty_group_as_such() -> None:
+def test_result_shows_intervals_and_an_empty_group_as_such(printed: Printed) -> None:
     metrics = dict.fromkeys(("micro_acc", "macro_f1", "worst_acc", "harmonic_acc", "geometric_acc"), 0.5)
     for group, value in (("mean", 0.5), ("head", 0.75), ("medium", math.nan), ("tail", 0.25)):
         metrics |= {
@@ -52,10 +38,10 @@ def test_result_shows_intervals_and_an_empty_group_as_such() -> None:
         metrics[f"{group}_num"] = 40.0
     summary = Classify.__new__(Classify).summary(metrics)  # needs nothing of its data
     show.show_result("a run", summary.table, summary.line)
-    assert text(clear=False)[-1] == summary.line
-    assert any("test result of a run" in line for line in text(clear=False))
-    lines = {line.split("│")[1].strip(): line for line in text() if "│" in line}
+    assert printed(clear=False)[-1] == summary.line
+    assert any("test result of a run" in line for line in printed(clear=False))
+    lines = {line.split("│")[1].strip(): line for line in printed() if "│" in line}
     assert "25.0" in lines["tail"]
     assert "15.0 - 35.0" in lines["tail"]
     assert "no class" in lines["medium"]
-    assert "nan" not in " ".join(text())
+    assert "nan" not in " ".join(printed())

@@ -22,7 +22,6 @@ from peftlab.head.linear import Linear
 from peftlab.inputs.batch import Batch
 from peftlab.inputs.image import InputSpec
 from peftlab.task.classify import Classify
-from peftlab.task.task import Task
 
 CPU = torch.device("cpu")
 Made = Callable[..., Any]
@@ -62,15 +61,11 @@ def some() -> Counts:
     return counts(correct, [12, 11, 9, 8, 7, 5, 4, 3, 2, 1], [10] * 9 + [0])
 
 
-def test_it_is_a_task(task: Callable[..., Classify]) -> None:
+def test_it_compares_by_the_mean_over_classes_and_shows_the_groups(task: Callable[..., Classify]) -> None:
     found = task()
-    assert isinstance(found, Task)
     assert found.num_classes == 10
     assert found.primary == "mean_acc"
     assert found.headline == ("mean_acc", "head_acc", "medium_acc", "tail_acc")
-    metrics = found.metrics(some())
-    assert found.primary in metrics
-    assert set(found.headline) <= set(metrics)
 
 
 @pytest.mark.parametrize(("head", "kind"), [("linear", Linear), ("cosine", Cosine)])

@@ -1,4 +1,4 @@
-"""Several cells on one stream of batches are what they are apart: the same weights, gammas and metrics."""
+"""Several runs on one network: what they share, and that each ends with what it has apart: weights, gammas, metrics."""
 
 from collections.abc import Callable
 from typing import Any
@@ -209,5 +209,20 @@ def test_what_cannot_share_a_forward_is_told(composed: Composed, words: tuple[st
 def test_other_plans_or_backbones_are_refused(composed: Composed) -> None:
     one = resolve(composed(*BASE, *DEEP, "fit.epochs=1"))
     for word in ("fit.epochs=2", "backbone.model_args.embed_dim=32"):
-        with pytest.raises(UserError, match="one backbone, one device and one fit"):
+        with pytest.raises(
+            UserError,
+            match=r"^runs that share a network have one backbone, one device and one fit;"
+            r" legal: runs that differ in peft, placement, scaling, optim, dataset or seed$",
+        ):
             build_together([one, resolve(composed(*BASE, *DEEP, "fit.epochs=1", word))])
+
+
+def test_other_items_are_another_stream(runs: Callable[..., Any]) -> None:
+    few = ("fit.epochs=2", "dataset.imbalance=5")
+    together = [*runs("low q", "learned"), *runs("low q", more=few)]
+    network, experiments = build_together(together)
+    assert all(one.network is network for one in experiments)
+    same, also, other = (one.learner.batches for one in experiments)
+    assert same is also
+    assert other is not same
+    assert len(experiments[0].train) != len(experiments[2].train)
