@@ -1,0 +1,79 @@
+"""The printed table: every number, every column, and why a job has none."""
+
+from pathlib import Path
+
+import pytest
+from fixtures.sweep import DEPTHS, POSITIONS, accuracy, grid, name_of, of, put, result
+from scipy import stats
+
+from peftlab.report.report import write_report
+from peftlab.report.table import print_table
+
+
+@pytest.mark.usefixtures("drawn")
+def test_table(broken: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "160")
+    print_table(write_report(broken, baseline=None))
+    lines = capsys.readouterr().out.splitlines()
+    (line,) = [line for line in lines if "6-8" in line and " out " in line]
+    for metric in ("mean_acc", "head_acc", "tail_acc"):
+        own = 100 * of("6-8", "out", metric)
+        assert f"{own.mean():.1f} ±{stats.t.ppf(0.975, 2) * stats.sem(own):.1f}" in line
+    assert line.split()[-2:] == ["3", "0:01:01"]
+    cells = [line.split() for line in lines if line.strip().startswith(DEPTHS)]
+    assert len(cells) == 24
+    assert [cell[:3] for cell in cells[-2:]] == [["0-2", "k", "failed"], ["3-5", "k", "missing"]]
+    assert any("2 ok, 1 diverged" in line for line in lines)
+    assert f"failed: {name_of('0-2', 'k', 0)}: CUDA out of memory [q,v]" in lines
+    files = ("sweep.csv", "heatmap.png", "cells.csv", "table.md")
+    assert lines[-4:] == [str(broken / name) for name in files]
+
+
+@pytest.mark.usefixtures("drawn")
+@pytest.mark.parametrize("seeds", [(0,), (0, 1)])
+def test_a_table_of_80_columns_cuts_nothing_off(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    seeds: tuple[int, ...],
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    report = write_report(grid(tmp_path / "sweep", seeds), baseline=None)
+    capsys.readouterr()
+    print_table(report)
+    text = capsys.readouterr().out.partition("interval over")[0]
+    assert "…" not in text
+    assert {*DEPTHS, *POSITIONS} <= set(text.split())
+    assert max(map(len, text.splitlines()[:-1])) <= 80
+
+
+@pytest.mark.usefixtures("drawn")
+def test_the_table_has_every_column_and_says_once_what_is_constant(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    varied = {f"group.key{i}": f"value-{i}" for i in range(5)}
+    for i, position in enumerate(("q", "k")):
+        choices = {"dataset": "digits_lt", "placement.depth": "0", "placement.position": position}
+        choices |= {key: f"{value}-{i}" for key, value in varied.items()}
+        put(tmp_path / position, "ok", choices, 0, result=result("0-2", position, 0))
+    print_table(write_report(tmp_path, baseline=None))
+    text = capsys.readouterr().out
+    assert {"key0", "key4", "position", "state", "mean", "head", "tail", "time", "value-4-1"} <= set(
+        text.split()
+    )
+    assert "everywhere: dataset=digits_lt, placement.depth=0" in text.splitlines()
+    assert text.count("digits_lt") == 1
+
+
+@pytest.mark.usefixtures("drawn")
+def test_table_of_one_seed_has_wilson_intervals(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "160")
+    print_table(write_report(grid(tmp_path / "sweep", (0,)), baseline=None))
+    lines = capsys.readouterr().out.splitlines()
+    (line,) = [line for line in lines if "6-8" in line and " out " in line]
+    tail = 100 * accuracy("6-8", "out", 0, "tail_acc")
+    assert f"{tail:.1f} {tail - 10:.1f}-{tail + 5:.1f}" in line
+    assert sum("n=120" in line for line in lines) == 1
