@@ -8,7 +8,7 @@ import pytest
 from fixtures.sweep import name_of, put, result
 
 from peftlab.errors import UserError
-from peftlab.report.job import read
+from peftlab.report.job import read, split_choices
 
 
 def test_states_of_broken_jobs(broken: Path) -> None:
@@ -61,11 +61,53 @@ def test_choices_of_any_kind_are_written_as_typed(tmp_path: Path) -> None:
     assert job.seed == 4
 
 
-@pytest.mark.parametrize("make", [lambda p: None, lambda p: p.mkdir(), lambda p: p.write_text("x")])
-def test_a_folder_without_jobs_is_refused(tmp_path: Path, make: Any) -> None:
+@pytest.mark.parametrize(
+    ("make", "sentence"),
+    [
+        (lambda p: None, "does not exist; legal is the folder of a sweep."),
+        (lambda p: p.write_text("x"), "does not exist; legal is the folder of a sweep."),
+        (lambda p: p.mkdir(), "holds no job; legal is a folder with one sub-folder per job."),
+    ],
+)
+def test_a_folder_without_jobs_is_refused(tmp_path: Path, make: Any, sentence: str) -> None:
     make(tmp_path / "sweep")
-    with pytest.raises(UserError, match="sweep"):
+    with pytest.raises(UserError) as error:
         read(tmp_path / "sweep")
+    assert str(error.value) == f"folder={tmp_path / 'sweep'} {sentence}"
+
+
+def test_what_is_no_job_is_passed_over(tmp_path: Path) -> None:
+    for name in (".submitit", "wandb", "thesis"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "debug.log").write_text("no job")
+    (tmp_path / "multirun.yaml").write_text("hydra: {}")
+    for name in ("config.yaml", "result.json"):
+        (tmp_path / f"job {name}").mkdir()
+        (tmp_path / f"job {name}" / name).write_text("{}")
+    (tmp_path / "killed at its start").mkdir()
+    found = {job.folder.name: job.state for job in read(tmp_path)}
+    assert found == dict.fromkeys(("job config.yaml", "job result.json", "killed at its start"), "missing")
+
+
+def test_a_job_says_how_long_it_took_even_without_a_result(tmp_path: Path) -> None:
+    put(tmp_path / "a", "failed", {}, 0, wall_s=2.5, error="  first line\nsecond")
+    put(tmp_path / "b", "ok", {}, 1, wall_s=2.5, result={"metrics": {}, "wall_s": 7})
+    put(tmp_path / "c", "running", {}, 2)
+    first, second, third = read(tmp_path)
+    assert (first.wall_s, second.wall_s, isnan(third.wall_s)) == (2.5, 7.0, True)
+    assert (first.error, second.error) == ("first line", "")
+
+
+@pytest.mark.parametrize(("seed", "read_as"), [(3, 3), ("12", 12), (None, None), (-1, None), ("x", None)])
+def test_a_seed_is_a_whole_number_or_unknown(tmp_path: Path, seed: Any, read_as: int | None) -> None:
+    put(tmp_path / "job", "running", {}, seed)
+    assert read(tmp_path)[0].seed == read_as
+
+
+def test_what_a_newer_peftlab_wrote_is_refused(tmp_path: Path) -> None:
+    put(tmp_path / "job", "ok", {}, 0, result={"format": 99, "metrics": {}})
+    with pytest.raises(UserError, match=rf"^{tmp_path / 'job'} has format=99, .*; legal: format 1 to "):
+        read(tmp_path)
 
 
 def test_a_run_with_two_folders_counts_once(tmp_path: Path) -> None:
@@ -74,3 +116,23 @@ def test_a_run_with_two_folders_counts_once(tmp_path: Path) -> None:
     put(tmp_path / "seed-0-1a2b", "ok", {"peft": "lora"}, 0, result=same, number=1)
     put(tmp_path / "seed-1-3c4d", "ok", {"peft": "lora"}, 1, result={**same, "run_id": "3c4d"}, number=2)
     assert [job.folder.name for job in read(tmp_path)] == ["peft-lora-1a2b", "seed-1-3c4d"]
+
+
+@pytest.mark.parametrize(
+    ("text", "choices"),
+    [
+        ("a=1,b=[q,v]", {"a": "1", "b": "[q,v]"}),
+        (
+            "placement.position=[q,v] , peft/part@x=lora",
+            {"placement.position": "[q,v]", "peft/part@x": "lora"},
+        ),
+        ("+a=1,~b=", {"+a": "1", "~b": ""}),
+        ("path=a=b", {"path": "a=b"}),
+        ("a=q,v", {"a": "q,v"}),
+        ("q", {}),
+        ("q,a=1", {}),
+        ("", {}),
+    ],
+)
+def test_choices_are_split_where_the_next_key_begins(text: str, choices: dict[str, str]) -> None:
+    assert split_choices(text) == choices
