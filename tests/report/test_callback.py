@@ -15,6 +15,13 @@ from peftlab.report import callback
 from peftlab.report.callback import SweepReport
 
 
+@pytest.fixture(autouse=True)
+def _own_outcome(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a test leaves in the class is not there for the next one."""
+    for name in ("started", "last", "error"):
+        monkeypatch.setattr(SweepReport, name, None)
+
+
 def config(folder: Path, baseline: str | None = None) -> Any:
     return OmegaConf.create({"hydra": {"sweep": {"dir": str(folder)}}, "baseline": baseline})
 
@@ -49,6 +56,22 @@ def test_callback_keeps_what_went_wrong(
     assert SweepReport.error is None
     assert SweepReport.last is not None
     assert SweepReport.last.exit_code == 0
+
+
+@pytest.mark.usefixtures("drawn")
+def test_a_sweep_is_remembered_from_its_start_to_its_end(broken: Path) -> None:
+    """The command reports on what is finished if `started` still stands when the sweep is interrupted."""
+    SweepReport().on_multirun_end(config(broken, "placement.depth=77"))
+    begun = config(broken)
+    SweepReport().on_multirun_start(begun, any_other_word=1)
+    assert SweepReport.started is begun
+    assert (SweepReport.last, SweepReport.error) == (None, None)
+    SweepReport().on_multirun_end(begun, any_other_word=1)
+    assert SweepReport.started is None
+    assert SweepReport.last is not None
+    assert SweepReport.last.baseline is SweepReport.last.cells[0]
+    SweepReport().on_multirun_end(config(broken, "placement.depth=77"))
+    assert SweepReport.last is None
 
 
 def test_hydra_calls_the_callback() -> None:

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from fixtures.sweep import accuracy, of, put
 
-from peftlab.report.cell import group_cells
-from peftlab.report.heat_map import heat_grid
+from peftlab.report.cell import Cell, group_cells
+from peftlab.report.heat_map import heat_grid, heat_maps
 from peftlab.report.job import read
 from peftlab.report.report import write_report
 
@@ -92,3 +92,49 @@ def test_no_heat_map_without_a_grid(
         put(tmp_path / str(seed), "ok", choice, seed, result={"metrics": {}})
     write_report(tmp_path, baseline=None)
     assert not drawn
+
+
+def test_a_crossing_without_a_cell_is_empty(tmp_path: Path, drawn: dict[str, dict[str, Any]]) -> None:
+    for depth, position in (("0", "q"), ("1", "k")):
+        choices = {"placement.depth": depth, "placement.position": position}
+        put(tmp_path / depth, "ok", choices, 0, result={"metrics": {"test/mean_acc": 0.25}})
+    cells = group_cells(read(tmp_path))
+    assert heat_grid(cells) == (["q", "k"], ["0", "1"], [[cells[0], None], [None, cells[1]]])
+    assert heat_maps(tmp_path, cells) == [tmp_path / "heatmap.png"]
+    panel = drawn["heatmap.png"]["panels"][0]
+    np.testing.assert_array_equal(panel.value, [[25, np.nan], [np.nan, 25]])
+    assert [[panel.label(row, column) for column in (0, 1)] for row in (0, 1)] == [["25.0", ""], ["", "25.0"]]
+
+
+@pytest.mark.parametrize(
+    ("state", "mark"),
+    [("failed", "fail"), ("interrupted", "int"), ("running", "run"), ("diverged", "div"), ("missing", "")],
+)
+def test_a_cell_that_was_never_measured_is_marked(
+    tmp_path: Path, drawn: dict[str, dict[str, Any]], state: str, mark: str
+) -> None:
+    for depth in ("0", "1"):
+        choices = {"placement.depth": depth, "placement.position": "q"}
+        # a diverged run has metrics, and none of them is shown
+        put(tmp_path / depth, state, choices, 0, result={"metrics": {"test/mean_acc": 0.01}})
+    heat_maps(tmp_path, group_cells(read(tmp_path)))
+    panel = drawn["heatmap.png"]["panels"][0]
+    assert [panel.label(0, column) for column in (0, 1)] == [mark, mark]
+    assert np.isnan(panel.value).all()
+    assert drawn["heatmap.png"]["title"] == "Placement grid, seeds per cell: n = 0"
+
+
+def test_choices_that_no_file_name_can_hold_get_files_of_their_own(
+    tmp_path: Path, drawn: dict[str, dict[str, Any]]
+) -> None:
+    rest = ["a/b", "a:b", "x" * 300, "x" * 301]
+    cells = [
+        Cell({"placement.depth": depth, "placement.position": "q", "peft": name}, [])
+        for name in rest
+        for depth in ("0", "1")
+    ]
+    files = heat_maps(tmp_path, cells)
+    assert len({file.name for file in files}) == len(drawn) == 4
+    assert all(file.parent == tmp_path and len(file.name) < 120 for file in files)
+    assert all(file.name.startswith("heatmap-peft=a_b-") for file in files[:2])
+    assert heat_maps(tmp_path, cells) == files  # a name depends on nothing else

@@ -77,3 +77,63 @@ def test_table_of_one_seed_has_wilson_intervals(
     tail = 100 * accuracy("6-8", "out", 0, "tail_acc")
     assert f"{tail:.1f} {tail - 10:.1f}-{tail + 5:.1f}" in line
     assert sum("n=120" in line for line in lines) == 1
+
+
+@pytest.mark.usefixtures("drawn")
+def test_two_choices_of_one_last_name_keep_their_whole_one(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for i, (rank, other) in enumerate((("4", "1"), ("8", "2"))):
+        choices = {"a.rank": rank, "b.rank": other, "c.depth": rank}
+        put(tmp_path / str(i), "ok", choices, 0, result=result("0-2", "q", 0))
+    print_table(write_report(tmp_path, baseline=None))
+    head = capsys.readouterr().out.splitlines()[2].split()
+    assert head[:4] == ["a.rank", "b.rank", "depth", "state"]
+
+
+def test_brackets_are_no_markup_and_the_number_of_items_is_a_range(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "160")
+    for position, num in (("[q,v]", 120), ("[red]", 98)):
+        metrics = {
+            "test/mean_acc": 0.5,
+            "test/mean_acc_low": 0.4,
+            "test/mean_acc_high": 0.6,
+            "test/mean_num": num,
+        }
+        put(
+            tmp_path / position,
+            "ok",
+            {"position": position},
+            0,
+            result={"metrics": metrics, "wall_s": 3725.4},
+        )
+    put(tmp_path / "[bold]", "failed", {"position": "[bold]"}, 0, error="no [/red] here")
+    put(tmp_path / "lost", "interrupted", {"position": "k"}, 0)
+    print_table(write_report(tmp_path, baseline=None))
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split() for line in lines[1:3]] == [["mean", "%"], ["position", "state", "n=98-120", "time"]]
+    rows = [line.split() for line in lines[4:8]]
+    measured = ["ok", "50.0", "40.0-60.0", "1:02:05"]
+    assert sorted(rows[:2]) == [["[q,v]", *measured], ["[red]", *measured]]
+    assert sorted(rows[2:]) == [["[bold]", "failed"], ["k", "interrupted"]]  # below those with a number
+    assert "failed: [bold]: no [/red] here" in lines
+    assert "interrupted: lost: no error recorded" in lines
+    assert "a-b is a 95 % Wilson interval over n test items" in lines
+
+
+@pytest.mark.usefixtures("drawn")
+@pytest.mark.parametrize(
+    ("choices", "said"),
+    [([{"a": "1"}], "the only cell"), ([{"a": "1"}, {"a": "2"}], "a=1")],
+)
+def test_the_table_says_what_it_is_compared_with(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], choices: list[dict[str, str]], said: str
+) -> None:
+    for i, choice in enumerate(choices):
+        for seed in (0, 1):
+            put(tmp_path / f"{i}{seed}", "ok", choice, seed, result={"metrics": {"test/mean_acc": 0.5}})
+    print_table(write_report(tmp_path, baseline=None))
+    line = f"± is a 95 % t interval over n seeds; differences in cells.csv: to {said}"
+    assert line in capsys.readouterr().out.splitlines()
