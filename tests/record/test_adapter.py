@@ -1,5 +1,7 @@
 """adapter.safetensors and adapter.yaml: what is written comes back, whole or not at all."""
 
+from pathlib import Path
+
 import pytest
 import torch
 import yaml
@@ -36,15 +38,26 @@ def test_what_is_written_comes_back_bit_for_bit(folder):
     assert {path.name for path in folder.iterdir()} == {WEIGHTS, CARD}
 
 
-def test_a_failed_write_leaves_the_old_file(folder):
-    before = {path.name: path.read_bytes() for path in folder.iterdir()}
-    twin = torch.ones(3)
-    with pytest.raises(RuntimeError, match="share memory"):
-        write_adapter(folder, {"a": twin, "b": twin}, {"run_id": "new"})
-    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+@pytest.mark.parametrize(("name", "writer"), [(WEIGHTS, "save_file"), (CARD, "Path.write_text")])
+def test_a_disk_that_is_full_leaves_the_old_file(folder, monkeypatch, name, writer):
+    before = (folder / name).read_bytes()
+
+    def half(*given):
+        path = next(value for value in given if isinstance(value, Path))
+        path.write_bytes(b"half")
+        raise OSError("disk full")
+
+    monkeypatch.setattr(f"peftlab.record.adapter.{writer}", half)
+    with pytest.raises(OSError, match="disk full"):
+        write_adapter(folder, {"a": torch.ones(3)}, {"run_id": "new"})
+    assert (folder / name).read_bytes() == before
+    assert {path.name for path in folder.iterdir()} == {WEIGHTS, CARD}
+
+
+def test_a_card_that_is_no_yaml_leaves_the_old_one(folder):
     with pytest.raises(yaml.representer.RepresenterError):
         write_adapter(folder, TENSORS, {"run_id": "new", "path": object()})
-    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+    assert read_adapter(folder)[1] == CARD_OF
 
 
 @pytest.mark.parametrize("name", [WEIGHTS, CARD])

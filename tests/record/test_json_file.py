@@ -33,6 +33,10 @@ def test_what_is_not_finite_becomes_null_at_every_depth():
     assert math.isnan(value["a"])  # the caller's own is as it was
 
 
+def test_a_key_of_any_kind_is_its_text():
+    assert strict(json_text({0.5: 1, True: {("q", 1): 2}})) == {"0.5": 1, "True": {"('q', 1)": 2}}
+
+
 def test_an_indent_is_for_people():
     assert json_text({"a": [1, None]}, indent=2) == '{\n  "a": [\n    1,\n    null\n  ]\n}\n'
 

@@ -44,9 +44,11 @@ def test_two_finished_jobs_of_one_cell_and_seed_are_refused(tmp_path: Path) -> N
 
 @pytest.mark.parametrize("state", ["failed", "interrupted", "running", "diverged"])
 def test_a_job_that_was_tried_again_is_no_twin(state: str) -> None:
-    (cell,) = group_cells([job(0, state=state, a="1"), job(0, 0.5, a="1")])
-    assert cell.count == {state: 1, "ok": 1}
-    assert cell.values("mean_acc") == {0: 0.5}
+    jobs = [job(0, state=state, a="1"), job(0, 0.5, a="1")]
+    for order in (jobs, jobs[::-1]):
+        (cell,) = group_cells(order)
+        assert cell.count == {state: 1, "ok": 1}
+        assert cell.values("mean_acc") == {0: 0.5}
 
 
 # numbers
