@@ -138,3 +138,8 @@ def test_choices_that_no_file_name_can_hold_get_files_of_their_own(
     assert all(file.parent == tmp_path and len(file.name) < 120 for file in files)
     assert all(file.name.startswith("heatmap-peft=a_b-") for file in files[:2])
     assert heat_maps(tmp_path, cells) == files  # a name depends on nothing else
+
+
+def test_a_depth_without_a_number_that_never_finished_stands_last() -> None:
+    cells = [Cell({"placement.depth": depth, "placement.position": "q"}, []) for depth in ("null", "11", "0")]
+    assert heat_grid(cells)[1] == ["0", "11", "null"]

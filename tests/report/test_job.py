@@ -85,8 +85,10 @@ def test_what_is_no_job_is_passed_over(tmp_path: Path) -> None:
         (tmp_path / f"job {name}").mkdir()
         (tmp_path / f"job {name}" / name).write_text("{}")
     (tmp_path / "killed at its start").mkdir()
+    (tmp_path / "killed later" / ".hydra").mkdir(parents=True)
     found = {job.folder.name: job.state for job in read(tmp_path)}
-    assert found == dict.fromkeys(("job config.yaml", "job result.json", "killed at its start"), "missing")
+    names = ("job config.yaml", "job result.json", "killed at its start", "killed later")
+    assert found == dict.fromkeys(names, "missing")
 
 
 def test_a_job_says_how_long_it_took_even_without_a_result(tmp_path: Path) -> None:
@@ -102,6 +104,13 @@ def test_a_job_says_how_long_it_took_even_without_a_result(tmp_path: Path) -> No
 def test_a_seed_is_a_whole_number_or_unknown(tmp_path: Path, seed: Any, read_as: int | None) -> None:
     put(tmp_path / "job", "running", {}, seed)
     assert read(tmp_path)[0].seed == read_as
+
+
+def test_a_seed_may_stand_among_the_choices_alone(tmp_path: Path) -> None:
+    (tmp_path / "job").mkdir()
+    (tmp_path / "job" / "status.json").write_text('{"state": "running", "choices": {"a": 1, "seed": 7}}')
+    (job,) = read(tmp_path)
+    assert (job.seed, job.choices) == (7, {"a": "1"})
 
 
 def test_what_a_newer_peftlab_wrote_is_refused(tmp_path: Path) -> None:

@@ -137,3 +137,17 @@ def test_the_table_says_what_it_is_compared_with(
     print_table(write_report(tmp_path, baseline=None))
     line = f"± is a 95 % t interval over n seeds; differences in cells.csv: to {said}"
     assert line in capsys.readouterr().out.splitlines()
+
+
+def test_a_diverged_job_is_no_failure_and_a_path_stays_whole(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    folder = tmp_path / ("sweep-" * 12)
+    put(folder / "one", "ok", {"a": "1"}, 0, result={"metrics": {"test/mean_acc": 0.5}})
+    put(folder / "two", "diverged", {"a": "2"}, 0, result={"metrics": {}})
+    print_table(write_report(folder, baseline=None))
+    lines = capsys.readouterr().out.splitlines()
+    assert ["2", "diverged"] in [line.split() for line in lines]
+    assert not [line for line in lines if line.startswith("diverged:")]
+    assert lines[-2:] == [str(folder / "sweep.csv"), str(folder / "table.md")]
