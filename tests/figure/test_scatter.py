@@ -89,3 +89,11 @@ def test_a_png_with_ink_and_a_place_for_zero(tmp_path: Path) -> None:
     picture = np.asarray(Image.open(path).convert("L"))
     assert picture.shape == (900, 1350)
     assert 0.01 < (picture < 250).mean() < 0.3
+
+
+def test_words_are_taken_as_they_are_and_ticks_are_counts(tmp_path: Path, drawn: list[Figure]) -> None:
+    points = [Point("a", 1000, 30, 29, 31), Point("b", 10**6, 40, 39, 41)]
+    scatter_plot(points, tmp_path / "s.png", **WORDS)
+    (axes,) = drawn[-1].axes
+    assert (axes.get_title(), axes.get_xlabel(), axes.get_ylabel()) == tuple(WORDS.values())
+    assert {"1,000", "10,000", "1,000,000"} <= {tick.get_text() for tick in axes.get_xticklabels()}
