@@ -14,7 +14,7 @@ import pytest
 
 from peftlab.config import compose
 
-pytest_plugins = ["fixtures.configs", "fixtures.exported", "fixtures.space"]
+pytest_plugins = ["fixtures.configs", "fixtures.exported", "fixtures.space", "fixtures.sweep"]
 TINY = ("backbone=tiny", "dataset=digits_lt", "fit.epochs=2", "fit.batch_size=64")
 
 

@@ -35,5 +35,10 @@ def read_adapter(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         tensors = load_file(folder / WEIGHTS)
     except Exception as error:
         raise UserError(f"{folder / WEIGHTS} cannot be read ({error}); the file is damaged") from error
-    card: dict[str, Any] = yaml.safe_load((folder / CARD).read_text())
+    try:
+        card = yaml.safe_load((folder / CARD).read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"{folder / CARD} is not YAML; the file is damaged") from error
+    if not isinstance(card, dict):
+        raise UserError(f"{folder / CARD} holds no card; the file is damaged")
     return tensors, card

@@ -133,16 +133,9 @@ def test_another_backbone(folder):
         load(folder)
 
 
-@pytest.mark.parametrize("name", [WEIGHTS, CARD, "config.yaml"])
-def test_a_missing_file(folder, name):
-    (folder / name).unlink()
-    with pytest.raises(UserError, match=f"has no {name}; legal: the folder of a finished run"):
-        load(folder)
-
-
-def test_a_damaged_file(folder):
-    (folder / WEIGHTS).write_bytes((folder / WEIGHTS).read_bytes()[:-4])
-    with pytest.raises(UserError, match=rf"{WEIGHTS} cannot be read \(.*\); the file is damaged"):
+def test_a_missing_config(folder):
+    (folder / "config.yaml").unlink()
+    with pytest.raises(UserError, match=r"has no config\.yaml; legal: the folder of a finished run"):
         load(folder)
 
 

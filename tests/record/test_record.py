@@ -249,24 +249,12 @@ def test_a_value_that_is_no_json_leaves_the_old_file(tmp_path: Path) -> None:
 
 
 def test_what_is_not_finite_becomes_null(tmp_path: Path) -> None:
-    """Strict JSON: NaN and Infinity are no numbers in it, and other readers stop at them."""
+    """In both kinds of file; json_text, which writes them, has a test of its own."""
     run = record(tmp_path)
-    value = {
-        "a": float("nan"),
-        "b": [1.0, float("inf"), (float("-inf"), 2)],
-        "c": {"d": {3: float("nan")}},
-        "e": None,
-    }
-    run.write("result.json", value)
+    run.write("result.json", {"loss": [float("nan"), float("inf")]})
     run.append({"step": 1, "loss": float("nan")})
-
-    def strict(text: str) -> Any:
-        return json.loads(text, parse_constant=lambda word: pytest.fail(f"{word} is no JSON"))
-
-    assert strict((tmp_path / "result.json").read_text()) == {
-        "a": None, "b": [1.0, None, [None, 2]], "c": {"d": {"3": None}}, "e": None
-    }  # fmt: skip
-    assert strict((tmp_path / "metrics.jsonl").read_text()) == {"step": 1, "loss": None}
+    assert json.loads((tmp_path / "result.json").read_text()) == {"loss": [None, None]}
+    assert json.loads((tmp_path / "metrics.jsonl").read_text()) == {"step": 1, "loss": None}
 
 
 def steps(run: Record) -> list[int]:

@@ -4,8 +4,6 @@ import math
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from peftlab.report.cell import Cell
 from peftlab.report.job import Job
 from peftlab.report.markdown import trained, write_markdown
@@ -37,7 +35,6 @@ def test_rows(tmp_path: Path) -> None:
 
 def test_one_run_has_the_interval_of_its_test_images(tmp_path: Path) -> None:
     cells = [Cell({"peft": name}, [job(name, 0, 0.4)]) for name in ("lora", "full")]
-    assert cells[0].interval("tail_acc", seeds=False) == pytest.approx((0.4, 0.3, 0.6))
     text = write_markdown(tmp_path, cells, seeds=False).read_text()
     assert "| lora | 1,032 | 50.0 | 50.0 | 50.0 | 40.0 (30.0-60.0) | 1 | 250 | 700 |" in text
 

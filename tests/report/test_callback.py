@@ -1,0 +1,98 @@
+"""The end of a multirun: its report, or what went wrong."""
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fixtures.sweep import grid
+from hydra.core.utils import JobReturn
+from omegaconf import OmegaConf
+
+from peftlab.errors import UserError
+from peftlab.report import callback
+from peftlab.report.callback import SweepReport
+
+
+@pytest.fixture(autouse=True)
+def _own_outcome(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a test leaves in the class is not there for the next one."""
+    for name in ("started", "last", "error"):
+        monkeypatch.setattr(SweepReport, name, None)
+
+
+def config(folder: Path, baseline: str | None = None) -> Any:
+    return OmegaConf.create({"hydra": {"sweep": {"dir": str(folder)}}, "baseline": baseline})
+
+
+@pytest.mark.usefixtures("drawn")
+def test_callback_keeps_the_report(broken: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    SweepReport().on_multirun_end(config(broken, "placement.depth=6-8,placement.position=q"))
+    assert SweepReport.error is None
+    assert SweepReport.last is not None
+    assert SweepReport.last.exit_code == 1
+    assert SweepReport.last.baseline.choices["placement.depth"] == "6-8"
+    assert str(broken / "cells.csv") in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("drawn")
+def test_callback_keeps_what_went_wrong(
+    broken: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    SweepReport().on_multirun_end(config(broken, "placement.depth=77"))
+    assert SweepReport.last is None
+    assert isinstance(SweepReport.error, UserError)
+    assert str(SweepReport.error).startswith("baseline=placement.depth=77")
+
+    def fall(*_: Any, **__: Any) -> None:
+        raise RuntimeError("no disk")
+
+    monkeypatch.setattr(callback, "write_report", fall)
+    SweepReport().on_multirun_end(config(broken))
+    assert isinstance(SweepReport.error, RuntimeError)
+    monkeypatch.undo()
+    SweepReport().on_multirun_end(config(grid(tmp_path / "good", (0,))))
+    assert SweepReport.error is None
+    assert SweepReport.last is not None
+    assert SweepReport.last.exit_code == 0
+
+
+@pytest.mark.usefixtures("drawn")
+def test_a_sweep_is_remembered_from_its_start_to_its_end(broken: Path) -> None:
+    """The command reports on what is finished if `started` still stands when the sweep is interrupted."""
+    SweepReport().on_multirun_end(config(broken, "placement.depth=77"))
+    begun = config(broken)
+    SweepReport().on_multirun_start(begun, any_other_word=1)
+    assert SweepReport.started is begun
+    assert (SweepReport.last, SweepReport.error) == (None, None)
+    SweepReport().on_multirun_end(begun, any_other_word=1)
+    assert SweepReport.started is None
+    assert SweepReport.last is not None
+    assert SweepReport.last.baseline is SweepReport.last.cells[0]
+    SweepReport().on_multirun_end(config(broken, "placement.depth=77"))
+    assert SweepReport.last is None
+
+
+def test_hydra_calls_the_callback() -> None:
+    """As `hydra.callbacks` builds it, and with the other events of a multirun doing nothing."""
+    from hydra._internal.callbacks import Callbacks
+
+    from peftlab.config.hydra_version import trusted_targets
+
+    node = {"report": {"_target_": "peftlab.report.callback.SweepReport"}}
+    hydra_config = {"callbacks": node, "sweep": {"dir": "no such folder"}}
+    with trusted_targets():
+        callbacks = Callbacks(OmegaConf.create({"hydra": hydra_config}))
+    (built,) = callbacks.callbacks
+    assert type(built).__name__ == "SweepReport"
+    callbacks.on_job_end(config=config(Path("x")), job_return=JobReturn())
+    callbacks.on_multirun_end(config=config(Path("no such folder")))
+    assert isinstance(type(built).error, UserError)
+
+
+def test_nothing_heavy_is_imported() -> None:
+    code = "import sys, peftlab.report.callback; print(*sys.modules)"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "peftlab.report.callback" in run.stdout.split()
+    assert not {"torch", "scipy", "matplotlib", "rich", "numpy"} & set(run.stdout.split())
