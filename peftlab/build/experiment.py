@@ -4,7 +4,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -119,7 +118,7 @@ def _learner(resolved: Resolved, trunk: Trunk, task: Task, built: Built, train: 
     own = built.scaling.optimizer
     return Learner(
         cell=built.cell,
-        loss=task.loss(np.asarray(train.labels), trunk.device),
+        loss=task.loss(train.labels, trunk.device),
         weight=task.weight,
         batches=batches,
         optimizers=[optimizer] if own is None else [optimizer, own],

@@ -6,7 +6,7 @@ from typing import Any
 import yaml
 
 from peftlab.config.upgrade import FORMAT, upgraded
-from peftlab.errors import UserError
+from peftlab.record.yaml_file import read_yaml
 
 FILE = "config.yaml"
 
@@ -22,10 +22,4 @@ def read_config(folder: Path) -> dict[str, Any]:
     Raises:
         UserError: if the file is none that this peftlab can read.
     """
-    try:
-        config = yaml.safe_load((folder / FILE).read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"{folder / FILE} is not YAML; the file is damaged") from error
-    if not isinstance(config, dict):
-        raise UserError(f"{folder / FILE} holds no config; the file is damaged")
-    return upgraded(config, folder)
+    return upgraded(read_yaml(folder / FILE, "config"), folder)

@@ -59,7 +59,10 @@ class Cell(nn.Module):
 
     def gate_at(self, site: Site) -> nn.Module | None:
         """The gate of a site, if it has one."""
-        return dict(self.gates.items()).get(site_key(site))
+        key = site_key(site)
+        if key not in self.gates:
+            return None
+        return self.gates[key]
 
     def sample(self, rng: torch.Generator) -> Widths:
         """The widths that a training step works at, for the methods that sample (DyLoRA's rank, a supernet's sub-network)."""

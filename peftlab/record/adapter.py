@@ -10,6 +10,7 @@ from torch import Tensor
 
 from peftlab.errors import UserError
 from peftlab.record.whole_file import whole_file
+from peftlab.record.yaml_file import read_yaml
 
 WEIGHTS, CARD = "adapter.safetensors", "adapter.yaml"
 
@@ -35,10 +36,4 @@ def read_adapter(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         tensors = load_file(folder / WEIGHTS)
     except Exception as error:
         raise UserError(f"{folder / WEIGHTS} cannot be read ({error}); the file is damaged") from error
-    try:
-        card = yaml.safe_load((folder / CARD).read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"{folder / CARD} is not YAML; the file is damaged") from error
-    if not isinstance(card, dict):
-        raise UserError(f"{folder / CARD} holds no card; the file is damaged")
-    return tensors, card
+    return tensors, read_yaml(folder / CARD, "card")
