@@ -18,6 +18,7 @@ from peftlab.config.directory import config_dir
 from peftlab.config.hydra_version import VERSION_BASE, trusted_targets
 from peftlab.config.name import choices, register_resolvers, task_config
 from peftlab.config.sentence import sentence
+from peftlab.config.summary import summary
 from peftlab.engine.separate import FAILED, INTERRUPTED, Job, run_job
 from peftlab.errors import UserError
 from peftlab.record.record import Record
@@ -80,7 +81,9 @@ def job(cfg: DictConfig) -> None:
     root: Any = HydraConfig.instance().cfg
     sweep = root.hydra.mode == RunMode.MULTIRUN
     config = task_config(cfg)
-    record = Record(Path(root.hydra.runtime.output_dir), choices(root), config, root.hydra.job.get("num"))
+    flat = summary(config, root.hydra.runtime.choices)
+    folder = Path(root.hydra.runtime.output_dir)
+    record = Record(folder, choices(root), config, root.hydra.job.get("num"), flat)
     run_job(Job(config, record, group=Path(root.hydra.sweep.dir).name if sweep else None))
 
 

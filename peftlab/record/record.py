@@ -39,9 +39,15 @@ class Record:
     """status.json, config.yaml, metrics.jsonl, result.json of a run folder."""
 
     def __init__(
-        self, folder: Path, choices: dict[str, str], config: dict[str, Any], number: int | None = None
+        self,
+        folder: Path,
+        choices: dict[str, str],
+        config: dict[str, Any],
+        number: int | None = None,
+        flat: dict[str, Any] | None = None,
     ) -> None:
         self.folder, self.choices, self.config, self.number = folder, choices, config, number
+        self.flat = flat or {}  # of peftlab.config.summary
         self.started = time.time()
         folder.mkdir(parents=True, exist_ok=True)
 
@@ -76,6 +82,7 @@ class Record:
             "number": self.number,
             "choices": self.choices,
             "seed": self.config.get("seed"),
+            "flat": self.flat,
         }
         where = {
             "pid": os.getpid(),

@@ -42,6 +42,8 @@ def finish(state: Run, diverged: Diverged | None, started: float) -> dict[str, A
         "format": FORMAT,
         "run_id": state.run_id,
         "state": status,
+        "headline": list(experiment.task.headline),
+        "flat": state.flat,
         "metrics": metrics,
         "wall_s": wall_s,
         "step_s": statistics.median(state.step_times) if state.step_times else None,
@@ -116,9 +118,9 @@ def width_table(state: Run, test: Split) -> Table:
 def _facts(state: Run) -> dict[str, Any]:
     """What the run was, beside its numbers."""
     experiment = state.experiment
-    backbone, split, best = experiment.trunk.backbone, experiment.outer_split, state.best
+    split, best = experiment.outer_split, state.best
     return {
-        "num_parameters": {**experiment.cell.num_parameters(), "backbone": backbone.num_weights},
+        "num_parameters": state.num_parameters,
         "sites": site_rows(experiment.cell),
         "selected": {
             "by": experiment.resolved.fit.select,

@@ -10,6 +10,7 @@ from torch import Tensor
 from peftlab.build.experiment import Experiment
 from peftlab.config.file import FILE, config_text
 from peftlab.config.name import config_hash
+from peftlab.config.summary import num_trained
 from peftlab.dataset.split import Split
 from peftlab.network.cell import Widths
 from peftlab.record.checkpoint import load_last, save_last
@@ -29,6 +30,11 @@ class Run:
             "backbone": experiment.trunk.backbone.hash,
         }
         self.run_id = run_id(self.identity)
+        self.num_parameters = {
+            **experiment.cell.num_parameters(),
+            "backbone": experiment.trunk.backbone.num_weights,
+        }
+        self.flat = {**record.flat, "num_parameters": num_trained(self.num_parameters)}
         self.tracker: Tracker = experiment.resolved.tracker()
         self.best: dict[str, Any] | None = None
         self.stop = False

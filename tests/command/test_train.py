@@ -260,6 +260,7 @@ def test_a_sweep_goes_on_past_a_failure_and_retries_it(
     assert state(folders[2])["error"] == "peft.rank=14 is too much; legal: less"
     assert state(folders[2])["traceback"] is None
     assert [state(folder)["number"] for folder in folders] == list(range(4))
+    assert [state(folder)["flat"]["rank"] for folder in folders] == [3, 13, 14, 4]
     assert (folders[0].parent / "sweep.csv").exists()
     assert call(*words).code == 1
     assert [run["config"]["peft"]["rank"] for run in runs[4:]] == [13, 14]

@@ -67,6 +67,8 @@ def test_the_numbers_are_those_of_the_saved_adapter(state: Make) -> None:
     assert result["selected"] == {"by": "last", "step": None, "val/mean_acc": None}
     numbers = run.experiment.cell.num_parameters()
     assert result["num_parameters"] == {**numbers, "backbone": run.experiment.trunk.backbone.num_weights}
+    assert result["headline"] == ["mean_acc", "head_acc", "medium_acc", "tail_acc"]
+    assert result["flat"] == {"num_parameters": numbers["delta"]}
     assert result["identity"] == run.identity
     card = yaml.safe_load((folder / "adapter.yaml").read_text())
     assert card["backbone_hash"] == run.experiment.trunk.backbone.hash
