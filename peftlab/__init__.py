@@ -9,7 +9,8 @@ if TYPE_CHECKING:
     from peftlab.model.adapt import adapt
     from peftlab.model.load import load
 
-__all__ = ["UserError", "adapt", "load"]
+__all__ = ["UserError", "__version__", "adapt", "load"]
+__version__ = "0.2.0"
 _DOORS = {"adapt": "peftlab.model.adapt", "load": "peftlab.model.load"}
 
 
