@@ -17,12 +17,24 @@ class Port:
     """One tensor of one module call. `slice=(0, 3)` is the first third of its last axis: q of a fused qkv.
 
     side: `in` is the module's first argument, `out` what it returns, `heads` the output of the attention product inside
-    an attention module, `tokens` the sequence that enters a block.
+    an attention module, `tokens` the sequence that enters a block. `bias` names a parameter that belongs to this tensor
+    and that the network adds behind the module (q and v of BEiT).
     """
 
     module: str
     side: Literal["in", "out", "heads", "tokens"]
     slice: tuple[int, int] = (0, 1)
+    bias: str | None = None
+
+    def value(self, tensor: Tensor, modules: Mapping[str, nn.Module]) -> Tensor:
+        """What stands here when the module takes or gives `tensor`: its slice, with the bias that is yet to come."""
+        index, count = self.slice
+        own = tensor if count == 1 else tensor.chunk(count, dim=-1)[index]
+        if self.bias is None:
+            return own
+        path, _, name = self.bias.rpartition(".")
+        bias: Tensor = getattr(modules[path], name)  # in this forward it may be another than the frozen one
+        return own + bias.to(own)
 
 
 @dataclass(frozen=True)

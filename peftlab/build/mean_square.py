@@ -1,6 +1,6 @@
 """The mean square of tensors inside the frozen backbone."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import torch
 from torch import Tensor, nn
@@ -19,7 +19,7 @@ def mean_squares(
     """
     modules = dict(backbone.model.named_modules())
     sums: dict[Port, tuple[Tensor, int]] = {}
-    handles = [_watch(modules[port.module], port, sums) for port in ports]
+    handles = [_watch(modules, port, sums) for port in ports]
     try:
         with torch.no_grad():
             for inputs in batches:
@@ -36,14 +36,14 @@ def mean_squares(
 
 
 def _watch(
-    module: nn.Module, port: Port, sums: dict[Port, tuple[Tensor, int]]
+    modules: Mapping[str, nn.Module], port: Port, sums: dict[Port, tuple[Tensor, int]]
 ) -> torch.utils.hooks.RemovableHandle:
     def add(value: Tensor) -> None:
-        index, count = port.slice
-        own = value.chunk(count, dim=-1)[index].double()
+        own = port.value(value, modules).double()
         total, number = sums.get(port, (own.new_zeros(()), 0))
         sums[port] = (total + own.square().sum(), number + own.numel())
 
+    module = modules[port.module]
     if port.side == "in":
         return module.register_forward_pre_hook(lambda module, args: add(args[0]))
     return module.register_forward_hook(lambda module, args, output: add(output))

@@ -34,7 +34,7 @@ def merge(trained: Trained) -> State:
         for anchor in _in_order(model.cell.anchors):
             form = affine(anchor.delta, scales.get(anchor.site, one), model.widths.get(anchor.site))
             assert form is not None
-            keys = _keys(trained, anchor, state)
+            keys = _keys(anchor, state)
             for key in keys:
                 if key is not None:
                     wide.setdefault(key, state[key].double())
@@ -48,21 +48,19 @@ def _in_order(anchors: Iterable[Anchor]) -> list[Anchor]:
     return [*(anchor for anchor in anchors if anchor.writes.side != "in"), *reversed(inputs)]
 
 
-def _keys(trained: Trained, anchor: Anchor, state: State) -> tuple[str, str | None, str | None]:
-    """The weight, its bias, and the bias that is added after the site (BEiT and EVA keep that of q and v apart)."""
-    module, site = anchor.writes.module, anchor.site
-    bias = f"{module}.bias"
-    parameters = trained.backbone.place(site).parameters
-    apart = next((name for name, _ in parameters if name.endswith(f".{site.position}_bias")), None)
-    return f"{module}.weight", bias if bias in state else None, apart
+def _keys(anchor: Anchor, state: State) -> tuple[str, str | None]:
+    """The weight and its bias, which BEiT and EVA keep apart for q and v."""
+    module = anchor.writes.module
+    bias = anchor.writes.bias or f"{module}.bias"
+    return f"{module}.weight", bias if bias in state else None
 
 
-def _fold(
-    anchor: Anchor, form: Affine, wide: State, weight: str, bias: str | None, apart: str | None
-) -> None:
+def _fold(anchor: Anchor, form: Affine, wide: State, weight: str, bias: str | None) -> None:
     index, count = anchor.writes.slice
     W = wide[weight].chunk(count)[index]
-    b = None if bias is None else wide[bias].chunk(count)[index]
+    b = None if bias is None else wide[bias]
+    if b is not None and bias != anchor.writes.bias:
+        b = b.chunk(count)[index]
     shift = form.t
     if anchor.writes.side == "in":
         shift = None if form.t is None else W @ form.t
@@ -74,14 +72,13 @@ def _fold(
         if b is not None:
             b += form.after(b)
     if shift is not None:
-        b = wide[apart] if b is None and apart is not None else b
         assert b is not None
         b += shift
 
 
 def _reasons(trained: Trained, state: State) -> Iterable[Reason]:
     for anchor in trained.model.cell.anchors:
-        text = why_not_one_map(trained, anchor) or _why_not_folded(trained, anchor, state)
+        text = why_not_one_map(trained, anchor) or _why_not_folded(anchor, state)
         if text is not None:
             yield Reason(type(anchor.delta).__name__, anchor.site, text)
 
@@ -101,14 +98,14 @@ def why_not_one_map(trained: Trained, anchor: Anchor) -> str | None:
     return None
 
 
-def _why_not_folded(trained: Trained, anchor: Anchor, state: State) -> str | None:
-    weight, bias, apart = _keys(trained, anchor, state)
+def _why_not_folded(anchor: Anchor, state: State) -> str | None:
+    weight, bias = _keys(anchor, state)
     if weight not in state:
         return "what it writes is the product of no single weight"
     form = affine(anchor.delta, torch.ones(()))
     assert form is not None
     if not isinstance(form, Diagonal) and state[weight].ndim == 1:
         return "the weight of a norm is no matrix"
-    if form.t is not None and bias is None and apart is None:
+    if form.t is not None and bias is None:
         return "its layer has no bias to take the shift"
     return None

@@ -1,6 +1,6 @@
 """How the sites of a cell act: for each module that one of them reads or writes, what takes the place of its forward."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
@@ -17,10 +17,11 @@ from peftlab.peft.delta import Additive, LowRank, OnHeads
 
 Forward = Callable[..., Tensor]
 Act = Callable[..., Tensor]  # act(frozen, *args, **kwargs), `frozen` being the forward below it
+Modules = Mapping[str, nn.Module]  # of the backbone, by name
 Acts = dict[str, list[Act]]  # by module, the innermost first
 
 
-def acts_of(run: Pass, modules: dict[str, nn.Module]) -> Acts:
+def acts_of(run: Pass, modules: Modules) -> Acts:
     """What the sites of a pass do at each module; prompts aside, which act on whole blocks."""
     acts: Acts = {}
     adds: dict[str, list[Anchor]] = {}
@@ -32,7 +33,7 @@ def acts_of(run: Pass, modules: dict[str, nn.Module]) -> Acts:
         else:
             adds.setdefault(anchor.writes.module, []).append(anchor)
     for name, group in adds.items():
-        acts.setdefault(name, []).append(partial(add_all, run, modules[name], group))
+        acts.setdefault(name, []).append(partial(add_all, run, modules, group))
     for anchor in (anchor for group in adds.values() for anchor in group):
         if anchor.reads.module != anchor.writes.module:
             acts.setdefault(anchor.reads.module, []).append(partial(watch, run, anchor))
@@ -50,9 +51,10 @@ def watch(run: Pass, anchor: Anchor, frozen: Forward, *args: Any, **kwargs: Any)
 
 
 def add_all(
-    run: Pass, module: nn.Module, group: list[Anchor], frozen: Forward, *args: Any, **kwargs: Any
+    run: Pass, modules: Modules, group: list[Anchor], frozen: Forward, *args: Any, **kwargs: Any
 ) -> Tensor:
-    """write <- write + gamma delta(read) for all sites that write what this module takes or gives."""
+    """write <- write + gamma delta(read) for all sites that write what one module takes or gives."""
+    module = modules[group[0].writes.module]
     # a merged product takes the place of the layer's forward: not where somebody has put one of their own
     is_plain = getattr(frozen, "__func__", None) is nn.Linear.forward
     merged = _merged(run, module, group) if is_plain and run.norms is None else None
@@ -62,11 +64,11 @@ def add_all(
     read, rest = args[0], args[1:]
     for anchor in group:
         if anchor.writes.side == "in":
-            read = _add(run, read, anchor, read)
+            read = _add(run, modules, read, anchor, read)
     write = frozen(read, *rest, **kwargs)
     for anchor in group:
         if anchor.writes.side == "out":
-            write = _add(run, write, anchor, read)
+            write = _add(run, modules, write, anchor, read)
     return write
 
 
@@ -109,7 +111,7 @@ def _merged(run: Pass, module: nn.Module, group: list[Anchor]) -> list[LowRankPa
     return parts
 
 
-def _add(run: Pass, write: Tensor, anchor: Anchor, read_in: Tensor) -> Tensor:
+def _add(run: Pass, modules: Modules, write: Tensor, anchor: Anchor, read_in: Tensor) -> Tensor:
     """write <- write + gamma delta(read) on the slice of the last axis that the site writes."""
     if anchor.reads.module != anchor.writes.module:
         if anchor.site not in run.seen:
@@ -118,21 +120,17 @@ def _add(run: Pass, write: Tensor, anchor: Anchor, read_in: Tensor) -> Tensor:
             )
         read = run.seen.pop(anchor.site)
     else:
-        read = read_in if anchor.reads.side == "in" else _slice(write, anchor.reads.slice)
+        read = read_in if anchor.reads.side == "in" else anchor.reads.value(write, modules)
     assert isinstance(anchor.delta, Additive)
     added = anchor.delta(read, run.now(anchor.site))
     for factor in run.factors(anchor.site, read):
         added = added if factor is None else added * factor
-    old = _slice(write, anchor.writes.slice)
-    run.note(anchor.site, added, old)
+    if run.norms is not None:
+        run.note(anchor.site, added, anchor.writes.value(write, modules))
     if anchor.writes.slice[1] == 1:
         return write + added
     start, stop = _span(anchor.writes.slice, write.shape[-1])
-    return torch.cat([write[..., :start], old + added, write[..., stop:]], dim=-1)
-
-
-def _slice(tensor: Tensor, part: tuple[int, int]) -> Tensor:
-    return tensor if part[1] == 1 else tensor[..., slice(*_span(part, tensor.shape[-1]))]
+    return torch.cat([write[..., :start], write[..., start:stop] + added, write[..., stop:]], dim=-1)
 
 
 def _span(part: tuple[int, int], width: int) -> tuple[int, int]:

@@ -108,10 +108,11 @@ def _check(modules: dict[str, nn.Module], index: int, name: str) -> None:
 def _linear(root: str, path: str, module: nn.Linear, part: Part, position: str, names: list[str]) -> Place:
     full = f"{root}.{path}"
     owned = [(f"{full}.{key}", part) for key, _ in module.named_parameters()]
-    apart = f"attn.{position}_bias"  # BEiT and EVA keep the bias of q and v beside the matrix, and k has none
-    if apart in names:
-        owned.append((f"{root}.{apart}", WHOLE))
-    ports = Port(full, "in"), Port(full, "out", part)
+    key = f"attn.{position}_bias"  # BEiT and EVA keep the bias of q and v beside the matrix, and k has none
+    apart = f"{root}.{key}" if key in names else None
+    if apart is not None:
+        owned.append((apart, WHOLE))
+    ports = Port(full, "in"), Port(full, "out", part, apart)
     return Place(*ports, None, module.in_features, module.out_features // part[1], tuple(owned))
 
 
