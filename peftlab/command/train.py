@@ -16,6 +16,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from peftlab.config.directory import config_dir
 from peftlab.config.hydra_version import VERSION_BASE, trusted_targets
+from peftlab.config.multirun import Multirun
 from peftlab.config.name import choices, register_resolvers, task_config
 from peftlab.config.sentence import sentence
 from peftlab.config.summary import summary
@@ -84,7 +85,10 @@ def job(cfg: DictConfig) -> None:
     flat = summary(config, root.hydra.runtime.choices)
     folder = Path(root.hydra.runtime.output_dir)
     record = Record(folder, choices(root), config, root.hydra.job.get("num"), flat)
-    run_job(Job(config, record, group=Path(root.hydra.sweep.dir).name if sweep else None))
+    record.made = [] if sweep else list(Multirun.missing)
+    untold = run_job(Job(config, record, group=Path(root.hydra.sweep.dir).name if sweep else None))
+    if untold is not None:
+        SweepReport.untold.append(f"{folder.name}: {untold}")
 
 
 if __name__ == "__main__":

@@ -1,10 +1,13 @@
 """What all jobs of a sweep share: Hydra composes each anew, and knows only that job's choices then."""
 
-from typing import Any
+from pathlib import Path
+from typing import Any, ClassVar
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, read_write
+
+from peftlab.record.record import missing
 
 EXCLUDED = "hydra.job.config.override_dirname.exclude_keys"
 
@@ -14,6 +17,12 @@ class Multirun(Callback):
 
     Those stand on Hydra's own list of keys that do not name a folder (`override_dirname.exclude_keys`).
     """
+
+    missing: ClassVar[list[Path]] = []  # the folders of a single run that Hydra makes before it calls us
+
+    def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
+        """Remember which folders a refused run has to take away again."""
+        Multirun.missing = missing(Path(str(config.hydra.run.dir)).absolute())
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Every job is composed with the Hydra overrides that this appends."""

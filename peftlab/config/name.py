@@ -10,6 +10,8 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from peftlab.config.hydra_version import register_resolver
+from peftlab.config.pointed import placement_files
+from peftlab.record.content import content_of
 
 # keys that do not change a run's numbers
 VOLATILE = ("device", "resume", "tracker", "baseline", "recipes")  # of recipes, what is used stands elsewhere
@@ -47,12 +49,26 @@ def task_config(root: DictConfig) -> dict[str, Any]:
 
 
 def config_hash(config: dict[str, Any]) -> str:
-    """sha256 of the resolved config, volatile keys aside; eight digits of it are in every folder's name."""
+    """sha256 of the resolved config, volatile keys aside; eight digits of it are in every folder's name.
+
+    A file that the placement is made from enters by what it holds, not by where it lies.
+    """
+    kept = lasting(config)
+    for key, path in placement_files(config).items():
+        try:
+            kept["placement"] = {**kept["placement"], key: content_of(path).sha256}
+        except OSError:  # the run will say so
+            continue
+    return hashlib.sha256(json.dumps(kept, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def lasting(config: dict[str, Any]) -> dict[str, Any]:
+    """The keys that a run's numbers depend on."""
     kept = {key: value for key, value in config.items() if key not in VOLATILE}
     for group, keys in VOLATILE_IN.items():
         if isinstance(kept.get(group), dict):
             kept[group] = {key: value for key, value in kept[group].items() if key not in keys}
-    return hashlib.sha256(json.dumps(kept, sort_keys=True, default=str).encode()).hexdigest()
+    return kept
 
 
 def choices(root: DictConfig) -> dict[str, str]:

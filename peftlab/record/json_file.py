@@ -15,7 +15,7 @@ def read_json(path: Path) -> dict[str, Any]:
     """The mapping in a file, or {} if it is absent or not readable as one."""
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):  # absent; not JSON, not even text
+    except (OSError, ValueError, RecursionError):  # absent; not JSON, not even text; too deep
         return {}
     return value if isinstance(value, dict) else {}
 

@@ -1,42 +1,47 @@
-"""The folder of one run. Every file is written whole or not at all, so that a killed run leaves nothing half-written."""
+"""The folder of one run (its promises: `folder.py`). Every file is written whole or not at all, and under the folder's lock."""
 
-import json
+import contextlib
 import os
-import shutil
 import socket
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, Protocol
 
 from peftlab.errors import UserError
+from peftlab.record.folder import check_ours, clear, clear_parts
 from peftlab.record.json_file import json_text, read_json
-from peftlab.record.status import DONE, FILE, is_busy, read_status
+from peftlab.record.lock import Lock, is_locked
+from peftlab.record.rows import FILE as ROWS
+from peftlab.record.rows import Mark, mark, rewind
+from peftlab.record.status import DONE, FILE, read_status
+from peftlab.record.whole import lost_file
 from peftlab.record.whole_file import write_whole
 
-# what a run leaves in its folder, all of it
-WRITTEN = (
-    "status.json",
-    "config.yaml",
-    "split.json",
-    "metrics.jsonl",
-    "result.json",
-    "placement.csv",
-    "per_class.csv",
-    "width.csv",
-    "gamma.csv",
-    "gamma.png",
-    "adapter.safetensors",
-    "adapter.yaml",
-    "last",
-    "supernet",
-    "search",
-    "wandb",
-)
+
+class Identity(Protocol):
+    """What a run is (`peftlab.config.identity`)."""
+
+    saved: dict[str, Any]
+
+    def check(self, folder: Path, saved: Mapping[str, Any]) -> None:
+        """Raises UserError if the run in `folder` is another one."""
+
+
+class Attempt(NamedTuple):
+    """A start of the run: its number from 1, and the seconds of those before it."""
+
+    number: int
+    before_s: float
 
 
 class Record:
-    """status.json, config.yaml, metrics.jsonl, result.json of a run folder."""
+    """status.json, config.yaml, metrics.jsonl, result.json of a run folder.
+
+    `look` reads, `take` takes the lock, `status` and what follows write. Nothing is written without the lock: a call that
+    writes takes it, and raises if another process has it.
+    """
 
     def __init__(
         self,
@@ -49,33 +54,74 @@ class Record:
         self.folder, self.choices, self.config, self.number = folder, choices, config, number
         self.flat = flat or {}  # of peftlab.config.summary
         self.started = time.time()
-        folder.mkdir(parents=True, exist_ok=True)
+        self.identity: Identity | None = None
+        self.made: list[Path] = []  # folders that were not there before
+        self.has_begun = False  # whether this process has said that it runs
+        self.attempt = Attempt(1, 0.0)
+        self._lock = Lock(folder)
 
-    def skip(self, resume: bool) -> bool:
-        """Whether this run is finished already. With `resume` false the folder's results are removed instead.
+    @property
+    def wall_s(self) -> float:
+        """Seconds of all attempts."""
+        return self.attempt.before_s + time.time() - self.started
+
+    def look(self, resume: bool) -> bool:
+        """Whether this run is finished already. Nothing is written.
 
         Raises:
-            UserError: if another process is writing this folder.
+            UserError: if the folder is no run's or another run's, or a process is writing it.
         """
-        status = read_status(self.folder)
-        if is_busy(status):
-            raise UserError(
-                f"{self.folder} is being written by process {status['pid']}; wait for it or stop it"
-            )
+        check_ours(self.folder)
+        if not self.folder.is_dir():
+            return False
+        if not self._lock.is_held and is_locked(self.folder):
+            raise UserError(self._busy())
         if not resume:
-            self._clear()
-        elif status.get("state") in DONE and self.read("result.json"):
-            print(
-                f"{self.folder}: finished before ({status['state']}); resume=false runs it again",
-                file=sys.stderr,
-            )
+            return False
+        status, result = read_status(self.folder), self.read("result.json")
+        if self.identity is not None and (result or (self.folder / "last").exists()):
+            self.identity.check(self.folder, status.get("identity") or result.get("identity") or {})
+        if status.get("state") not in DONE or not result:
+            return False
+        lost = lost_file(self.folder, result)
+        if lost is None:
+            said = f"finished before ({status['state']}); resume=false runs it again"
+            print(f"{self.folder}: {said}", file=sys.stderr)
+        elif not self._lock.is_held:
+            print(f"{self.folder}: {lost} is not as the run left it; it is made again", file=sys.stderr)
+        return lost is None
+
+    def take(self, resume: bool) -> bool:
+        """Take the lock, look again, and with `resume` false remove what an earlier run left. Whether it is finished.
+
+        Raises:
+            UserError: as `look`.
+        """
+        if self._lock.is_held:
+            return False
+        self._hold()
+        is_finished = True
+        try:
+            is_finished = self.look(resume)
+        finally:
+            if is_finished:  # or refused
+                self.release()
+        if is_finished:
             return True
-        self.status("running")
+        if resume:
+            clear_parts(self.folder)
+            self.attempt = _next(self.folder)
+        else:
+            clear(self.folder)
         return False
+
+    def release(self) -> None:
+        """Another process may write now."""
+        self._lock.release()
+        self.has_begun = False
 
     def status(self, state: str, **more: Any) -> None:
         """`state` is one of `status.STATES`."""
-        seconds = time.time() - self.started
         fixed = {
             "state": state,
             "name": self.folder.name,
@@ -83,27 +129,46 @@ class Record:
             "choices": self.choices,
             "seed": self.config.get("seed"),
             "flat": self.flat,
+            "identity": None if self.identity is None or state == "failed" else self.identity.saved,
         }
         where = {
             "pid": os.getpid(),
             "host": socket.gethostname(),
             "started": self.started,
-            "wall_s": round(seconds, 3),
+            "attempt": self.attempt.number,
+            "wall_s": round(self.wall_s, 3),
         }
         self.write(FILE, {**fixed, "error": None, "traceback": None, **where, **more})
+        self.has_begun = state == "running"
 
-    def fail(self, error: str, trace: str | None = None) -> None:
-        """The run ended with an error. The status of another process that is at work here stays."""
-        if not is_busy(read_status(self.folder)):
+    def fail(self, error: str, trace: str | None = None) -> bool:
+        """Say that the run ended with an error, and whether that could be said.
+
+        What has not begun is said of an empty folder or one that failed before, and of no other: there is another
+        process, another run, or one to go on with.
+        """
+        try:
+            if not self.has_begun:
+                check_ours(self.folder)
+                self._hold()
+                if read_status(self.folder).get("state") not in (None, "failed"):
+                    return False
             self.status("failed", error=error, traceback=trace)
+        except (UserError, OSError):
+            return False
+        return True
 
     def discard(self) -> None:
-        """Remove the folder if nothing was ever run in it: a wrong input leaves no trace."""
-        if is_busy(read_status(self.folder)):
-            return
-        (self.folder / FILE).unlink(missing_ok=True)
-        if not any(self.folder.iterdir()):
-            self.folder.rmdir()
+        """Remove the folders that were made for this run and are empty: a wrong input leaves no trace."""
+        for path in sorted(self.made, key=lambda path: -len(path.parts)):
+            with contextlib.suppress(OSError):  # it holds something
+                path.rmdir()
+
+    def interrupt(self) -> None:
+        """Say that the run was stopped, if it has begun."""
+        if self.has_begun:
+            with contextlib.suppress(OSError):
+                self.status("interrupted")
 
     def write(self, name: str, value: Any) -> None:
         """`value` as JSON, atomically; a number that is not finite becomes null."""
@@ -111,6 +176,7 @@ class Record:
 
     def write_text(self, name: str, text: str) -> None:
         """A text file, atomically."""
+        self._hold()
         path = self.folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         write_whole(path, text)
@@ -120,25 +186,51 @@ class Record:
         return read_json(self.folder / name)
 
     def append(self, row: dict[str, Any]) -> None:
-        """One line of metrics.jsonl."""
-        with (self.folder / "metrics.jsonl").open("a") as file:
-            file.write(json_text(row))
+        """One line of metrics.jsonl, with the number of the attempt."""
+        self._hold()
+        with (self.folder / ROWS).open("a", encoding="utf-8") as file:
+            file.write(json_text({**row, "attempt": self.attempt.number}))
 
-    def rewind(self, step: int) -> None:
-        """Drop the rows of metrics.jsonl after `step`, and a last line that a kill cut short."""
-        path = self.folder / "metrics.jsonl"
-        kept = []
-        for line in path.read_text().splitlines() if path.exists() else []:
-            try:
-                if json.loads(line)["step"] <= step:
-                    kept.append(line + "\n")
-            except json.JSONDecodeError:
-                break
-        self.write_text("metrics.jsonl", "".join(kept))
+    def mark(self) -> Mark:
+        """Where metrics.jsonl ends now."""
+        return mark(self.folder)
 
-    def _clear(self) -> None:
-        for path in map(self.folder.joinpath, WRITTEN):  # nothing else: hydra.run.dir may be somebody's home
-            if path.is_dir() and not path.is_symlink():
-                shutil.rmtree(path)
-            else:
-                path.unlink(missing_ok=True)
+    def rewind(self, to: Mark | None) -> None:
+        """Drop the rows of metrics.jsonl that came after a mark; None: all.
+
+        Raises:
+            UserError: if what should stand before the mark does not.
+        """
+        self._hold()
+        rewind(self.folder, to)
+
+    def _hold(self) -> None:
+        if not self._lock.is_held:
+            self.made += missing(self.folder)
+            self.folder.mkdir(parents=True, exist_ok=True)
+            if not self._lock.take():
+                raise UserError(self._busy())
+
+    def _busy(self) -> str:
+        status = read_status(self.folder)
+        who = (
+            f"process {status['pid']} on {status['host']}"
+            if {"pid", "host"} <= status.keys()
+            else "a process"
+        )
+        return f"{self.folder} is being written by {who}; wait for it or stop it"
+
+
+def missing(folder: Path) -> list[Path]:
+    """The folders, this one and above, that are not there yet."""
+    return [path for path in (folder, *folder.parents) if not path.exists()]
+
+
+def _next(folder: Path) -> Attempt:
+    """The attempt after the one that status.json tells of. One that was killed lasted until its last row."""
+    said = read_status(folder)
+    number, before_s = said.get("attempt", 1 if said else 0), said.get("wall_s")
+    before_s = float(before_s) if isinstance(before_s, int | float) else 0.0
+    if said.get("state") == "running" and (folder / ROWS).is_file():
+        before_s += max(0.0, (folder / ROWS).stat().st_mtime - (folder / FILE).stat().st_mtime)
+    return Attempt((number if isinstance(number, int) else 0) + 1, before_s)

@@ -1,7 +1,5 @@
-"""status.json: which state a run is in, and who is at work on it."""
+"""status.json: which state a run is in, and who was at work on it last; whether somebody still is, the lock says."""
 
-import os
-import socket
 from pathlib import Path
 from typing import Any
 
@@ -15,17 +13,3 @@ STATES = (*DONE, "failed", "interrupted", "running")
 def read_status(folder: Path) -> dict[str, Any]:
     """What the run of this folder last said of itself; {} if it says nothing that can be read."""
     return read_json(folder / FILE)
-
-
-def is_busy(status: dict[str, Any]) -> bool:
-    """Whether another process of this machine is at work on the run; a reused pid is told by its start time."""
-    if status.get("state") != "running":
-        return False
-    if status.get("host") != socket.gethostname() or status.get("pid") == os.getpid():
-        return False
-    import psutil
-
-    try:
-        return psutil.Process(int(status["pid"])).create_time() <= float(status["started"]) + 1
-    except (psutil.Error, KeyError, TypeError, ValueError):
-        return False

@@ -1,5 +1,6 @@
 """Files that are there whole or not at all: the one writer of what another process may read."""
 
+import contextlib
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,7 +15,8 @@ def whole_file(path: Path) -> Iterator[Path]:
         yield part
         os.replace(part, path)
     finally:
-        part.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # the disk is read-only: what was raised says so
+            part.unlink(missing_ok=True)
 
 
 def write_whole(path: Path, text: str) -> Path:

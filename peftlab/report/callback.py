@@ -1,5 +1,6 @@
 """The end of a multirun: its report, from Hydra's callback."""
 
+from dataclasses import replace
 from typing import Any, ClassVar
 
 from hydra.experimental.callback import Callback
@@ -19,17 +20,20 @@ class SweepReport(Callback):
     started: ClassVar[Any] = None  # the config of a sweep that has begun and not ended
     last: ClassVar[Report | None] = None
     error: ClassVar[Exception | None] = None
+    untold: ClassVar[list[str]] = []  # failures that no folder tells
 
     def on_multirun_start(self, config: Any, **kwargs: Any) -> None:
         """Remember the sweep, for a report on what is finished if it is interrupted."""
         SweepReport.started, SweepReport.last, SweepReport.error = config, None, None
+        SweepReport.untold = []
 
     def on_multirun_end(self, config: Any, **kwargs: Any) -> None:
         """Report on `hydra.sweep.dir` against the key `baseline`; what goes wrong is kept in `error`."""
         SweepReport.started = SweepReport.last = SweepReport.error = None
         try:
             baseline = OmegaConf.select(config, "baseline")
-            SweepReport.last = write_report(str(config.hydra.sweep.dir), baseline=baseline)
+            found = write_report(str(config.hydra.sweep.dir), baseline=baseline)
+            SweepReport.last = replace(found, untold=list(SweepReport.untold))
             print_table(SweepReport.last)
         except Exception as error:  # Hydra would make it a warning; the command has it as its exit code
             SweepReport.error = error

@@ -5,7 +5,7 @@ Nothing here asks a running program: `peftlab-sweep FOLDER` writes the same file
 
 import re
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -32,11 +32,15 @@ class Report:
     num_diverged: int
     num_interrupted: int
     num_unfinished: int  # running or missing
+    untold: list[str] = field(default_factory=list)  # failures of this command that no folder tells
+    unwritten: str = ""  # why files of the report are not there, or not new
+    mixed: list[str] = field(default_factory=list)  # cells whose runs read different data
 
     @property
     def exit_code(self) -> int:
         """0 when every job was measured, as a diverged one was, else 1: a killed job still says `running`."""
-        return int(self.num_ok + self.num_diverged < len(self.jobs))
+        is_whole = self.num_ok + self.num_diverged == len(self.jobs)
+        return int(not is_whole or bool(self.untold or self.unwritten or self.mixed))
 
 
 def write_report(folder: str | Path, *, baseline: str | None) -> Report:

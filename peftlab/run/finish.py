@@ -1,7 +1,6 @@
 """The end of a run: select, read the test split once, save everything, and say so."""
 
 import statistics
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from peftlab.network.cell import Cell
 from peftlab.record.adapter import write_adapter
 from peftlab.record.gamma import gamma_text
 from peftlab.record.table import table_text
+from peftlab.record.whole import files_of
 from peftlab.run.memory import peak_mib
 from peftlab.run.rows import row_of
 from peftlab.run.show import console, show_line, show_result
@@ -25,7 +25,7 @@ from peftlab.run.state import Run
 from peftlab.task.task import Table
 
 
-def finish(state: Run, diverged: Diverged | None, started: float) -> dict[str, Any]:
+def finish(state: Run, diverged: Diverged | None) -> dict[str, Any]:
     """Write and return result.json; everything else that a run leaves behind is written before it."""
     experiment, record = state.experiment, state.record
     if state.best is not None:
@@ -36,7 +36,7 @@ def finish(state: Run, diverged: Diverged | None, started: float) -> dict[str, A
     metrics = {f"test/{key}": value for key, value in experiment.task.metrics(counted).items()}
     save_adapter(record.folder, experiment.cell, experiment.placed, _card(state))
     _write_tables(state, test, experiment.task.tables(counted))
-    wall_s, memory_mib = time.time() - started, peak_mib(state.device)
+    wall_s, memory_mib = record.wall_s, peak_mib(state.device)
     status = "ok" if diverged is None else "diverged"
     result = {
         "format": FORMAT,
@@ -46,11 +46,13 @@ def finish(state: Run, diverged: Diverged | None, started: float) -> dict[str, A
         "flat": state.flat,
         "metrics": metrics,
         "wall_s": wall_s,
+        "attempts": record.attempt.number,
         "step_s": statistics.median(state.step_times) if state.step_times else None,
         "memory_mib": memory_mib,
         **_facts(state),
         "diverged_at": None if diverged is None else diverged.step,
         "last_finite": None if diverged is None or diverged.last is None else row_of(diverged.last),
+        "files": files_of(record.folder),
     }
     record.write("result.json", result)
     record.status(status, error=None if diverged is None else str(diverged))
@@ -129,6 +131,7 @@ def _facts(state: Run) -> dict[str, Any]:
         },
         "test_reads": 1,
         "identity": state.identity,
+        "inputs": state.inputs,
         "transform": experiment.trunk.dataset.transform_text,
         "outer_coverage": None if split is None else split.coverage(),
         "threads": torch.get_num_threads(),

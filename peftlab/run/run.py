@@ -28,19 +28,20 @@ def run(resolved: Resolved, record: Record, group: str | None) -> None:
 
     Raises:
         SystemExit: 130 after an interrupt, once everything needed to go on is saved.
-        UserError: for data or weights that cannot be had.
+        UserError: for data or weights that cannot be had, or a folder that this run cannot go on in: nothing is written then.
     """
-    started = time.time()
     release()
     console.rule(record.folder.name)
     show_line("run folder", str(record.folder))
-    experiment = build(resolved, saved_masks(record.folder))
+    experiment = build(resolved, saved_masks(record.folder) if resolved.root.resume else None)
     state = Run(experiment, record, group)
     reset_peak(state.device)
     probe = experiment.trunk.probe()
     difference = preflight(experiment.network, experiment.cell, probe, experiment.learner.loss)
     show_start(experiment, difference)
     start = state.open()
+    if start is None:
+        return
     code = 1
     summary: dict[str, float | int | str] = {}
     try:
@@ -51,7 +52,7 @@ def run(resolved: Resolved, record: Record, group: str | None) -> None:
             record.status("interrupted")
             console.print(f"interrupted and saved; the same command goes on from there: {record.folder}")
             sys.exit(INTERRUPTED)
-        result = finish(state, diverged, started)
+        result = finish(state, diverged)
         summary = {key: value for key, value in result["metrics"].items() if value is not None}
         code = 0
     finally:

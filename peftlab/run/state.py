@@ -9,6 +9,7 @@ from torch import Tensor
 
 from peftlab.build.experiment import Experiment
 from peftlab.config.file import FILE, config_text
+from peftlab.config.identity import Identity
 from peftlab.config.name import config_hash
 from peftlab.config.summary import num_trained
 from peftlab.dataset.split import Split
@@ -41,22 +42,37 @@ class Run:
         self.step_times: list[float] = []  # seconds, of the steps of this process
 
     @property
+    def inputs(self) -> dict[str, str]:
+        """The sha256 of what the files and folders hold that the config points to, by key, as `dataset.path`."""
+        saved = {} if self.record.identity is None else self.record.identity.saved["inputs"]
+        return {key: content["sha256"] for key, content in saved.items()}
+
+    @property
     def device(self) -> torch.device:
         """Where the run computes."""
         return self.experiment.trunk.device
 
-    def open(self) -> int:
-        """Write what is known before training, start the tracker, and return the step to start at."""
+    def open(self) -> int | None:
+        """Take the folder, write what is known before training, start the tracker, and return the step to start at.
+
+        None if another process has finished the run meanwhile. Nothing is written before all that lies there is read.
+
+        Raises:
+            UserError: if the folder is another one's, or what lies there cannot be gone on from.
+        """
         experiment, record = self.experiment, self.record
         data, raw = experiment.trunk.dataset, experiment.resolved.raw
+        record.identity = record.identity or Identity(raw)
+        if record.take(experiment.resolved.root.resume):
+            return None
+        start = self._resume()
+        record.status("running")
         record.write_text(FILE, config_text(raw))
         record.write("split.json", {"hash": data.index_hash, **data.index})
         if experiment.placed.scores:
             record.write_text(
                 "placement.csv", placement_text(experiment.placed.scores, experiment.placed.sites)
             )
-        start = self._resume()
-        record.rewind(start)
         self.tracker.start(
             run_id=self.run_id,
             name=run_title(record.folder, self.group, experiment.resolved.seed),
@@ -75,7 +91,7 @@ class Run:
     def save(self, step: int) -> None:
         """Write last/."""
         state = {"learner": self.experiment.learner.state(), "best": self.best}
-        save_last(self.record.folder, self.identity, step, state)
+        save_last(self.record.folder, self.identity, step, self.record.mark(), state)
 
     def validate(self, step: int) -> None:
         """Metrics on the validation split; the best weights are kept if they are to be selected."""
@@ -105,6 +121,7 @@ class Run:
 
     def _resume(self) -> int:
         state = load_last(self.record.folder, self.identity)
+        self.record.rewind(None if state is None else state["rows"])
         if state is None:
             return 0
         self.experiment.learner.load_state(state["learner"])

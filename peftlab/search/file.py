@@ -9,6 +9,7 @@ from peftlab.config.signature import signature
 from peftlab.errors import UserError
 from peftlab.placement.space import Genotype, Space
 from peftlab.record.record import Record
+from peftlab.record.yaml_file import read_yaml
 from peftlab.search.evolution import Scores
 
 CELLS = "peftlab.placement.cells.cells"
@@ -24,12 +25,16 @@ def read_scores(record: Record, identity: dict[str, str]) -> Scores:
     path = record.folder / EVALUATED
     if not path.is_file():
         return {}
-    first, *rows = [json.loads(line) for line in path.read_text().splitlines()]
+    try:
+        first, *rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        scores = {tuple(map(tuple, row["genotype"])): float(row["val/mean_acc"]) for row in rows}
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise UserError(f"{path} is damaged; legal: delete it, which searches again") from error
     if first != identity:
         raise UserError(
             f"{path} is of another supernet or other items than this search; legal: resume=false, which starts over"
         )
-    return {tuple(map(tuple, row["genotype"])): row["val/mean_acc"] for row in rows}
+    return scores
 
 
 def write_scores(record: Record, identity: dict[str, str], scores: Scores, space: Space) -> None:
@@ -54,7 +59,15 @@ def write_found(record: Record, space: Space, genotype: Genotype, score: float, 
 
 
 def read_found(record: Record) -> dict[str, Any] | None:
-    """The placement that was found, or None before the end of the search."""
+    """The placement that was found, or None before the end of the search.
+
+    Raises:
+        UserError: if the file is not one that a search wrote.
+    """
     path = record.folder / FOUND
-    node: dict[str, Any] | None = yaml.safe_load(path.read_text()) if path.is_file() else None
+    if not path.is_file():
+        return None
+    node = read_yaml(path, "placement")
+    if node.get("_target_") != CELLS or not isinstance(node.get("cells"), dict):
+        raise UserError(f"{path} is no placement that a search found; legal: delete it, which searches again")
     return node

@@ -1,7 +1,6 @@
 """The stages of placement=noah: train a supernet, search it, and train what was found. Other placements are one run."""
 
 import hashlib
-import json
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,6 +11,7 @@ from torch import Tensor
 from peftlab.build.experiment import Experiment, build
 from peftlab.build.supernet import space_of
 from peftlab.config.file import read_config
+from peftlab.config.identity import Identity
 from peftlab.config.resolve import resolve
 from peftlab.config.resolved import Resolved
 from peftlab.config.signature import yaml_text
@@ -20,8 +20,10 @@ from peftlab.model.load import load
 from peftlab.placement.space import Genotype, Space
 from peftlab.record.adapter import WEIGHTS
 from peftlab.record.finished import finished_run
+from peftlab.record.json_file import read_json
 from peftlab.record.record import Record
 from peftlab.record.status import read_status
+from peftlab.record.whole import check_whole
 from peftlab.run.run import run
 from peftlab.run.show import console, show_line
 from peftlab.search.evolution import Evolution, Scores, best, search
@@ -41,7 +43,10 @@ def run_found(resolved: Resolved, record: Record, group: str | None) -> None:
         UserError: without validation items, for a limit below the smallest sub-network, or a supernet that does not fit.
     """
     if resolved.placement.word == "noah":
-        resolved = resolve({**resolved.raw, "placement": _found(resolved, record)})
+        placement = _found(resolved, record)
+        if placement is None:
+            return
+        resolved = resolve({**resolved.raw, "placement": placement})
     run(resolved, record, group)
 
 
@@ -56,40 +61,41 @@ def supernet_of(resolved: Resolved) -> Resolved:
     return resolve(supernet)
 
 
-def _found(resolved: Resolved, record: Record) -> dict[str, Any]:
-    """The placement that the search found; a finished stage is not repeated."""
-    placement = read_found(record)
-    if placement is not None:
+def _found(resolved: Resolved, record: Record) -> dict[str, Any] | None:
+    """The placement that the search found; a finished stage is not repeated. None if another process finished the run."""
+    resume, given = resolved.root.resume, resolved.placement.options["run"]
+    if resume and (placement := read_found(record)) is not None:
         return placement
     supernet = supernet_of(resolved)
-    if resolved.placement.options["run"] is None:
-        folder = record.folder / SUPERNET
-        _train(resolved, supernet, folder, record)
-    else:
-        folder = finished_run(resolved.placement.options["run"])
+    experiment = build(supernet)
+    _space(resolved, experiment)  # what the search will ask for, before the long training and the first byte
+    folder = record.folder / SUPERNET if given is None else finished_run(given)
+    if given is not None:
+        _check_supernet(folder, supernet, experiment)
+    record.identity = record.identity or Identity(resolved.raw)
+    if record.take(resume):
+        return None
+    record.status("running")
+    if given is None:
+        _train(supernet, folder, record)
     _search(resolved, supernet, folder, record)
-    placement = read_found(record)
-    assert placement is not None
-    return placement
+    return read_found(record)
 
 
-def _train(resolved: Resolved, supernet: Resolved, folder: Path, record: Record) -> None:
-    try:
-        finished_run(str(folder))
-    except UserError:
-        _space(resolved, build(supernet))  # what the search will ask for, before the long training
-    else:
-        return
+def _train(supernet: Resolved, folder: Path, record: Record) -> None:
     own = Record(folder, {}, supernet.raw)
-    own.status("running")
+    own.identity = Identity(supernet.raw)
     try:
-        run(supernet, own, None)
+        if not own.look(resume=True):  # with resume=false it is gone already
+            run(supernet, own, None)
     except SystemExit:
-        record.status("interrupted")
+        record.interrupt()
         raise
     except Exception as error:
         own.fail(str(error))
         raise
+    finally:
+        own.release()
 
 
 def _space(resolved: Resolved, experiment: Experiment) -> Space:
@@ -145,7 +151,8 @@ def _check_supernet(folder: Path, supernet: Resolved, experiment: Experiment) ->
         raise UserError(
             f"placement.run={folder} has another {other[0]} than this run; legal: a supernet with the same one"
         )
-    if json.loads((folder / "split.json").read_text())["hash"] != experiment.trunk.dataset.index_hash:
+    check_whole(folder, "split.json")
+    if read_json(folder / "split.json").get("hash") != experiment.trunk.dataset.index_hash:
         raise UserError(
             f"placement.run={folder} was trained on other items, perhaps on those that validate here; legal: the same dataset"
             " and seed"

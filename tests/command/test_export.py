@@ -98,7 +98,7 @@ def test_from_training_to_prediction(composed, capsys, tmp_path):
     folder = tmp_path / "run"
     config = composed("backbone=tiny", "fit.epochs=1", "fit.batch_size=64", "scaling=learned", "device=cpu")
     record = Record(folder, {}, config)
-    assert not record.skip(resume=True)
+    record.status("running")
     assert said(capsys, str(folder), "--to", "adapter")[1].endswith(
         "is the folder of a run that is not finished (state: running); legal: the folder of a finished run"
     )

@@ -5,7 +5,6 @@ import os
 import resource
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,9 +14,11 @@ import pytest
 from hydra.core.global_hydra import GlobalHydra
 
 from peftlab.command import train
+from peftlab.config.file import config_text
 from peftlab.config.name import config_hash
 from peftlab.config.resolved import Resolved
 from peftlab.errors import UserError
+from peftlab.record.lock import Lock
 from peftlab.record.record import Record
 
 TINY = ("backbone=tiny", "fit.epochs=1", "fit.batch_size=64", "device=cpu")
@@ -62,12 +63,15 @@ def runs(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
             raise ZeroDivisionError("thirteen")
         if rank == 14:
             raise UserError("peft.rank=14 is too much; legal: less")
+        record.take(config["resume"])
+        record.status("running")
         if rank == 15:
             raise KeyboardInterrupt
         if rank == 16:
             record.status("interrupted")
             sys.exit(130)
-        record.write("result.json", {"metrics": {"test/mean_acc": 0.5}})
+        record.write_text("config.yaml", config_text(config))
+        record.write("result.json", {"run_id": config_hash(config), "metrics": {"test/mean_acc": 0.5}})
         record.status("ok")
 
     monkeypatch.setattr("peftlab.search.stages.run_found", pretend)
@@ -212,13 +216,14 @@ def test_a_live_run_is_refused_and_goes_on(call: Call, runs: list[dict[str, Any]
         assert call(*words).code == 0
         run = runs[-1]
         folder = tmp_path / run["folder"]
-        live = {**state(folder), "state": "running", "pid": os.getppid(), "started": time.time()}
-        (folder / "status.json").write_text(json.dumps(live))
+        before, lock = state(folder), Lock(folder)  # as another process has it
+        assert lock.take()
         said = call(*words)
         assert said.code == 1
-        assert f"is being written by process {os.getppid()}; wait for it or stop it" in said.err
+        assert f"is being written by process {os.getpid()} on " in said.err
         assert "Traceback" not in said.err
-        assert state(folder) == live
+        assert state(folder) == before
+        lock.release()
     assert len(runs) == 2
 
 

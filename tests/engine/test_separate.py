@@ -1,26 +1,36 @@
 """One job after the other: what is skipped, what a failure leaves, and what is said outside of a sweep."""
 
+import contextlib
+import errno
 import json
 import os
-import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from peftlab.config.file import config_text
 from peftlab.config.resolved import Resolved
 from peftlab.engine.separate import Job, run_job
 from peftlab.errors import UserError
+from peftlab.record.lock import Lock
 from peftlab.record.record import Record
+from peftlab.record.whole import files_of
 
 Config = Callable[..., dict[str, Any]]
 Outcome = Callable[[Record], None]
 
 
-def finishes(record: Record) -> None:
-    record.write("result.json", {"metrics": {"test/mean_acc": 0.5}})
-    record.status("ok")
+def finishes(record: Record, state: str = "ok") -> None:
+    record.take(record.config["resume"])
+    record.status("running")
+    record.write_text("config.yaml", config_text(record.config))
+    record.write(
+        "result.json", {"run_id": "1", "metrics": {"test/mean_acc": 0.5}, "files": files_of(record.folder)}
+    )
+    record.status(state)
 
 
 def breaks(record: Record) -> None:
@@ -32,10 +42,13 @@ def is_refused(record: Record) -> None:
 
 
 def is_stopped_by_a_key(record: Record) -> None:
+    if not record.folder.exists():  # else before it has begun
+        record.status("running")
     raise KeyboardInterrupt
 
 
 def is_stopped_and_saved(record: Record) -> None:
+    record.status("running")
     record.status("interrupted")
     raise SystemExit(130)
 
@@ -144,14 +157,96 @@ def test_an_interrupt_ends_all_with_130(go: Any, tmp_path: Path, outcome: Outcom
     assert status(tmp_path / "run")["state"] == "interrupted"
 
 
+def test_an_interrupt_before_a_run_has_begun_leaves_nothing(go: Any, tmp_path: Path) -> None:
+    def is_stopped_while_it_is_built(record: Record) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(SystemExit, match="130"):
+        go(is_stopped_while_it_is_built)
+    assert not (tmp_path / "run").exists()
+
+
 @pytest.mark.parametrize("group", [None, "sweep"])
 def test_the_folder_of_a_live_process_is_left_alone(go: Any, tmp_path: Path, group: str | None) -> None:
     go(finishes, group=group)
-    live = {**status(tmp_path / "run"), "state": "running", "pid": os.getppid(), "started": time.time()}
-    (tmp_path / "run" / "status.json").write_text(json.dumps(live))
+    lock = Lock(tmp_path / "run")  # as another process has it
+    assert lock.take()
+    before = contents(tmp_path / "run")
+    for words in ((), ("resume=false",)):
+        if group is None:
+            with pytest.raises(SystemExit, match="is being written by process"):
+                go(finishes, *words)
+        else:
+            go(finishes, *words, group=group)
+    assert contents(tmp_path / "run") == before
+    lock.release()
+
+
+def contents(folder: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("group", [None, "sweep"])
+@pytest.mark.parametrize("state", ["ok", "diverged", "interrupted", "running"])
+@pytest.mark.parametrize(
+    ("outcome", "words"),
+    [
+        (is_refused, ("resume=false",)),  # as device=cuda, a wrong checkpoint, data that are gone
+        (is_refused, ()),
+        (finishes, ("peft.rank=-1",)),
+        (finishes, ("optim.lr=0.123",)),  # another config
+        (breaks, ("resume=false",)),
+        (is_stopped_by_a_key, ("resume=false",)),
+    ],
+    ids=["refused-over", "refused", "wrong", "another", "broken-over", "key"],
+)
+def test_a_refused_job_changes_nothing(
+    go: Any, tmp_path: Path, group: str | None, state: str, outcome: Outcome, words: tuple[str, ...]
+) -> None:
+    go(partial(finishes, state=state), group=group)
+    (tmp_path / "run" / "last").mkdir()
+    (tmp_path / "run" / "last" / "state.pt").write_bytes(b"weights")
+    before = contents(tmp_path / "run")
+    with contextlib.suppress(SystemExit):
+        go(outcome, *words, group=group)
+    assert contents(tmp_path / "run") == before
+
+
+def test_what_no_folder_tells_is_told_to_the_sweep(
+    composed: Config, tmp_path: Path, go: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go(finishes, group="sweep")
+    config = composed("backbone=tiny", "optim.lr=0.123")
+    told = run_job(Job(config, Record(tmp_path / "run", {}, config), "sweep"))
+    assert told is not None
+    assert "holds the run of another config: optim.lr=0.01 there, 0.123 now" in told
+    assert run_job(Job(config, Record(tmp_path / "new", {}, config), "sweep")) is None
+
+
+@pytest.mark.parametrize("group", [None, "sweep"])
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS, errno.EACCES])
+def test_a_full_disk_is_a_sentence_and_the_next_job_starts(
+    go: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str], group: str | None, number: int
+) -> None:
+    def fills(record: Record) -> None:
+        record.status("running")
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(os, "replace", full)
+            record.write("result.json", {})
+
+    def full(source: Path, target: Path) -> None:
+        raise OSError(number, os.strerror(number), str(source), None, str(target))
+
     if group is None:
-        with pytest.raises(SystemExit, match="is being written by process"):
-            go(finishes)
+        with pytest.raises(SystemExit) as stop:
+            go(fills)
+        said = str(stop.value.code)
     else:
-        go(finishes, group=group)
-    assert status(tmp_path / "run") == live
+        go(fills, group=group)
+        said = capsys.readouterr().err
+    path = tmp_path / "run" / "result.json"
+    assert said.strip() == (
+        f"peftlab: {path} cannot be used ({os.strerror(number)}); legal: a place with room that may be read and written"
+    )
+    assert status(tmp_path / "run")["state"] == "failed", "there was room for that again"
+    assert len(go(finishes, group=group, name="second")) == 2

@@ -19,7 +19,6 @@ from peftlab.run.rows import row_of
 from peftlab.run.state import Run
 
 Make = Callable[..., Run]
-STARTED = 0.0
 
 
 def change(run: Run, seed: int = 0) -> None:
@@ -56,7 +55,7 @@ def test_the_numbers_are_those_of_the_saved_adapter(state: Make) -> None:
     run.open()
     change(run)
     run.step_times = [3.0, 1.0, 7.0]
-    result = finish(run, None, STARTED)
+    result = finish(run, None)
     folder = run.record.folder
     found = accuracy(peftlab.load(folder), run)
     assert found == pytest.approx(result["metrics"]["test/mean_acc"])
@@ -84,7 +83,7 @@ def test_the_selected_weights_are_tested_and_saved_and_not_the_last(state: Make)
     kept = {name: value.clone() for name, value in run.experiment.cell.state().items()}
     assert run.best is not None
     change(run, seed=2)
-    result = finish(run, None, STARTED)
+    result = finish(run, None)
     assert result["selected"] == {"by": "best", "step": 5, "val/mean_acc": run.best["score"]}
     saved = load_file(run.record.folder / "adapter.safetensors")
     assert saved.keys() == kept.keys()
@@ -96,7 +95,7 @@ def test_the_selected_weights_are_tested_and_saved_and_not_the_last(state: Make)
 def test_a_run_that_diverged_says_where_and_what_was_before(state: Make, last: Step | None) -> None:
     run = state()
     run.open()
-    result = finish(run, Diverged(3, float("inf"), last), STARTED)
+    result = finish(run, Diverged(3, float("inf"), last))
     assert (result["state"], result["diverged_at"]) == ("diverged", 3)
     assert result["last_finite"] == (None if last is None else row_of(last))
     status = run.record.read("status.json")
@@ -107,7 +106,7 @@ def test_tables_go_to_the_record_and_to_the_tracker(state: Make) -> None:
     run = state("scaling=learned")
     run.open()
     change(run)
-    finish(run, None, STARTED)
+    finish(run, None)
     folder, mirror = run.record.folder, run.tracker
     assert {path.suffix: path.stem for path in folder.glob("gamma.*")} == {".csv": "gamma", ".png": "gamma"}
     assert mirror.images == {"gamma": folder / "gamma.png"}  # type: ignore[attr-defined]
@@ -120,7 +119,7 @@ def test_tables_go_to_the_record_and_to_the_tracker(state: Make) -> None:
 def test_a_fixed_gamma_and_one_width_have_no_table(state: Make) -> None:
     run = state()
     run.open()
-    finish(run, None, STARTED)
+    finish(run, None)
     assert {path.name for path in run.record.folder.iterdir() if path.suffix in (".csv", ".png")} == {
         "per_class.csv"
     }
@@ -132,7 +131,7 @@ def test_one_dylora_run_gives_the_test_accuracy_of_every_rank(state: Make) -> No
     run = state("peft=dylora", "peft.rank=3", "peft.eval_rank=2")
     run.open()
     change(run)
-    result = finish(run, None, STARTED)
+    result = finish(run, None)
     with (run.record.folder / "width.csv").open() as file:
         rows = {int(row["width"]): row for row in csv.DictReader(file)}
     assert list(rows) == [1, 2, 3]

@@ -17,6 +17,7 @@ from safetensors.torch import load_file
 import peftlab
 from peftlab.build import trunk
 from peftlab.build.experiment import build
+from peftlab.config.identity import Identity
 from peftlab.config.resolve import resolve
 from peftlab.dataset.batches import EvalBatches
 from peftlab.dataset.dataset import Dataset
@@ -38,13 +39,19 @@ Config = Callable[..., dict[str, Any]]
 def go(folder: Path, config: dict[str, Any]) -> dict[str, Any]:
     """One run in `folder`, as the command line does it; the result."""
     record = Record(folder, {}, config)
-    if not record.skip(config["resume"]):
-        run(resolve(config), record, None)
+    record.identity = Identity(config)
+    try:
+        if not record.look(config["resume"]):
+            run(resolve(config), record, None)
+    finally:
+        record.release()
     return record.read("result.json")
 
 
 def rows(folder: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    """Without the number of the attempt, in which an interrupted run may differ."""
+    found = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    return [{key: value for key, value in row.items() if key != "attempt"} for row in found]
 
 
 def same(one: Path, other: Path) -> None:

@@ -55,7 +55,7 @@ def test_opening_writes_what_is_known_and_starts_the_tracker(state: Make) -> Non
     data, folder, raw = run.experiment.trunk.dataset, run.record.folder, run.experiment.resolved.raw
     assert run.open() == 0
     assert {path.name for path in folder.iterdir()} == {
-        *("config.yaml", "split.json", "placement.csv", "metrics.jsonl"),
+        *("status.json", "config.yaml", "split.json", "placement.csv", "metrics.jsonl"),
     }
     assert read_config(folder).items() >= raw.items()
     assert run.record.read("split.json") == {"hash": data.index_hash, **data.index}
@@ -81,7 +81,7 @@ def test_the_record_has_all_of_a_row_and_the_tracker_no_value_of_a_site(state: M
     run = state()
     row = {"train/loss": 1.0, "epoch": 0.5, "outer/gamma_mean": 2.0, "outer/gamma/0.q": 3.0}
     run.log(4, row)
-    assert rows(run) == [{"step": 4, **row}]
+    assert rows(run) == [{"step": 4, **row, "attempt": 1}]
     assert run.tracker.logged == [  # type: ignore[attr-defined]
         (4, {"train/loss": 1.0, "epoch": 0.5, "outer/gamma_mean": 2.0})
     ]
@@ -94,6 +94,7 @@ def test_what_was_saved_is_what_another_process_goes_on_from(state: Make) -> Non
     one.validate(5)
     one.save(5)
     one.log(6, {"train/loss": 1.0})
+    one.record.release()
     two = state("fit.select=best")
     assert two.open() == 5
     assert all(torch.equal(value, weights(one)[name]) for name, value in weights(two).items())
@@ -106,9 +107,15 @@ def test_what_was_saved_is_what_another_process_goes_on_from(state: Make) -> Non
 
 def test_a_run_of_another_config_does_not_go_on_from_it(state: Make) -> None:
     one = state()
+    one.open()
     one.save(1)
-    with pytest.raises(UserError, match=r": the config is no longer the one .*; resume=false starts over$"):
+    one.record.release()
+    before = {path: path.read_bytes() for path in one.record.folder.rglob("*") if path.is_file()}
+    with pytest.raises(
+        UserError, match=r"holds the run of another config: optim\.lr=0\.01 there, 0\.5 now; legal: "
+    ):
         state("optim.lr=0.5").open()
+    assert {path: path.read_bytes() for path in one.record.folder.rglob("*") if path.is_file()} == before
     assert state("device=auto").open() == 1, "where it runs is no part of what it is"
 
 

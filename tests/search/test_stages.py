@@ -11,6 +11,7 @@ import yaml
 from safetensors.torch import load_file
 
 import peftlab
+from peftlab.config.identity import Identity
 from peftlab.config.resolve import resolve
 from peftlab.record.record import Record
 from peftlab.search import stages
@@ -31,8 +32,12 @@ Config = Callable[..., dict[str, Any]]
 def go(folder: Path, config: dict[str, Any]) -> dict[str, Any]:
     """One run, as the command line does it."""
     record = Record(folder, {}, config)
-    if not record.skip(config["resume"]):
-        stages.run_found(resolve(config), record, None)
+    record.identity = Identity(config)
+    try:
+        if not record.look(config["resume"]):
+            stages.run_found(resolve(config), record, None)
+    finally:
+        record.release()
     return record.read("result.json")
 
 
@@ -220,7 +225,8 @@ def test_resume_false_starts_over(
     for name in ("supernet", "search"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "file").touch()
-    assert not Record(tmp_path, {}, {}).skip(resume=False)
+    (tmp_path / "search" / "found.yaml").touch()
+    assert not Record(tmp_path, {}, {}).take(resume=False)
     assert {path.name for path in tmp_path.iterdir()} == {"status.json"}
 
 

@@ -100,7 +100,10 @@ def test_a_mask_of_another_shape_is_refused(recipe, family, adapt):
 
 def go(folder, config):
     record = Record(folder, {}, config)
-    run(resolve(config), record, None)
+    try:
+        run(resolve(config), record, None)
+    finally:
+        record.release()
     return json.loads((folder / "result.json").read_text())["metrics"]
 
 

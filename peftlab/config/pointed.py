@@ -1,0 +1,52 @@
+"""The files and folders that a config points to: a run is a function of what they hold, not of where they lie."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+PACKAGED = Path(__file__).resolve().parents[1] / "backbone" / "weights"
+# what placement.run means: of this file of the run the sites, or the search, are made
+OF_RUN = {"from_gamma": "gamma.csv", "noah": "adapter.safetensors"}
+
+
+def pointed(config: dict[str, Any]) -> dict[str, Path]:
+    """Key -> path, as `dataset.path`, of all that exist; a name of the hub is none."""
+    found = {
+        "dataset.path": _data(config.get("dataset")),
+        "backbone.checkpoint": _checkpoint(config.get("backbone")),
+        **{f"placement.{key}": path for key, path in placement_files(config).items()},
+    }
+    return {key: path for key, path in found.items() if path is not None and path.exists()}
+
+
+def placement_files(config: dict[str, Any]) -> dict[str, Path]:
+    """Key of the placement -> the file that its sites come from."""
+    node = config.get("placement")
+    if not isinstance(node, dict):
+        return {}
+    kind = str(node.get("_target_")).rpartition(".")[2]
+    run, file = node.get("run"), node.get("file")
+    found = {}
+    if isinstance(run, str) and kind in OF_RUN:
+        found["run"] = Path(run).expanduser() / OF_RUN[kind]
+    if isinstance(file, str):
+        found["file"] = Path(file).expanduser()
+    return {key: path for key, path in found.items() if path.is_file()}
+
+
+def _data(node: Any) -> Path | None:
+    """The folder of the data: dataset.path, or the set's own name below $PEFTLAB_DATA."""
+    if not isinstance(node, dict):
+        return None
+    if isinstance(node.get("path"), str):
+        return Path(node["path"]).expanduser() if node["path"] else None
+    source, root = node.get("source"), os.environ.get("PEFTLAB_DATA")
+    own = source.get("folder") if isinstance(source, dict) else None
+    return Path(root) / own if root and isinstance(own, str) else None
+
+
+def _checkpoint(node: Any) -> Path | None:
+    name = node.get("checkpoint") if isinstance(node, dict) else None
+    if not isinstance(name, str):
+        return None
+    return PACKAGED / name[8:] if name.startswith("package:") else Path(name).expanduser()
