@@ -23,7 +23,9 @@ from peftlab.record.whole_file import write_whole
 class Identity(Protocol):
     """What a run is (`peftlab.config.identity`)."""
 
-    saved: dict[str, Any]
+    @property
+    def saved(self) -> dict[str, Any]:
+        """What is written down of it."""
 
     def check(self, folder: Path, saved: Mapping[str, Any]) -> None:
         """Raises UserError if the run in `folder` is another one."""

@@ -1,6 +1,7 @@
 """The three stages in one run: what each leaves behind, that none is repeated, and what is refused before the first."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -211,6 +212,9 @@ def test_scores_of_another_supernet_are_not_taken_for_this_one_s(
     finished: tuple[Path, dict[str, Any]], composed: Config, tmp_path: Path
 ) -> None:
     folder, _ = finished
+    record = Record(tmp_path, {}, {})
+    assert record.fail("it is a run's folder")
+    record.release()
     (tmp_path / "search").mkdir()
     (tmp_path / "search" / "evaluated.jsonl").write_text('{"supernet": "other", "split": "other"}\n')
     with pytest.raises(
@@ -222,12 +226,11 @@ def test_scores_of_another_supernet_are_not_taken_for_this_one_s(
 def test_resume_false_starts_over(
     finished: tuple[Path, dict[str, Any]], composed: Config, tmp_path: Path
 ) -> None:
-    for name in ("supernet", "search"):
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "file").touch()
-    (tmp_path / "search" / "found.yaml").touch()
-    assert not Record(tmp_path, {}, {}).take(resume=False)
-    assert {path.name for path in tmp_path.iterdir()} == {"status.json"}
+    folder, _ = finished
+    copy = Path(shutil.copytree(folder, tmp_path / "run"))
+    (copy / "search" / "notes.md").touch()
+    assert not Record(copy, {}, {}).take(resume=False)
+    assert [str(path.relative_to(copy)) for path in copy.rglob("*")] == ["search", "search/notes.md"]
 
 
 def test_an_interrupted_supernet_leaves_the_run_interrupted(
