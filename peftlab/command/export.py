@@ -7,6 +7,7 @@ from peftlab.command.parser import Parser
 from peftlab.errors import UserError
 from peftlab.export.publish import check_out
 from peftlab.record.finished import finished_run
+from peftlab.record.whole_file import refusal
 
 FORMATS = ("timm", "peft", "adapter")
 
@@ -31,8 +32,13 @@ def main(argv: list[str] | None = None) -> int:
         from peftlab.export.export import export
 
         card = export(folder, words.to, out, rank=words.rank, images=words.images)
-    except UserError as error:
-        print(f"peftlab-export: {error}", file=sys.stderr)
+    except Exception as error:
+        sentence = (
+            str(error) if isinstance(error, UserError) else refusal(error, Path(words.out or words.run))
+        )
+        if sentence is None:
+            raise
+        print(f"peftlab-export: {sentence}", file=sys.stderr)
         return 1
     if card["head"].get("where") == "head.safetensors":
         print(

@@ -7,7 +7,7 @@ from peftlab.command.parser import Parser
 from peftlab.errors import UserError
 from peftlab.record.finished import finished_run
 from peftlab.record.table import table_text
-from peftlab.record.whole_file import write_whole
+from peftlab.record.whole_file import check_place, refusal, write_whole
 
 BATCH_SIZE = 32
 COLUMNS = ("file", "rank", "class", "probability")
@@ -30,8 +30,13 @@ def main(argv: list[str] | None = None) -> int:
     words = parser.parse_args(argv)
     try:
         rows = _answer(finished_run(words.run), words.images, _top(words.top), _table_path(words.csv))
-    except UserError as error:
-        print(f"peftlab-predict: {error}", file=sys.stderr)
+    except Exception as error:
+        sentence = (
+            str(error) if isinstance(error, UserError) else refusal(error, Path(words.csv or words.run))
+        )
+        if sentence is None:
+            raise
+        print(f"peftlab-predict: {sentence}", file=sys.stderr)
         return 1
     return 0 if rows else 1
 
@@ -46,6 +51,8 @@ def _table_path(path: str | None) -> Path | None:
     table = None if path is None else Path(path).expanduser()
     if table is not None and (table.is_dir() or not table.absolute().parent.is_dir()):
         raise UserError(f"--csv={path} cannot be written; legal: a file in a folder that exists")
+    if table is not None:
+        check_place(table.parent, "--csv")
     return table
 
 

@@ -15,7 +15,7 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from peftlab.config.directory import config_dir
-from peftlab.config.hydra_version import VERSION_BASE, trusted_targets
+from peftlab.config.hydra_version import VERSION_BASE, careful_save, trusted_targets
 from peftlab.config.multirun import Multirun
 from peftlab.config.name import choices, register_resolvers, task_config
 from peftlab.config.sentence import sentence
@@ -23,6 +23,7 @@ from peftlab.config.summary import summary
 from peftlab.engine.separate import FAILED, INTERRUPTED, Job, run_job
 from peftlab.errors import UserError
 from peftlab.record.record import Record
+from peftlab.record.whole_file import refusal
 from peftlab.report.callback import SweepReport
 
 
@@ -37,7 +38,7 @@ def main() -> None:
     register_resolvers()
     run = hydra.main(**VERSION_BASE, config_path=str(config_dir()), config_name="config")(job)
     try:
-        with trusted_targets():
+        with trusted_targets(), careful_save():
             run()
     except SystemExit:
         if SweepReport.started is not None:  # interrupted: Hydra then ends without a report
@@ -47,6 +48,11 @@ def main() -> None:
         sys.exit(
             f"peftlab: {sentence(error, sys.argv[1:])}"
         )  # ValueError: Hydra's, for peft=null; `job` lets none out
+    except OSError as error:  # Hydra's, who makes the folders
+        sentence_of_disk = refusal(error, Path.cwd())
+        if sentence_of_disk is None:
+            raise
+        sys.exit(f"peftlab: {sentence_of_disk}")
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
     if isinstance(SweepReport.error, UserError):

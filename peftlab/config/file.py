@@ -6,6 +6,7 @@ from typing import Any
 import yaml
 
 from peftlab.config.upgrade import FORMAT, upgraded
+from peftlab.record.whole import check_whole
 from peftlab.record.yaml_file import read_yaml
 
 FILE = "config.yaml"
@@ -20,6 +21,8 @@ def read_config(folder: Path) -> dict[str, Any]:
     """The config of a run in the words of this peftlab, whichever version wrote it.
 
     Raises:
-        UserError: if the file is none that this peftlab can read.
+        UserError: if the file is none that this peftlab can read, or not the one that the run wrote.
     """
-    return upgraded(read_yaml(folder / FILE, "config"), folder)
+    found = read_yaml(folder / FILE, "config")
+    check_whole(folder, FILE)
+    return upgraded(found, folder)

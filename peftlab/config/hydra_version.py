@@ -1,7 +1,8 @@
 """Where Hydra 1.3 and 1.4 want different words of a caller; no other file asks which one is installed."""
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from pathlib import Path
 from typing import Any
 
 import hydra
@@ -17,6 +18,30 @@ TARGETS = ("peftlab.*",)
 register_resolver: Callable[..., None] = (
     OmegaConf.register_new_resolver if BEFORE_1_4 else OmegaConf.register_resolver
 )
+
+
+@contextmanager
+def careful_save() -> Iterator[None]:
+    """Inside of it Hydra writes its multirun.yaml over no other program's, and a place where it cannot is no error.
+
+    It writes it before the first job of a sweep, which may be finished, all of it.
+    """
+    save = OmegaConf.save
+
+    def careful(config: Any, f: Any, resolve: bool = False) -> None:
+        path = Path(f) if isinstance(f, str | Path) else None
+        if path is None or path.name != "multirun.yaml":
+            save(config, f, resolve)
+            return
+        with suppress(OSError):
+            if not path.exists() or "peftlab" in path.read_text(encoding="utf-8", errors="replace"):
+                save(config, f, resolve)
+
+    OmegaConf.save = careful  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        OmegaConf.save = save  # type: ignore[method-assign]
 
 
 def trusted_targets() -> AbstractContextManager[Any]:

@@ -4,6 +4,8 @@ import os
 from pathlib import Path
 from typing import Any
 
+from peftlab.record.whole import check_whole
+
 PACKAGED = Path(__file__).resolve().parents[1] / "backbone" / "weights"
 # what placement.run means: of this file of the run the sites, or the search, are made
 OF_RUN = {"from_gamma": "gamma.csv", "noah": "adapter.safetensors"}
@@ -32,6 +34,17 @@ def placement_files(config: dict[str, Any]) -> dict[str, Path]:
     if isinstance(file, str):
         found["file"] = Path(file).expanduser()
     return {key: path for key, path in found.items() if path.is_file()}
+
+
+def check_pointed(config: dict[str, Any]) -> None:
+    """That what another run wrote is still what it wrote.
+
+    Raises:
+        UserError: naming the file.
+    """
+    for key, path in placement_files(config).items():
+        if key == "run":
+            check_whole(path.parent, path.name)
 
 
 def _data(node: Any) -> Path | None:

@@ -4,6 +4,7 @@ from typing import Any
 
 from peftlab.backbone.timm.name import check_timm_name
 from peftlab.config.place import check_cells, place
+from peftlab.config.pointed import check_pointed
 from peftlab.config.resolved import Resolved, Root
 from peftlab.config.schema import BUDGET, PART, TARGET, check_schema
 from peftlab.config.signature import signature
@@ -26,6 +27,7 @@ def resolve(config: dict[str, Any]) -> Resolved:
         UserError: one sentence for the first key that is unknown, missing, of a wrong kind, or at odds with another.
     """
     resolved = resolve_again(config)
+    check_pointed(config)
     _check(resolved)
     return resolved
 

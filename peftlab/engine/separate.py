@@ -1,6 +1,5 @@
 """One job after the other in this process, which keeps the trunk: what an engine does with each."""
 
-import errno
 import sys
 import traceback
 from dataclasses import dataclass
@@ -10,9 +9,9 @@ from peftlab.config.identity import Identity
 from peftlab.config.resolve import resolve
 from peftlab.errors import UserError
 from peftlab.record.record import Record
+from peftlab.record.whole_file import refusal
 
 FAILED, INTERRUPTED = 1, 130
-NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM)
 
 
 @dataclass(frozen=True)
@@ -44,7 +43,7 @@ def run_job(job: Job) -> str | None:
         record.interrupt()
         sys.exit(INTERRUPTED)
     except Exception as error:
-        sentence = _sentence(error, record)
+        sentence = str(error) if isinstance(error, UserError) else refusal(error, record.folder)
         told = (sweep or record.has_begun or sentence is None) and record.fail(
             sentence or f"{type(error).__name__}: {error}", None if sentence else traceback.format_exc()
         )
@@ -58,14 +57,4 @@ def run_job(job: Job) -> str | None:
     finally:
         record.release()
         record.discard()
-    return None
-
-
-def _sentence(error: Exception, record: Record) -> str | None:
-    """What a person can mend, in a sentence: a wrong input, a full disk, a place that is not ours to write in."""
-    if isinstance(error, UserError):
-        return str(error)
-    if isinstance(error, OSError) and error.errno in NO_ROOM:
-        where = error.filename2 or error.filename or record.folder
-        return f"{where} cannot be used ({error.strerror}); legal: a place with room that may be read and written"
     return None

@@ -6,9 +6,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import yaml
-
 from peftlab.errors import UserError
+from peftlab.record.whole_file import check_place
+from peftlab.record.yaml_file import read_yaml
 
 CARD = "export.yaml"
 
@@ -19,10 +19,12 @@ def check_out(out: Path, *, force: bool) -> None:
     Raises:
         UserError: if something is there that may not be replaced.
     """
+    check_place(out.parent, "--out")
     if not out.exists() or (out.is_dir() and not any(out.iterdir())):
         return
     if not (out / CARD).is_file():
         raise UserError(f"{out} exists and is no export, so nothing there is replaced; legal: another --out")
+    read_yaml(out / CARD, "card")
     if not force:
         raise UserError(f"{out} exists; legal: --force, which replaces it, or another --out")
 
@@ -43,10 +45,12 @@ def staged(out: Path) -> Iterator[Path]:
 
 def _replace(stage: Path, out: Path) -> None:
     """The files of the earlier export go, its card first; the new card comes last. What else lies there stays."""
-    card = yaml.safe_load((out / CARD).read_text())
+    files = read_yaml(out / CARD, "card").get("files")
+    old = {Path(name).name for name in files if isinstance(name, str)} if isinstance(files, list) else set()
     (out / CARD).unlink()
     new = {path.name for path in stage.iterdir()}
-    for name in {Path(name).name for name in card["files"]} - new:
-        (out / name).unlink(missing_ok=True)
+    for name in old - new:
+        if (out / name).is_file():
+            (out / name).unlink()
     for name in sorted(new, key=lambda name: (name == CARD, name)):
         os.replace(stage / name, out / name)

@@ -1,6 +1,7 @@
 """What every picture shares: text that is taken as it is, and a file that appears in one piece."""
 
 from contextlib import AbstractContextManager
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ import matplotlib
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from peftlab.record.whole_file import whole_file
+from peftlab.record.whole_file import renew
 
 
 def plain_text(**settings: Any) -> AbstractContextManager[None]:
@@ -19,6 +20,6 @@ def plain_text(**settings: Any) -> AbstractContextManager[None]:
 
 def save(figure: Figure, path: Path) -> Path:
     """Draw without a display and without pyplot's global state."""
-    with whole_file(path) as part, part.open("wb") as file:
-        FigureCanvasAgg(figure).print_png(file)
-    return path
+    file = BytesIO()
+    FigureCanvasAgg(figure).print_png(file)
+    return renew(path, file.getvalue())

@@ -3,18 +3,19 @@
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from torch import nn
+from torch import Tensor, nn
 
 from peftlab.backbone.backbone import Backbone
 from peftlab.build.cell import build_cell
 from peftlab.build.start import Start
-from peftlab.config.file import read_config
+from peftlab.config.file import FILE, read_config
 from peftlab.config.place import Placed
 from peftlab.config.resolve import resolve_again
 from peftlab.config.resolved import Resolved
 from peftlab.errors import UserError
 from peftlab.model.model import Model
-from peftlab.record.adapter import read_adapter
+from peftlab.record.adapter import CARD, WEIGHTS, read_adapter
+from peftlab.record.whole import WAY_OUT
 from peftlab.site import parse_site
 from peftlab.stream import generator
 
@@ -45,13 +46,27 @@ def read_run(folder: str | Path, class_names: list[str] | None = None) -> Traine
     if not (folder / "config.yaml").is_file():
         raise UserError(f"{folder} has no config.yaml; legal: the folder of a finished run")
     tensors, card = read_adapter(folder)
-    resolved = resolve_again(read_config(folder))
+    try:
+        resolved = resolve_again(read_config(folder))
+    except UserError as error:
+        raise UserError(str(error) if str(folder) in str(error) else f"{folder / FILE}: {error}") from error
     _check_classes(folder, card["class_names"], class_names)
     backbone: Backbone = resolved.backbone()
     if backbone.hash != card["backbone_hash"]:
         raise UserError(
             f"{folder} was trained on {card['backbone']} with hash {card['backbone_hash'][:12]}, not {backbone.hash[:12]}"
         )
+    try:
+        model = _model(resolved, backbone, tensors, card)
+    except (LookupError, TypeError, ValueError, AttributeError, RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise UserError(
+            f"{folder}: {CARD}, {WEIGHTS} and {FILE} do not fit each other ({reason}); {WAY_OUT}"
+        ) from error
+    return Trained(resolved, card, backbone, model.eval())
+
+
+def _model(resolved: Resolved, backbone: Backbone, tensors: dict[str, Tensor], card: dict[str, Any]) -> Model:
     placed = Placed(
         {
             name: {parse_site(site): options for site, options in cells.items()}
@@ -64,7 +79,7 @@ def read_run(folder: str | Path, class_names: list[str] | None = None) -> Traine
     model = Model(backbone, built.cell)
     model.network.check(built.cell)
     model.load_state(tensors)
-    return Trained(resolved, card, backbone, model.eval())
+    return model
 
 
 def empty_head(resolved: Resolved, backbone: Backbone, num_classes: int) -> nn.Module:

@@ -21,8 +21,8 @@ def from_file(ground: Ground, *, file: str) -> Placement:
             f"placement.file={file} does not exist; legal: a YAML file with cells, as RUN/search/found.yaml"
         )
     try:
-        found = yaml.safe_load(path.read_text())
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        found = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:  # ValueError: no text
         raise UserError(
             f"placement.file={file} is not a YAML file; legal: one with a mapping cells"
         ) from error

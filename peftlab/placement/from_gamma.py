@@ -73,8 +73,13 @@ def _read(run: str, by: str) -> dict[Site, float]:
         raise UserError(
             f"placement.run={run} has no gamma.csv; legal: the folder of a finished scaling=meta or learned run"
         )
-    with path.open(newline="") as file:
-        rows = list(csv.DictReader(file))
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            rows = list(csv.DictReader(file))
+    except (OSError, ValueError, csv.Error) as error:  # ValueError: no text
+        raise UserError(
+            f"placement.run={run}: {path} cannot be read ({error}); legal: the gamma.csv that a run wrote"
+        ) from error
     if not rows or by not in rows[0]:
         raise UserError(f"placement.by={by} is not a column of {path}; legal: gamma, ratio")
     try:

@@ -33,7 +33,8 @@ class SweepReport(Callback):
         try:
             baseline = OmegaConf.select(config, "baseline")
             found = write_report(str(config.hydra.sweep.dir), baseline=baseline)
-            SweepReport.last = replace(found, untold=list(SweepReport.untold))
+            untold = list(SweepReport.untold)
+            SweepReport.last = replace(found, untold=untold, num_failed=found.num_failed + len(untold))
             print_table(SweepReport.last)
         except Exception as error:  # Hydra would make it a warning; the command has it as its exit code
             SweepReport.error = error

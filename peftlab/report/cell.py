@@ -29,8 +29,20 @@ class Cell:
         """Number of jobs by state."""
         return Counter(job.state for job in self.jobs)
 
+    @cached_property
+    def mixed(self) -> list[str]:
+        """The keys of the config at which its finished jobs read different content, as `dataset.path`."""
+        done = [job.inputs for job in self.jobs if job.state in ("ok", "diverged")]
+        keys = sorted({key for inputs in done for key in inputs})
+        return [key for key in keys if len({inputs[key] for inputs in done if key in inputs}) > 1]
+
     def values(self, metric: str) -> dict[int, float]:
-        """Seed -> value over finished jobs; a diverged job is counted beside a mean and never in it."""
+        """Seed -> value over finished jobs; a diverged job is counted beside a mean and never in it.
+
+        None of jobs that read different content.
+        """
+        if self.mixed:
+            return {}
         done = [job for job in self.jobs if job.state == "ok"]
         value = {job.seed or 0: job.metrics.get(f"test/{metric}", nan) for job in done}
         return {seed: x for seed, x in value.items() if isfinite(x)}

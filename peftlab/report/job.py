@@ -2,7 +2,7 @@
 
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import inf, nan
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,7 @@ from typing import Any
 from peftlab.config.upgrade import format_of
 from peftlab.errors import UserError
 from peftlab.record import status
+from peftlab.record.folder import is_ours
 from peftlab.record.json_file import read_json
 
 STATES = (*status.STATES, "missing")
@@ -28,6 +29,7 @@ class Job:
     result: dict[str, Any]
     metrics: dict[str, float]
     wall_s: float
+    inputs: dict[str, str] = field(default_factory=dict)  # sha256 of what a key of the config points to
 
 
 def read(folder: str | Path) -> list[Job]:
@@ -40,9 +42,10 @@ def read(folder: str | Path) -> list[Job]:
     folder = Path(folder)
     if not folder.is_dir():
         raise UserError(f"folder={folder} does not exist; legal is the folder of a sweep.")
-    jobs = [_job(path) for path in folder.iterdir() if _is_job(path)]
-    if not jobs:
+    found = [path for path in folder.iterdir() if _is_job(path)]
+    if not any((path / status.FILE).is_file() or is_ours(path) for path in found):
         raise UserError(f"folder={folder} holds no job; legal is a folder with one sub-folder per job.")
+    jobs = [_job(path) for path in found]
     once: dict[str, Job] = {}
     for job in sorted(jobs, key=lambda job: (job.number, _natural(job.folder.name))):
         once.setdefault(str(job.result.get("run_id", job.folder.name)), job)
@@ -65,6 +68,7 @@ def _job(folder: Path) -> Job:
     if state not in STATES or (state == "ok" and not isinstance(metrics, dict)):
         state, error = "missing", f"status.json says {state}, but there is no readable result"
     text = {k: _text(v) for k, v in choices.items()} if isinstance(choices, dict) else {}
+    inputs = result.get("inputs")
     seed = str(said.get("seed", text.get("seed")))
     return Job(
         folder=folder,
@@ -76,6 +80,7 @@ def _job(folder: Path) -> Job:
         result=result,
         metrics={k: number(v) for k, v in metrics.items()} if isinstance(metrics, dict) else {},
         wall_s=number(result.get("wall_s", said.get("wall_s"))),
+        inputs={k: v for k, v in inputs.items() if isinstance(v, str)} if isinstance(inputs, dict) else {},
     )
 
 

@@ -4,7 +4,7 @@ from math import isfinite, nan
 from pathlib import Path
 from statistics import fmean, median
 
-from peftlab.record.whole_file import write_whole
+from peftlab.record.whole_file import renew
 from peftlab.report.cell import METRICS, Cell, varying
 
 COSTS = ("trained", "step ms", "MiB")
@@ -29,7 +29,7 @@ def write_markdown(folder: Path, cells: list[Cell], seeds: bool) -> Path:
             _number(_median(cell, "memory_mib")),
         ]
         lines.append("| " + " | ".join(words) + " |")
-    return write_whole(folder / "table.md", "\n".join(lines) + "\n")
+    return renew(folder / "table.md", "\n".join(lines) + "\n")
 
 
 def trained(cell: Cell) -> float:

@@ -5,17 +5,20 @@ Nothing here asks a running program: `peftlab-sweep FOLDER` writes the same file
 
 import re
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from peftlab.errors import UserError
 from peftlab.record.table import table_text
-from peftlab.record.whole_file import write_whole
+from peftlab.record.whole_file import refusal, renew
 from peftlab.report.cell import METRICS, Cell, columns_of, group_cells, has_seeds, varying
+from peftlab.report.data import mixed
 from peftlab.report.heat_map import heat_maps
 from peftlab.report.job import STATES, Job, number, read, split_choices
 from peftlab.report.markdown import write_markdown
+from peftlab.report.own import check_own
 from peftlab.report.scatter import scatter
 
 
@@ -47,19 +50,16 @@ def write_report(folder: str | Path, *, baseline: str | None) -> Report:
     """Write sweep.csv, table.md, heat maps, a scatter plot and, with several seeds, cells.csv, each atomically.
 
     baseline: choices of one cell, `placement.depth=0-2,placement.position=q`, or as many of them as pick out
-    one; None is the first cell.
+    one; None is the first cell. What cannot be written is told in the report, which is one without its files.
 
-    Raises: UserError for a folder without jobs and, when the other files are written, for a wrong baseline.
+    Raises: UserError for a folder that is no sweep's, files there that no sweep wrote, and a wrong baseline; then nothing
+    is written.
     """
     folder, jobs = Path(folder), read(folder)
-    files = [_write_csv(folder / "sweep.csv", [_job_row(job) for job in jobs])]
     cells = group_cells(jobs)
-    files += heat_maps(folder, cells)
     reference = _find(cells, baseline)
-    seeds = has_seeds(jobs)
-    if seeds:
-        files.append(_write_csv(folder / "cells.csv", [_cell_row(cell, reference) for cell in cells]))
-    files += [*scatter(folder, cells, seeds), write_markdown(folder, cells, seeds)]
+    check_own(folder)
+    files, unwritten = _write(folder, jobs, cells, reference)
     count = Counter(job.state for job in jobs)
     return Report(
         jobs=jobs,
@@ -71,7 +71,33 @@ def write_report(folder: str | Path, *, baseline: str | None) -> Report:
         num_diverged=count["diverged"],
         num_interrupted=count["interrupted"],
         num_unfinished=count["running"] + count["missing"],
+        unwritten=unwritten,
+        mixed=mixed(cells),
     )
+
+
+def _write(folder: Path, jobs: list[Job], cells: list[Cell], reference: Cell) -> tuple[list[Path], str]:
+    """The files that are there, and why others are not."""
+    seeds, files, unwritten = has_seeds(jobs), list[Path](), ""
+    steps: list[Callable[[], list[Path]]] = [
+        lambda: [_write_csv(folder / "sweep.csv", [_job_row(job) for job in jobs])],
+        lambda: heat_maps(folder, cells),
+        lambda: (
+            [_write_csv(folder / "cells.csv", [_cell_row(cell, reference) for cell in cells])]
+            if seeds
+            else []
+        ),
+        lambda: scatter(folder, cells, seeds),
+        lambda: [write_markdown(folder, cells, seeds)],
+    ]
+    for step in steps:
+        try:
+            files += step()
+        except OSError as error:
+            unwritten = unwritten or refusal(error, folder) or ""
+            if not unwritten:
+                raise
+    return files, unwritten
 
 
 def _find(cells: list[Cell], baseline: str | None) -> Cell:
@@ -124,4 +150,4 @@ def _write_csv(path: Path, rows: list[dict[str, Any]]) -> Path:
     columns = columns_of(rows)
     values = ([row.get(name, "") for name in columns] for row in rows)
     table = [columns, *(["" if value != value else value for value in row] for row in values)]
-    return write_whole(path, table_text(table, line_end="\n"))
+    return renew(path, table_text(table, line_end="\n"))

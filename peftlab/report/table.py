@@ -19,7 +19,8 @@ def print_table(report: Report) -> None:
     Console(width=max(console.width, need)).print(table)  # rich leaves out columns that do not fit
     # No markup: names hold brackets. Soft wrap: a path stays whole.
     bad = [job for job in report.jobs if job.state not in ("ok", "diverged")]
-    lines = [f"{job.state}: {job.folder.name}: {job.error or 'no error recorded'}" for job in bad]
+    lines = [*(f"failed: {line}" for line in report.untold), *report.mixed]
+    lines += [f"{job.state}: {job.folder.name}: {job.error or 'no error recorded'}" for job in bad]
     keys = varying(report.cells)
     if constant := [f"{k}={v}" for k, v in report.baseline.choices.items() if k not in keys]:
         lines.append(f"everywhere: {', '.join(constant)}")
@@ -28,7 +29,8 @@ def print_table(report: Report) -> None:
         lines.append(f"± is a 95 % t interval over n seeds; differences in cells.csv: to {to}")
     else:
         lines.append("a-b is a 95 % Wilson interval over n test items")
-    for line in [*lines, *map(str, report.files)]:
+    unwritten = [f"not all files of the report are there: {report.unwritten}"] if report.unwritten else []
+    for line in [*lines, *unwritten, *map(str, report.files)]:
         console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 

@@ -59,6 +59,20 @@ def test_callback_keeps_what_went_wrong(
 
 
 @pytest.mark.usefixtures("drawn")
+def test_failures_that_no_folder_tells_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    begun = config(grid(tmp_path / "good", (0,)))
+    SweepReport().on_multirun_start(begun)
+    SweepReport.untold.append("seed-1: the folder holds the run of another config")
+    SweepReport().on_multirun_end(begun)
+    assert SweepReport.last is not None
+    assert (SweepReport.last.exit_code, SweepReport.last.num_failed) == (1, 1)
+    assert "failed: seed-1: the folder holds the run of another config\n" in capsys.readouterr().out
+    SweepReport().on_multirun_start(begun)
+    SweepReport().on_multirun_end(begun)
+    assert SweepReport.last.exit_code == 0
+
+
+@pytest.mark.usefixtures("drawn")
 def test_a_sweep_is_remembered_from_its_start_to_its_end(broken: Path) -> None:
     """The command reports on what is finished if `started` still stands when the sweep is interrupted."""
     SweepReport().on_multirun_end(config(broken, "placement.depth=77"))

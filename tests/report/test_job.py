@@ -86,9 +86,12 @@ def test_what_is_no_job_is_passed_over(tmp_path: Path) -> None:
         (tmp_path / f"job {name}" / name).write_text("{}")
     (tmp_path / "killed at its start").mkdir()
     (tmp_path / "killed later" / ".hydra").mkdir(parents=True)
+    with pytest.raises(UserError, match="holds no job"):  # of ours
+        read(tmp_path)
+    put(tmp_path / "ours", "failed", {}, 0)
     found = {job.folder.name: job.state for job in read(tmp_path)}
     names = ("job config.yaml", "job result.json", "killed at its start", "killed later")
-    assert found == dict.fromkeys(names, "missing")
+    assert found == {**dict.fromkeys(names, "missing"), "ours": "failed"}
 
 
 def test_a_job_says_how_long_it_took_even_without_a_result(tmp_path: Path) -> None:

@@ -1,6 +1,8 @@
 """The report of a sweep from made-up folders: its files, its baseline and its exit code."""
 
 import csv
+import errno
+import os
 from pathlib import Path
 from typing import Any
 
@@ -132,15 +134,16 @@ def test_a_baseline_is_read_as_typed(tmp_path: Path, baseline: str, value: str) 
         ("q", "no"),
     ],
 )
-def test_a_wrong_baseline_names_the_cells_and_costs_no_result(
+def test_a_wrong_baseline_names_the_cells_and_changes_nothing(
     broken: Path, drawn: dict[str, Any], baseline: str, word: str
 ) -> None:
+    before = sorted(broken.rglob("*"))
     with pytest.raises(UserError, match=word) as error:
         write_report(broken, baseline=baseline)
     assert f"baseline={baseline}" in str(error.value)
     assert str(error.value).count("placement.depth=9-11") == 6
-    assert len(rows(broken / "sweep.csv")) == 72
-    assert "heatmap.png" in drawn
+    assert sorted(broken.rglob("*")) == before
+    assert drawn == {}
 
 
 # the report as a whole
@@ -174,3 +177,47 @@ def test_rebuilding_changes_nothing(broken: Path) -> None:
     write_report(broken, baseline=None)
     assert content() == first
     assert {"sweep.csv", "cells.csv", "heatmap.png"} <= first.keys()
+
+
+@pytest.mark.parametrize("name", ["sweep.csv", "cells.csv", "table.md", "heatmap.png", "scatter.png"])
+def test_what_no_report_wrote_is_not_written_over(broken: Path, name: str) -> None:
+    (broken / name).write_text("years of work\n")
+    before = {path: path.stat().st_mtime_ns for path in broken.rglob("*")}
+    with pytest.raises(
+        UserError, match=rf"{name} is not of a sweep's report, so it is not written over; legal: move it"
+    ):
+        write_report(broken, baseline=None)
+    assert {path: path.stat().st_mtime_ns for path in broken.rglob("*")} == before
+
+
+def test_a_folder_without_a_run_of_ours_is_no_sweep(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "config.yaml").write_text("model: vit\n")
+    (tmp_path / "table.md").write_text("my table")
+    with pytest.raises(UserError, match="holds no job; legal"):
+        write_report(tmp_path, baseline=None)
+    assert (tmp_path / "table.md").read_text() == "my table"
+
+
+@pytest.mark.parametrize("number", [errno.EROFS, errno.ENOSPC])
+def test_where_nothing_can_be_written_the_report_is_one_without_files(
+    broken: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    def full(source: Path, target: Path) -> None:
+        raise OSError(number, os.strerror(number), str(source), None, str(target))
+
+    monkeypatch.setattr(os, "replace", full)
+    report = write_report(broken, baseline=None)
+    assert (report.num_ok, report.files, report.exit_code) == (60, [], 1)
+    assert report.unwritten.startswith(
+        f"{broken / 'sweep.csv'} cannot be used ({os.strerror(number)}); legal"
+    )
+
+
+def test_where_nothing_changes_nothing_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = grid(tmp_path / "sweep", (0, 1))
+    first = write_report(folder, baseline=None)
+    assert (first.exit_code, first.unwritten) == (0, "")
+    monkeypatch.setattr(os, "replace", lambda *_: pytest.fail("written"))
+    assert write_report(folder, baseline=None).files == first.files
