@@ -35,7 +35,8 @@ SETUP = (
 )
 # what a run of the tests adds to a command of the documents that names no backbone: twelve small blocks, one epoch
 SMALL = ("backbone=tiny", "backbone.depth=12", "backbone.model_args.depth=12")
-SHORT = ("device=cpu", "fit.epochs=1", "fit.batch_size=16", "fit.warmup_epochs=0")
+SHORT = ("device=cpu", "fit.epochs=1", "fit.batch_size=64", "fit.warmup_epochs=0")
+SOON = ("scaling.outer.warmup=0", "scaling.outer.every=2")  # with scaling=meta: an outer step in an epoch
 LANGUAGES = {"bash", "python", "text", "yaml"}
 COMMANDS = [(block, words) for page in PAGES for block in blocks(page, "bash") for words in block.commands()]
 
@@ -169,7 +170,8 @@ def run(words: list[str]) -> None:
         given = " ".join(words)
         small = () if "backbone" in given or "budget" in given else SMALL
         flags = [word for word in words[1:] if word.startswith("-")]  # before the words: none may part them
-        call(words[0], *flags, *(word for word in words[1:] if word not in flags), *small, *SHORT)
+        soon = SOON if "scaling=meta" in words else ()
+        call(words[0], *flags, *(word for word in words[1:] if word not in flags), *small, *SHORT, *soon)
     elif words[0] in SCRIPTS:
         call(*words)
 

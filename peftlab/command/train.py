@@ -14,6 +14,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
+from peftlab import __version__
 from peftlab.config.directory import config_dir
 from peftlab.config.hydra_version import VERSION_BASE, careful_save, trusted_targets
 from peftlab.config.multirun import Multirun
@@ -32,6 +33,9 @@ def main() -> None:
 
     Exit codes: 0 all ran, 1 a wrong input or a failed run, 130 interrupted. A wrong input is one sentence on stderr.
     """
+    if "--version" in sys.argv[1:]:  # Hydra would say its own
+        print(f"peftlab {__version__}")
+        sys.exit(0)
     os.environ["HYDRA_FULL_ERROR"] = "1"  # hand errors over to us instead of printing half a traceback
     sys.argv[1:] = rewrite(sys.argv[1:])
     SweepReport.started = SweepReport.last = SweepReport.error = None

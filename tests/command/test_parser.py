@@ -2,6 +2,7 @@
 
 import pytest
 
+import peftlab
 from peftlab.command.parser import Parser
 
 
@@ -12,3 +13,10 @@ def test_a_wrong_word(capsys):
         parser.parse_args(["--count", "few"])
     assert caught.value.code == "it: argument --count: invalid int value: 'few'"
     assert capsys.readouterr().err == ""
+
+
+def test_the_version(capsys):
+    with pytest.raises(SystemExit) as caught:
+        Parser(prog="it").parse_args(["--version"])
+    assert caught.value.code == 0
+    assert capsys.readouterr().out == f"peftlab {peftlab.__version__}\n"

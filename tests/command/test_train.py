@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from hydra.core.global_hydra import GlobalHydra
 
+import peftlab
 from peftlab.command import train
 from peftlab.config.file import config_text
 from peftlab.config.name import config_hash
@@ -394,3 +395,9 @@ def test_a_wrong_input_is_answered_within_two_seconds(tmp_path: Path) -> None:
         if cpu_s[-1] < 2:
             break
     assert 0 < min(cpu_s) < 2
+
+
+def test_the_version_is_ours_and_not_that_of_hydra(call: Call, tmp_path: Path) -> None:
+    said = call("--version")
+    assert (said.code, said.out) == (0, f"peftlab {peftlab.__version__}\n")
+    assert not list(tmp_path.iterdir())
