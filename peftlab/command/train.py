@@ -16,7 +16,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from peftlab import __version__
 from peftlab.config.directory import config_dir
-from peftlab.config.hydra_version import VERSION_BASE, careful_save, trusted_targets
+from peftlab.config.hydra_version import VERSION_BASE, careful_save, save_waiting, trusted_targets
 from peftlab.config.multirun import Multirun
 from peftlab.config.name import choices, register_resolvers, task_config
 from peftlab.config.sentence import sentence
@@ -56,6 +56,8 @@ def main() -> None:
         sentence_of_disk = refusal(error, Path.cwd())
         if sentence_of_disk is None:
             raise
+        if SweepReport.started is not None:
+            SweepReport().on_multirun_end(SweepReport.started)
         sys.exit(f"peftlab: {sentence_of_disk}")
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
@@ -99,6 +101,8 @@ def job(cfg: DictConfig) -> None:
     untold = run_job(Job(config, record, group=Path(root.hydra.sweep.dir).name if sweep else None))
     if untold is not None:
         SweepReport.untold.append(f"{folder.name}: {untold}")
+    else:
+        save_waiting()
 
 
 if __name__ == "__main__":

@@ -20,11 +20,13 @@ register_resolver: Callable[..., None] = (
 )
 
 
+_waiting: list[Callable[[], None]] = []
+
+
 @contextmanager
 def careful_save() -> Iterator[None]:
-    """Inside of it Hydra writes its multirun.yaml over no other program's, and a place where it cannot is no error.
-
-    It writes it before the first job of a sweep, which may be finished, all of it.
+    """Inside of it Hydra's multirun.yaml is written over no other program's, over an own one when a job was not refused
+    (`save_waiting`), and a place where it cannot be is no error: Hydra writes it before the first job, and all may be finished.
     """
     save = OmegaConf.save
 
@@ -34,14 +36,24 @@ def careful_save() -> Iterator[None]:
             save(config, f, resolve)
             return
         with suppress(OSError):
-            if not path.exists() or "peftlab" in path.read_text(encoding="utf-8", errors="replace"):
+            if not path.exists():
                 save(config, f, resolve)
+            elif "peftlab" in path.read_text(encoding="utf-8", errors="replace"):
+                _waiting[:] = [lambda: save(config, f, resolve)]
 
     OmegaConf.save = careful  # type: ignore[method-assign]
+    _waiting.clear()
     try:
         yield
     finally:
         OmegaConf.save = save  # type: ignore[method-assign]
+
+
+def save_waiting() -> None:
+    """Write what `careful_save` has kept back."""
+    while _waiting:
+        with suppress(OSError):
+            _waiting.pop()()
 
 
 def trusted_targets() -> AbstractContextManager[Any]:

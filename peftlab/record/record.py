@@ -17,7 +17,7 @@ from peftlab.record.rows import FILE as ROWS
 from peftlab.record.rows import Mark, mark, rewind
 from peftlab.record.status import DONE, FILE, read_status
 from peftlab.record.whole import lost_file
-from peftlab.record.whole_file import write_whole
+from peftlab.record.whole_file import check_place, write_whole
 
 
 class Identity(Protocol):
@@ -79,11 +79,13 @@ class Record:
         if not self._lock.is_held and is_locked(self.folder):
             raise UserError(self._busy())
         if not resume:
+            check_place(self.folder, "hydra.run.dir")
             return False
         status, result = read_status(self.folder), self.read("result.json")
         if self.identity is not None and (result or (self.folder / "last").exists()):
             self.identity.check(self.folder, status.get("identity") or result.get("identity") or {})
         if status.get("state") not in DONE or not result:
+            check_place(self.folder, "hydra.run.dir")
             return False
         lost = lost_file(self.folder, result)
         if lost is None:

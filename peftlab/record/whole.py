@@ -41,7 +41,7 @@ def check_whole(folder: Path, *names: str) -> None:
     if not (folder / RESULT).exists():  # an exported adapter
         return
     result = read_json(folder / RESULT)
-    if not result:
+    if "metrics" not in result:
         raise UserError(f"{folder / RESULT} cannot be read; the file is damaged; {WAY_OUT}")
     named = _named(result)
     for name in names:
