@@ -26,7 +26,7 @@ def card_of(
         head["where"] = "the classifier of the timm model" if num_outputs(trained) else FILE
     return {
         "format": to,
-        "run_id": trained.card["run_id"],
+        "run_id": trained.card.get("run_id"),
         "backbone": {**frozen, "hash": trained.backbone.hash},
         "input": _input(trained),
         "head": head,

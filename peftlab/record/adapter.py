@@ -15,7 +15,7 @@ from peftlab.record.yaml_file import read_yaml
 
 WEIGHTS, CARD = "adapter.safetensors", "adapter.yaml"
 # what a card must say, and of which kind
-KEYS = {"backbone": str, "backbone_hash": str, "run_id": str, "class_names": list, "cells": dict}
+KEYS = {"backbone": str, "backbone_hash": str, "class_names": list, "cells": dict}
 
 
 def write_adapter(folder: Path, tensors: Mapping[str, Tensor], card: Mapping[str, Any]) -> None:
