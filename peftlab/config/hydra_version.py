@@ -1,7 +1,7 @@
 """Where Hydra 1.3 and 1.4 want different words of a caller; no other file asks which one is installed."""
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +9,14 @@ import hydra
 import hydra.utils
 from omegaconf import OmegaConf
 
+from peftlab.config.registry import targets_of
+from peftlab.errors import UserError
+
 BEFORE_1_4 = hydra.__version__.startswith("1.3.")
 # of hydra.main and initialize_config_dir: 1.3 asks for it, 1.4 warns of it
 VERSION_BASE: dict[str, Any] = {"version_base": "1.3"} if BEFORE_1_4 else {}
-# what a `_target_` may name, which 1.4 asks for: this package and nothing else
-TARGETS = ("peftlab.*",)
+# what Hydra itself may make objects of, apart from its own plugins: the callbacks of configs/config.yaml
+TARGETS = ("peftlab.config.multirun.Multirun", "peftlab.report.callback.SweepReport")
 # OmegaConf 2.4 has a new name for it
 register_resolver: Callable[..., None] = (
     OmegaConf.register_new_resolver if BEFORE_1_4 else OmegaConf.register_resolver
@@ -57,5 +60,25 @@ def save_waiting() -> None:
 
 
 def trusted_targets() -> AbstractContextManager[Any]:
-    """Inside of it Hydra makes objects of this package only; 1.3 has no word for that."""
-    return nullcontext() if BEFORE_1_4 else hydra.utils.execution_whitelist(TARGETS)  # type: ignore[attr-defined]
+    """Inside of it Hydra makes its own plugins and our callbacks, and nothing else."""
+    return _only_ours() if BEFORE_1_4 else hydra.utils.execution_whitelist(TARGETS)  # type: ignore[attr-defined]
+
+
+@contextmanager
+def _only_ours() -> Iterator[None]:
+    """1.3 has no word for that: it makes callbacks of any target, in the order of the config."""
+    make = hydra.utils.instantiate
+
+    def make_ours(config: Any, *args: Any, **more: Any) -> Any:
+        for path, target in targets_of(OmegaConf.to_container(OmegaConf.create(config), resolve=True)):
+            if path or target not in TARGETS:
+                raise UserError(
+                    f"hydra.callbacks: _target_={target} is none of the project's callbacks; legal: {', '.join(TARGETS)}"
+                )
+        return make(config, *args, **more)
+
+    hydra.utils.instantiate = make_ours
+    try:
+        yield
+    finally:
+        hydra.utils.instantiate = make

@@ -14,7 +14,14 @@ from peftlab.config.pointed import placement_files
 from peftlab.record.content import content_of
 
 # keys that do not change a run's numbers
-VOLATILE = ("device", "resume", "tracker", "baseline", "recipes")  # of recipes, what is used stands elsewhere
+VOLATILE = (
+    "device",
+    "resume",
+    "tracker",
+    "baseline",
+    "recipes",
+    "trust",
+)  # of recipes, what is used stands elsewhere
 VOLATILE_IN = {"dataset": ("num_workers",), "fit": ("save_every", "eval_batch_size")}
 # overrides that are no choice of a cell
 NO_CHOICE = (

@@ -15,13 +15,15 @@ class Root:
 
     `seed` of all random streams; `device` to run on; `resume` false starts over; `baseline`: the cell that a sweep's
     report compares the others with, as `placement.depth=0-2,placement.position=q` (null: the first). `recipes` are
-    settings by method that other keys of an experiment interpolate."""
+    settings by method that other keys of an experiment interpolate; `trust`: packages of one's own that a `_target_` may
+    name beside this one."""
 
     seed: NonNegativeInt
     device: Literal["auto", "cpu", "cuda"]
     resume: bool
     recipes: dict[str, Any] | None
     baseline: str | None
+    trust: list[str]
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ import ast
 from difflib import get_close_matches
 from typing import Any
 
+from peftlab.config.registry import HYBRID, TARGET, check_targets
 from peftlab.config.signature import Signature, misfit, signature, yaml_text
 from peftlab.errors import UserError
 
@@ -20,11 +21,9 @@ GROUPS = (
     "fit",
     "tracker",
 )
-HYBRID = "peftlab.peft.part.Hybrid"
 PART = "peftlab.peft.part.PartOptions"
 BUDGET = "peftlab.placement.budget.Budget"
 ROOT = "peftlab.config.resolved.Root"
-TARGET = "_target_"
 
 
 def check_schema(config: dict[str, Any]) -> None:
@@ -34,6 +33,7 @@ def check_schema(config: dict[str, Any]) -> None:
         UserError: one sentence for the first key that is unknown, missing, or of a wrong kind.
     """
     _keys(ROOT, {key: value for key, value in config.items() if key not in GROUPS}, "", extra=GROUPS)
+    check_targets(config, config["trust"])
     for group in GROUPS:
         if group not in config:
             raise UserError(f"{group} is missing from the config; choose one with {group}=NAME")
@@ -99,7 +99,7 @@ def _signature(target: str, path: str) -> Signature:
         return signature(target)
     except LookupError as error:
         raise UserError(
-            f"{path}._target_={target} cannot be used: {error}; legal: a function or class of peftlab"
+            f"{path}.{TARGET}={target} cannot be used: {error}; legal: a function or class that exists"
         ) from error
 
 

@@ -6,6 +6,7 @@ So a new method needs no second place that repeats its options, and a wrong key 
 import ast
 import math
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple, get_args
 
@@ -37,7 +38,7 @@ def signature(target: str) -> Signature:
     """The keyword-only arguments of a function or of `__init__`, or the fields of a dataclass, those of its bases first.
 
     Raises:
-        LookupError: if the target is not in this package.
+        LookupError: if there is no such function or class.
     """
     module, _, name = target.rpartition(".")
     for node in _tree(module or target).body:
@@ -79,17 +80,19 @@ def _constants(node: ast.ClassDef) -> dict[str, Any]:
 
 
 def _imported(name: str, module: str) -> str | None:
-    """The full name of a class that a module defines, or imports from this package."""
+    """The full name of a class that a module defines, or imports from this package or its own."""
     for node in _tree(module).body:
         if isinstance(node, ast.ClassDef) and node.name == name:
             return f"{module}.{name}"
-        if isinstance(node, ast.ImportFrom) and _gives(node, name):
+        if isinstance(node, ast.ImportFrom) and _gives(node, name, module):
             return f"{node.module}.{name}"
     return None
 
 
-def _gives(node: ast.ImportFrom, name: str) -> bool:
-    return str(node.module).startswith("peftlab.") and any(item.name == name for item in node.names)
+def _gives(node: ast.ImportFrom, name: str, module: str) -> bool:
+    """Whether a line imports this name from this package, or from the one that the line stands in."""
+    package = str(node.module).partition(".")[0]
+    return package in ("peftlab", module.partition(".")[0]) and any(item.name == name for item in node.names)
 
 
 def misfit(value: Any, kind: ast.expr, module: str) -> str | None:
@@ -168,10 +171,27 @@ def _alias(name: str, module: str) -> tuple[ast.expr, str]:
 @cache
 def _tree(module: str) -> ast.Module:
     package, *path = module.split(".")
-    file = PACKAGE.joinpath(*path).with_suffix(".py")
-    if package != "peftlab" or not file.is_file():
-        raise LookupError(f"{module} is not a module of peftlab")
-    return ast.parse(file.read_text())
+    file = next((file for file in _files(package, path) if file.is_file()), None)
+    if file is None:
+        raise LookupError(f"{module} is not a module of {package}")
+    return ast.parse(file.read_text(encoding="utf-8"))
+
+
+def _files(package: str, path: list[str]) -> list[Path]:
+    """Where the source of a module can be. Nothing is imported: the name of a package alone is looked up."""
+    if package == "peftlab":
+        return [PACKAGE.joinpath(*path).with_suffix(".py")]
+    try:
+        spec = find_spec(package) if package.isidentifier() else None
+    except ValueError:  # a module that was made by hand, such as __main__
+        spec = None
+    if spec is None:
+        return []
+    if not spec.submodule_search_locations:
+        return [Path(str(spec.origin))] if not path and str(spec.origin).endswith(".py") else []
+    folders = [Path(folder).joinpath(*path) for folder in spec.submodule_search_locations]
+    own = [folder.with_suffix(".py") for folder in folders] if path else []
+    return [*own, *(folder / "__init__.py" for folder in folders)]
 
 
 def yaml_text(value: Any) -> str:

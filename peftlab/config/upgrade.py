@@ -5,6 +5,7 @@ Format 1 is the first house's, which wrote no `format`. What a later change move
 
 from typing import Any
 
+from peftlab.config.registry import targets_of
 from peftlab.config.signature import signature
 from peftlab.errors import UserError
 
@@ -35,16 +36,16 @@ MOVED = {
 
 
 def upgraded(config: dict[str, Any], folder: object) -> dict[str, Any]:
-    """The config of `folder` in the words of this peftlab, without its `format`.
+    """The config of `folder` in the words of this peftlab, without its `format`, and trusting nobody: who reads it decides that.
 
     Raises:
         UserError: for a format that this peftlab does not know, or a `_target_` that it does not have.
     """
     number = format_of(config, folder)
-    result: dict[str, Any] = {key: value for key, value in config.items() if key != "format"}
+    result: dict[str, Any] = {key: value for key, value in config.items() if key != "format"} | {"trust": []}
     if number == 1:
         result = _completed(_moved(result))
-    for target in _targets(result):
+    for _, target in targets_of(result):
         try:
             signature(str(target))
         except LookupError as error:
@@ -89,13 +90,3 @@ def _completed(config: dict[str, Any]) -> dict[str, Any]:
     if isinstance(optim, dict) and "weight_decay" in optim:
         result["optim"] = {**optim, **dict.fromkeys(("gate_decay", "selected_decay"), optim["weight_decay"])}
     return result
-
-
-def _targets(node: Any) -> list[Any]:
-    """Every `_target_` of a tree."""
-    if isinstance(node, list):
-        return [target for item in node for target in _targets(item)]
-    if not isinstance(node, dict):
-        return []
-    own = [node["_target_"]] if "_target_" in node else []
-    return own + [target for value in node.values() for target in _targets(value)]

@@ -1,5 +1,6 @@
 """The model of a finished run, from its folder."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -29,25 +30,28 @@ class Trained(NamedTuple):
     model: Model
 
 
-def load(folder: str | Path, class_names: list[str] | None = None) -> Model:
+def load(folder: str | Path, class_names: list[str] | None = None, *, trust: Sequence[str] = ()) -> Model:
     """The model of a finished run, in eval mode on the CPU; its logits equal those at the end of the run.
 
-    `class_names`, if given, must be the run's classes in the run's order.
+    `class_names`, if given, must be the run's classes in the run's order. `trust` are packages of one's own that the run
+    may name functions of; what its folder says of that counts for nothing.
 
     Raises:
         UserError: if a file is missing, or keys, classes or the backbone differ in any way.
     """
-    return read_run(folder, class_names).model
+    return read_run(folder, class_names, trust=trust).model
 
 
-def read_run(folder: str | Path, class_names: list[str] | None = None) -> Trained:
+def read_run(
+    folder: str | Path, class_names: list[str] | None = None, *, trust: Sequence[str] = ()
+) -> Trained:
     """The model of `load`, with what it was built from."""
     folder = Path(folder)
     if not (folder / "config.yaml").is_file():
         raise UserError(f"{folder} has no config.yaml; legal: the folder of a finished run")
     tensors, card = read_adapter(folder)
     try:
-        resolved = resolve_again(read_config(folder))
+        resolved = resolve_again({**read_config(folder), "trust": list(trust)})
     except UserError as error:
         raise UserError(str(error) if str(folder) in str(error) else f"{folder / FILE}: {error}") from error
     _check_classes(folder, card["class_names"], class_names)

@@ -169,7 +169,9 @@ class _Fitness:
         data = experiment.trunk.dataset
         assert data.val is not None
         self._experiment, self._space, self._record = experiment, space, record
-        self._model = load(folder, data.class_names).to(experiment.trunk.device)
+        self._model = load(folder, data.class_names, trust=experiment.resolved.root.trust).to(
+            experiment.trunk.device
+        )
         batches = experiment.trunk.batches(data.val)
         self._batches = list(batches) if len(data.val) <= MAX_KEPT else batches
         digest = hashlib.sha256((folder / WEIGHTS).read_bytes()).hexdigest()
