@@ -5,6 +5,10 @@ from typing import NamedTuple
 LINEAR = ("q", "k", "v", "out", "mlp1", "gate", "mlp2")  # gate: the second matrix of a gated MLP
 SUBLAYER = ("attn", "ffn")
 NORM = ("norm1", "norm2")
+MEMBERS = {
+    "attn": ("q", "k", "v", "out"),
+    "ffn": ("mlp1", "gate", "mlp2"),
+}  # the linear layers of a sub-layer
 HEADS = ("kv",)  # the attention product of all heads: prefixes
 STREAM = ("tokens",)  # the tokens that enter a block: prompts
 POSITIONS = (*LINEAR, *SUBLAYER, *HEADS, *STREAM, *NORM)

@@ -8,7 +8,7 @@ from peftlab.build.scorer import Scorer
 from peftlab.build.selection import choose
 from peftlab.build.start import Start
 from peftlab.build.supernet import sampler_of, space_of
-from peftlab.build.views import options_at, ports_at, shared_of, view_of
+from peftlab.build.views import gate_port, options_at, ports_at, shared_of, view_of
 from peftlab.config.place import Placed, place
 from peftlab.config.resolved import Resolved
 from peftlab.errors import UserError
@@ -64,11 +64,10 @@ def build_cell(resolved: Resolved, backbone: Backbone, placed: Placed, start: St
         if part.is_selection:
             chosen += choose(resolved, part, backbone, cells, start)
             continue
-        own = _anchors(part, backbone, cells, resolved.seed)
+        own = _anchors(resolved, part, backbone, cells)
         anchors += own
         if part.scale is not None:
-            factor = part.scale if resolved.scaling.options["value"] is None else 1.0
-            scaled += [_scaled(anchor, part, backbone, cells, factor) for anchor in own]
+            scaled += [_scaled(resolved, anchor, part, backbone, cells) for anchor in own]
     # gamma's order is that of the sites, whatever the order of the parts
     anchors.sort(key=lambda anchor: site_order(anchor.site))
     scaled.sort(key=lambda one: site_order(one.site))
@@ -81,21 +80,25 @@ def build_cell(resolved: Resolved, backbone: Backbone, placed: Placed, start: St
     return Built(cell, scaling)
 
 
-def _anchors(part: Part, backbone: Backbone, cells: Cells, seed: int) -> list[Anchor]:
+def _anchors(resolved: Resolved, part: Part, backbone: Backbone, cells: Cells) -> list[Anchor]:
     """The sites of a part, each with its delta."""
-    shared = shared_of(part, backbone, cells, seed)
+    shared = shared_of(part, backbone, cells, resolved.seed)
     anchors = []
     for site, own in cells.items():
         ports = ports_at(part, backbone, site)
         assert ports.reads is not None
         view = view_of(part, backbone, site, shared)
-        delta = part.form.function(view, generator(seed, "delta", str(site)), **options_at(part, own))
-        anchors.append(Anchor(site, ports.reads, ports.writes, delta))
+        rng = generator(resolved.seed, "delta", str(site))
+        delta = part.form.function(view, rng, **options_at(part, own))
+        gate_reads = None if part.scale is None else gate_port(resolved, backbone, site, ports)[0]
+        anchors.append(Anchor(site, ports.reads, ports.writes, delta, gate_reads))
     return anchors
 
 
-def _scaled(anchor: Anchor, part: Part, backbone: Backbone, cells: Cells, factor: float) -> Scaled:
-    delta, own = anchor.delta, cells[anchor.site]
-    ports = ports_at(part, backbone, anchor.site)
-    scale = float(own.get("scale", 1.0)) * factor
-    return Scaled(anchor.site, delta.width, ports.num_out, scale, ports.num_in, delta.per_token)
+def _scaled(resolved: Resolved, anchor: Anchor, part: Part, backbone: Backbone, cells: Cells) -> Scaled:
+    delta, site = anchor.delta, anchor.site
+    factor = part.scale if resolved.scaling.options["value"] is None else 1.0
+    scale = float(cells[site].get("scale", 1.0)) * float(factor or 1.0)
+    ports = ports_at(part, backbone, site)
+    _, num_read = gate_port(resolved, backbone, site, ports)
+    return Scaled(site, delta.width, ports.num_out, scale, num_read, delta.per_token)

@@ -10,15 +10,10 @@ from peftlab.backbone.backbone import Backbone
 from peftlab.build.mean_square import mean_squares
 from peftlab.inputs.batch import Batch
 from peftlab.loss.cross_entropy import Loss
-from peftlab.site import LINEAR, Site
+from peftlab.site import LINEAR, MEMBERS, Site
 
 # whose weights a place without any of its own is scored by
-MEMBERS = {
-    "attn": ("q", "k", "v", "out"),
-    "ffn": ("mlp1", "gate", "mlp2"),
-    "kv": ("k", "v"),
-    "tokens": LINEAR,
-}
+WEIGHTS = {**MEMBERS, "kv": ("k", "v"), "tokens": LINEAR}
 Piece = tuple[str, tuple[int, int]]  # a parameter of the backbone, and which part of its axis 0
 
 
@@ -117,7 +112,7 @@ class Scorer:
 
     def _pieces(self, site: Site) -> list[Piece]:
         """The frozen weights of a site: its own, or those of its linear layers."""
-        names = MEMBERS.get(site.position, (site.position,))
+        names = WEIGHTS.get(site.position, (site.position,))
         members = [Site(site.block, name) for name in names if Site(site.block, name) in self.backbone.places]
         return [piece for member in members for piece in self.backbone.place(member).parameters]
 

@@ -6,13 +6,14 @@ from typing import Any
 from torch import Tensor, nn
 
 from peftlab.backbone.backbone import Backbone, Port
+from peftlab.config.resolved import Resolved
 from peftlab.errors import UserError
 from peftlab.network.insertion import Ports, ports_of
 from peftlab.peft.delta import Sharing
 from peftlab.peft.part import Part
 from peftlab.peft.view import View
 from peftlab.placement.ground import Cells
-from peftlab.site import Site
+from peftlab.site import MEMBERS, Site
 from peftlab.stream import generator
 
 
@@ -28,6 +29,16 @@ def ports_at(part: Part, backbone: Backbone, site: Site) -> Ports:
             f"peft.insertion=residual does not exist at {site} of {backbone.name}; legal: parallel, sequential"
         )
     return ports
+
+
+def gate_port(resolved: Resolved, backbone: Backbone, site: Site, ports: Ports) -> tuple[Port | None, int]:
+    """What the gate of a site reads if it is not what the site reads, and its width: with scaling.reads=sublayer what the
+    attention or the FFN around a linear layer takes."""
+    around = [name for name, members in MEMBERS.items() if site.position in (name, *members)]
+    if resolved.scaling.options.get("reads") != "sublayer" or not around:
+        return None, ports.num_in
+    place = backbone.place(Site(site.block, around[0]))
+    return (None if place.input == ports.reads else place.input), place.num_in
 
 
 def view_of(part: Part, backbone: Backbone, site: Site, shared: nn.Module | None = None) -> View:

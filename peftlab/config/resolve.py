@@ -11,7 +11,7 @@ from peftlab.config.signature import signature
 from peftlab.fit.plan import Plan, check_plan
 from peftlab.option import Choice
 from peftlab.peft.part import Part
-from peftlab.peft.rules import check_part
+from peftlab.peft.rules import check_part, check_rule
 from peftlab.placement.budget import parse_budget
 from peftlab.placement.depth import block_labels
 from peftlab.placement.rules import Widths, check_budget, check_no_sites, check_supernet
@@ -100,6 +100,7 @@ def _check(resolved: Resolved) -> None:
     if budget is not None:
         check_budget(budget, widths)
     check_supernet(resolved.placement, budget, resolved.scaling.options["rule"], widths)
+    check_rule(resolved.scaling.options["rule"], parts)
     if all(part.scale is None for part in parts):
         check_unscaled(resolved.scaling, parts[0].form.word, has_delta=not parts[0].is_selection)
     if any(part.positions for part in parts):

@@ -34,6 +34,12 @@ MOVED = {
     "peftlab.peft.mask_random.mask_random": "peftlab.peft.mask.mask_random.MaskRandom",
 }
 
+# keys that a `_target_` has since, with what was done before there was a choice
+SINCE: dict[str, dict[str, Any]] = {
+    "peftlab.scaling.gated.gated": {"reads": "site"},
+    "peftlab.scaling.plan.OuterPlan": {"dropout": True},
+}
+
 
 def upgraded(config: dict[str, Any], folder: object) -> dict[str, Any]:
     """The config of `folder` in the words of this peftlab, without its `format`, and trusting nobody: who reads it decides that.
@@ -45,6 +51,7 @@ def upgraded(config: dict[str, Any], folder: object) -> dict[str, Any]:
     result: dict[str, Any] = {key: value for key, value in config.items() if key != "format"} | {"trust": []}
     if number == 1:
         result = _completed(_moved(result))
+    result = _since(result)
     for _, target in targets_of(result):
         try:
             signature(str(target))
@@ -90,3 +97,12 @@ def _completed(config: dict[str, Any]) -> dict[str, Any]:
     if isinstance(optim, dict) and "weight_decay" in optim:
         result["optim"] = {**optim, **dict.fromkeys(("gate_decay", "selected_decay"), optim["weight_decay"])}
     return result
+
+
+def _since(node: Any) -> Any:
+    """The same tree, every choice in it with the keys that it lacks of SINCE."""
+    if isinstance(node, list):
+        return [_since(item) for item in node]
+    if not isinstance(node, dict):
+        return node
+    return {**SINCE.get(str(node.get("_target_")), {}), **{key: _since(value) for key, value in node.items()}}

@@ -8,12 +8,12 @@ import torch
 from torch import Tensor, nn
 
 from peftlab.backbone.backbone import Port
-from peftlab.errors import UserError
 from peftlab.network.anchor import Anchor
 from peftlab.network.attention import AttentionProduct
 from peftlab.network.forward import Pass
 from peftlab.network.kernel.low_rank_linear import LowRankPart, low_rank_linear
 from peftlab.peft.delta import Additive, LowRank, OnHeads
+from peftlab.site import Site
 
 Forward = Callable[..., Tensor]
 Act = Callable[..., Tensor]  # act(frozen, *args, **kwargs), `frozen` being the forward below it
@@ -36,17 +36,20 @@ def acts_of(run: Pass, modules: Modules) -> Acts:
         acts.setdefault(name, []).append(partial(add_all, run, modules, group))
     for anchor in (anchor for group in adds.values() for anchor in group):
         if anchor.reads.module != anchor.writes.module:
-            acts.setdefault(anchor.reads.module, []).append(partial(watch, run, anchor))
+            acts.setdefault(anchor.reads.module, []).append(partial(watch, run, anchor.site, anchor.reads))
+        if anchor.gate_reads is not None:
+            port = anchor.gate_reads
+            acts.setdefault(port.module, []).append(partial(watch, run, anchor.site, port))
     return acts
 
 
-def watch(run: Pass, anchor: Anchor, frozen: Forward, *args: Any, **kwargs: Any) -> Tensor:
-    """Keep what another module reads or writes until the site needs it, in the same forward."""
-    if anchor.reads.side == "in":
-        run.seen[anchor.site] = args[0]
+def watch(run: Pass, site: Site, port: Port, frozen: Forward, *args: Any, **kwargs: Any) -> Tensor:
+    """Keep what a module takes or gives until the site needs it, in the same forward."""
+    if port.side == "in":
+        run.seen[site, port] = args[0]
     output = frozen(*args, **kwargs)
-    if anchor.reads.side == "out":
-        run.seen[anchor.site] = output
+    if port.side == "out":
+        run.seen[site, port] = output
     return output
 
 
@@ -78,7 +81,7 @@ def on_heads(run: Pass, anchor: Anchor, frozen: Forward, read: Tensor, *args: An
     assert isinstance(delta, OnHeads)
 
     def act(attend: Callable[..., Tensor], q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        gamma, gate = run.factors(anchor.site, read)
+        gamma, gate = run.factors(anchor, read)
         if gamma is not None and gamma.ndim:
             gamma = gamma.unflatten(0, (k.shape[1], 1, -1))
         heads: Tensor = delta(attend, q, k, v, gamma, None if gate is None else gate.unsqueeze(1))
@@ -114,16 +117,12 @@ def _merged(run: Pass, module: nn.Module, group: list[Anchor]) -> list[LowRankPa
 def _add(run: Pass, modules: Modules, write: Tensor, anchor: Anchor, read_in: Tensor) -> Tensor:
     """write <- write + gamma delta(read) on the slice of the last axis that the site writes."""
     if anchor.reads.module != anchor.writes.module:
-        if anchor.site not in run.seen:
-            raise UserError(
-                f"peft.insertion: {anchor.site} reads {anchor.reads.module}, which runs after the module it writes"
-            )
-        read = run.seen.pop(anchor.site)
+        read = run.taken(anchor.site, anchor.reads)
     else:
         read = read_in if anchor.reads.side == "in" else anchor.reads.value(write, modules)
     assert isinstance(anchor.delta, Additive)
     added = anchor.delta(read, run.now(anchor.site))
-    for factor in run.factors(anchor.site, read):
+    for factor in run.factors(anchor, read):
         added = added if factor is None else added * factor
     if run.norms is not None:
         run.note(anchor.site, added, anchor.writes.value(write, modules))

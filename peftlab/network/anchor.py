@@ -15,7 +15,7 @@ FORMS: dict[str, type[Delta]] = {
 
 @dataclass(frozen=True, eq=False)
 class Anchor:
-    """The insertion of one site.
+    """The insertion of one site; its gate, if it has one, reads `gate_reads`, or what the site reads (None).
 
     Raises:
         UserError: if a delta of this kind cannot act there.
@@ -25,6 +25,7 @@ class Anchor:
     reads: Port
     writes: Port
     delta: Delta
+    gate_reads: Port | None = None
 
     def __post_init__(self) -> None:
         wanted = FORMS.get(self.writes.side, Additive)

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from peftlab.backbone.backbone import Port
+from peftlab.errors import UserError
 from peftlab.network.anchor import Anchor
 from peftlab.network.cell import Cell
 from peftlab.peft.view import Now
@@ -19,16 +21,18 @@ class Pass:
     """What the sites of a cell share in one forward.
 
     scales: gamma of each site; a site that it does not hold has the factor 1. rng: the stream of dropout. widths:
-    `Now.width` of some sites. norms: if a dict, takes ||gamma delta|| / ||f|| of each site. seen: what a site reads of
-    another module than it writes, until then. entered: the prompts that entered the block below, if they left it again.
+    `Now.width` of some sites. norms: if a dict, takes ||gamma delta|| / ||f|| of each site. dropout: false keeps it off.
+    seen: what a site or its gate reads of another module than the site writes, until then. entered: the prompts that
+    entered the block below, if they left it again.
     """
 
     cell: Cell
     rng: torch.Generator | None = None
     widths: Mapping[Site, int] = field(default_factory=dict)
     norms: Norms | None = None
+    dropout: bool = True
     scales: dict[Site, Tensor] = field(init=False)
-    seen: dict[Site, Tensor] = field(default_factory=dict, init=False)
+    seen: dict[tuple[Site, Port], Tensor] = field(default_factory=dict, init=False)
     entered: Tensor | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
@@ -40,13 +44,28 @@ class Pass:
 
     def now(self, site: Site) -> Now:
         """What the delta of a site has to know."""
-        return Now(self.cell.training, self.rng, self.widths.get(site))
+        return Now(self.cell.training, self.rng, self.widths.get(site), self.dropout)
 
-    def factors(self, site: Site, read: Tensor) -> tuple[Tensor | None, Tensor | None]:
-        """gamma and the gate of a site; None is 1."""
-        gate = self.cell.gate_at(site)
+    def taken(self, site: Site, port: Port) -> Tensor:
+        """What was seen for a site at a port.
+
+        Raises:
+            UserError: if nothing was, since its module has not run yet.
+        """
+        if (site, port) not in self.seen:
+            raise UserError(
+                f"peft.insertion: {site} reads {port.module}, which runs after the module it writes"
+            )
+        return self.seen.pop((site, port))
+
+    def factors(self, anchor: Anchor, read: Tensor) -> tuple[Tensor | None, Tensor | None]:
+        """gamma and the gate of a site that reads `read`; None is 1."""
+        site = anchor.site
         gamma = None if site in self.cell.gamma.ones else self.scales.get(site)
-        return gamma, None if gate is None else gate(read)
+        gate = self.cell.gate_at(site)
+        if gate is None:
+            return gamma, None
+        return gamma, gate(read if anchor.gate_reads is None else self.taken(site, anchor.gate_reads))
 
     def note(self, site: Site, added: Tensor, old: Tensor) -> None:
         """||gamma delta|| / ||f|| of a site, if somebody wants it."""

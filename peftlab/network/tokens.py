@@ -82,8 +82,9 @@ def _through(
 
 def _prompts(run: Pass, anchor: Anchor, own: Tensor, entered: Tensor | None, left: Tensor | None) -> Tensor:
     """The prompts of a site, for every item."""
-    gamma, gate = run.factors(anchor.site, own)
-    prompts: Tensor = anchor.delta(entered, left, gamma, gate, run.now(anchor.site))
+    gamma, gate = run.factors(anchor, own)
+    now = run.now(anchor.site)._replace(num_items=own.shape[0])
+    prompts: Tensor = anchor.delta(entered, left, gamma, gate, now)
     prompts = prompts.to(own).expand(own.shape[0], prompts.shape[-2], -1)
     run.note(anchor.site, prompts, own)
     return prompts

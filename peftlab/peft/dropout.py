@@ -13,7 +13,7 @@ def dropout(x: Float[Tensor, "..."], p: float, now: Now) -> Float[Tensor, "..."]
 
     Without a stream (somebody's own loop) it is torch's, which draws from the global one.
     """
-    if not now.training or p == 0:
+    if not now.drops(p):
         return x
     if now.rng is None or p == 1:
         return F.dropout(x, p, training=True)

@@ -38,7 +38,7 @@ class Lora(Additive, Elastic, LowRank):
 
     def factors(self, now: Now = EVAL) -> tuple[Float[Tensor, "d_out r"], Float[Tensor, "r d_in"]] | None:
         """(B, A), unless dropout acts between x and A."""
-        return None if now.training and self.dropout > 0 else self._first(now.width)
+        return None if now.drops(self.dropout) else self._first(now.width)
 
     def used(self, width: int) -> dict[str, Tensor]:
         """The first ranks."""

@@ -57,6 +57,8 @@ class Prompt(OnTokens, Elastic):
         prompts = self._first(now.width)
         prompts = prompts if gamma is None else prompts * gamma
         prompts = prompts if gate is None else prompts * gate
+        if now.drops(self.dropout):  # every item has a mask of its own, as published
+            prompts = prompts.expand(now.num_items, *prompts.shape[-2:])
         return dropout(prompts, self.dropout, now)
 
     def used(self, width: int) -> dict[str, Tensor]:

@@ -1,5 +1,7 @@
 """What a method must obey whatever it is placed on. Asked without torch."""
 
+from collections.abc import Iterable
+
 from peftlab.errors import UserError
 from peftlab.peft.part import INSERTIONS, Part
 from peftlab.site import LINEAR
@@ -27,4 +29,26 @@ def check_part(part: Part) -> None:
     if part.is_selection and part.scale is not None:
         raise UserError(
             f"{part.path}.scale={part.scale} does not go with {word}, which has no delta; legal: null"
+        )
+
+
+def check_rule(rule: str, parts: Iterable[Part]) -> None:
+    """A rule divides by a width that a site has, and that stays as it is.
+
+    Raises:
+        UserError: for a form that divides by the width of each step itself (DyLoRA), or where no scaled part has a width.
+    """
+    scaled = [part for part in parts if part.scale is not None]
+    if rule == "plain" or not scaled:
+        return
+    nested = next((part for part in scaled if "Nested" in part.traits), None)
+    if nested is not None:
+        raise UserError(
+            f"scaling.rule={rule} divides by the largest width, and {nested.form.word} divides by the width of each step"
+            " itself, so it would be divided twice; legal: plain, which is alpha / b"
+        )
+    if all(part.width_key is None for part in scaled):
+        raise UserError(
+            f"scaling.rule={rule} divides by a width, and {scaled[0].form.word} has none, so the rule would do nothing;"
+            " legal: plain"
         )

@@ -60,7 +60,7 @@ class Vera(Additive, LowRank, Sharing):
 
     def factors(self, now: Now = EVAL) -> Factors | None:
         """(diag(b) B, diag(d) A), unless dropout acts between x and A."""
-        if now.training and self.dropout > 0:
+        if now.drops(self.dropout):
             return None
         B, A = self._random()
         return self.b.unsqueeze(-1) * B, (self.bound * self.d).unsqueeze(-1) * A

@@ -46,11 +46,18 @@ class Now(NamedTuple):
 
     `rng` is the stream of dropout, None the global one. `width` says how much of an elastic or nested delta works, its
     first so many ranks, hidden units or prompts: None is all of it, and 0 switches the site off, as if it were not there.
+    `dropout` false keeps dropout off while training. `num_items` is how many items share what is no item's own (prompts).
     """
 
     training: bool = False
     rng: torch.Generator | None = None
     width: int | None = None
+    dropout: bool = True
+    num_items: int = 1
+
+    def drops(self, p: float) -> bool:
+        """Whether dropout of probability p acts."""
+        return self.training and self.dropout and p > 0
 
 
 EVAL = Now()

@@ -39,9 +39,13 @@ def gated(
     value: PositiveFloat | None,
     rule: Rule,
     per: Literal["sample", "token"],
+    reads: Literal["site", "sublayer"],
     init: Fraction,
 ) -> Scaling:
-    """write <- write + g(read) * value * rule(r) * delta(read). The gates are trained with theta.
+    """write <- write + g(x) * value * rule(r) * delta(read). The gates are trained with theta.
+
+    `reads` says what x is: what the site reads (UniPELT), or what the attention or the FFN around it takes (HLPT, whose
+    gate at mlp2 reads the input of the FFN). Prompts and norms stand in no sub-layer, so their x is their own.
 
     Raises:
         UserError: for init 0 or 1, which no sigmoid reaches, or per=token where a delta is no token's own.

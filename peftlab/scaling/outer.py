@@ -87,7 +87,7 @@ class Outer:
             )
 
         def outer(theta: Values, gamma: Values) -> Tensor:
-            return self.problem.value(split.loss, theta, gamma, batch, now)
+            return self.problem.value(split.loss, theta, gamma, batch, {**now, "dropout": self.plan.dropout})
 
         estimate = self.estimator(inner, outer, self.problem.theta(), {"raw": self.raw})
         self.raw.grad = estimate.grad["raw"].detach().to(self.raw)

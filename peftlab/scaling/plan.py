@@ -10,7 +10,8 @@ class OuterPlan:
     """An outer step every `every` inner steps after `warmup`, on batches of `batch_size` from `fraction` of the training set.
 
     A new part of it is drawn every `resample` inner steps, or one for good that is not trained on (`hold_out`); with
-    `stratified` it has at least one item of every class. `lr` is that of gamma's Adam.
+    `stratified` it has at least one item of every class. `lr` is that of gamma's Adam. With
+    `dropout` false the outer loss is taken without dropout, as in the published code; the inner losses keep it.
     """
 
     every: PositiveInt
@@ -21,6 +22,7 @@ class OuterPlan:
     stratified: bool
     resample: PositiveInt
     hold_out: bool
+    dropout: bool
 
     def due(self, step: int) -> bool:
         """Whether an outer step follows inner step `step` (1 is the first)."""

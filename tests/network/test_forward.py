@@ -41,25 +41,25 @@ def cell(raw=None, gates=(), scales=(1.0, 3.0)):
 
 def test_a_scale_that_is_1_for_good_is_left_out_and_so_is_a_site_outside_scaling():
     run = Pass(cell())
-    assert run.factors(ONE, READ) == (None, None)
-    gamma, gate = run.factors(TWO, READ)
+    assert run.factors(anchor(ONE), READ) == (None, None)
+    gamma, gate = run.factors(anchor(TWO), READ)
     assert (gamma.item(), gate) == (3.0, None)
-    assert run.factors(OUTSIDE, READ) == (None, None)
+    assert run.factors(anchor(OUTSIDE), READ) == (None, None)
 
 
 def test_a_gamma_that_is_trained_is_there_also_at_1_and_has_a_gradient():
     owner = cell(raw=1.0)
-    gamma, _ = Pass(owner).factors(ONE, READ)
+    gamma, _ = Pass(owner).factors(anchor(ONE), READ)
     assert gamma.item() == 1.0
     gamma.backward()
     assert owner.gamma.raw.grad.tolist() == [1.0, 0.0]
-    assert Pass(owner).factors(OUTSIDE, READ) == (None, None)
+    assert Pass(owner).factors(anchor(OUTSIDE), READ) == (None, None)
 
 
 def test_a_gate_is_of_what_its_own_site_reads():
     run = Pass(cell(gates=(TWO,)))
-    assert run.factors(ONE, READ) == (None, None)
-    gamma, gate = run.factors(TWO, READ)
+    assert run.factors(anchor(ONE), READ) == (None, None)
+    gamma, gate = run.factors(anchor(TWO), READ)
     assert gamma.item() == 3.0
     assert torch.equal(gate, READ[:, :1])
 
@@ -101,7 +101,7 @@ def test_a_ratio_is_noted_where_it_is_wanted_without_a_graph():
 def test_two_forwards_of_a_cell_share_nothing_that_they_write():
     owner = cell()
     one, two = Pass(owner), Pass(owner)
-    one.seen[ONE] = READ
+    one.seen[ONE, Port("layer", "in")] = READ
     one.scales.clear()
     assert two.seen == {}
     assert two.scales.keys() == {ONE, TWO}

@@ -32,14 +32,34 @@ def test_gamma_and_a_gate_multiply_and_what_came_before_is_replaced():
     assert torch.equal(delta(None, None, None, None), delta.P)
 
 
-def test_dropout_is_in_training_only():
+def test_dropout_is_in_training_only_and_every_item_has_a_mask_of_its_own():
+    """The prompts of all items, dropped as torch drops them: dropout(P.expand(b, -1, -1)), as in VPT."""
     delta = prompt(dropout=0.5)
-    now = Now(training=True, rng=torch.Generator().manual_seed(0))
+    now = Now(training=True, rng=torch.Generator().manual_seed(0), num_items=6)
     dropped = delta(None, None, None, None, now)
+    assert dropped.shape == (6, 50, 64)
     kept = dropped != 0
-    torch.testing.assert_close(dropped[kept], 2 * delta.P[kept])
-    assert 0.4 < kept.float().mean() < 0.6
+    torch.testing.assert_close(dropped[kept], (2 * delta.P.expand(6, -1, -1))[kept])
+    assert (kept.float().mean((1, 2)) > 0.45).all()
+    assert (kept.float().mean((1, 2)) < 0.55).all()
+    together = (kept[:, None] == kept[None]).float().mean((2, 3))  # two masks agree in half of their entries
+    assert ((together - 0.5).abs() < 0.05).fill_diagonal_(True).all()
     assert torch.equal(delta(None, None, None, None), delta.P)
+    assert torch.equal(delta(None, None, None, None, now._replace(dropout=False)), delta.P)
+
+
+@pytest.mark.parametrize("method", ["vpt_deep", "vpt_shallow", "gated_prompt"])
+def test_equal_images_of_a_batch_are_dropped_differently(recipe, family, adapt, method):
+    part = "peft.parts.prompt." if method == "gated_prompt" else "peft."
+    keys = {f"{part}dropout": 0.5, f"{part}bound": 1.0}
+    if method == "gated_prompt":
+        keys["peft.parts.gate.init"] = 0.0
+    model, _ = adapt(recipe(method, **keys), family("plain"))
+    images = torch.randn(1, 3, 32, 32).expand(4, -1, -1, -1)
+    features = model.train().features(images)
+    assert (features[1:] - features[:1]).abs().amax(1).min() > 1e-3
+    features = model.eval().features(images)
+    torch.testing.assert_close(features[1:], features[:1].expand(3, -1))
 
 
 @pytest.mark.parametrize("active", [1, 2, 3])

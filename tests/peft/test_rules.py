@@ -67,3 +67,28 @@ def test_every_method_obeys(recipe: Change, name: str) -> None:
         check_part(part)
         assert set(part.positions) <= set(INSERTIONS[part.insertion])
         assert part.is_selection == (part.insertion == "in_place")
+
+
+@pytest.mark.parametrize("rule", ["over_rank", "over_sqrt_rank"])
+@pytest.mark.parametrize("scaling", ["fixed", "learned", "meta", "gated"])
+def test_dylora_divides_by_its_rank_itself(change: Change, refused: Refused, rule: str, scaling: str) -> None:
+    text = refused(change({"scaling.rule": rule}, peft="dylora", scaling=scaling))
+    assert text == (
+        f"scaling.rule={rule} divides by the largest width, and dylora divides by the width of each step itself, so it would"
+        " be divided twice; legal: plain, which is alpha / b"
+    )
+
+
+@pytest.mark.parametrize("peft", ["ssf", "ia3"])
+def test_a_rule_without_a_width_is_refused(change: Change, refused: Refused, peft: str) -> None:
+    text = refused(change({"scaling.rule": "over_rank"}, peft=peft))
+    assert text == (
+        f"scaling.rule=over_rank divides by a width, and {peft} has none, so the rule would do nothing; legal: plain"
+    )
+
+
+@pytest.mark.parametrize(
+    "peft", ["lora", "dora", "vera", "prefix", "vpt_deep", "adaptformer", "mam", "gated_prompt"]
+)
+def test_a_rule_where_some_part_has_a_width(change: Change, peft: str) -> None:
+    resolve(change({"scaling.rule": "over_rank"}, peft=peft))

@@ -32,5 +32,5 @@ def test_a_view_is_a_value():
 
 
 def test_without_a_word_a_forward_is_one_of_evaluation_at_full_width():
-    assert Now() == EVAL == (False, None, None)
+    assert Now() == EVAL == (False, None, None, True, 1)
     assert Now(width=0) != EVAL, "0 is off, None is all"

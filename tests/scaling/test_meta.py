@@ -12,7 +12,7 @@ from peftlab.site import Site
 
 
 def test_what_it_hands_on():
-    plan, estimator = OuterPlan(5, 0, 0.1, 8, 0.2, True, 10, False), partial(list)
+    plan, estimator = OuterPlan(5, 0, 0.1, 8, 0.2, True, 10, False, False), partial(list)
     scaling = meta(
         [Scaled(Site(0, "q"), 4, 6, 1.0, 6)], value=None, rule="plain", init=1.0, init_raw=False,
         activation="softplus", granularity="site", outer=lambda: plan, estimator=estimator,

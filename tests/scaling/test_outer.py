@@ -166,3 +166,31 @@ def test_gamma_has_one_owner_without_weight_decay(composed: Config) -> None:
     assert id(raw) not in set(map(id, tasks))
     assert {id(value) for value in experiment.cell.theta().values()} == set(map(id, tasks))
     assert not raw.requires_grad
+
+
+@pytest.mark.parametrize("dropout", [True, False])
+def test_the_outer_loss_has_dropout_or_none(composed: Config, fresh_trunk: None, dropout: bool) -> None:
+    """Without, it is the loss of the evaluated network; the inner losses have it always."""
+    experiment = trained(composed, "peft.dropout=0.5", f"scaling.outer.dropout={str(dropout).lower()}")
+    outer, cell = outer_of(experiment), experiment.cell
+    seen: list[tuple[bool, torch.Tensor]] = []
+    value = outer.problem.value
+
+    def watched(loss: Any, *rest: Any) -> torch.Tensor:
+        result = value(loss, *rest)
+        seen.append((loss is outer.problem.inner_loss, result.detach()))
+        return result
+
+    outer.problem = outer.problem._replace(value=watched)
+    take, loss = outer.problem.draw(outer.plan.draw(3))
+    batch = take(0)
+    with torch.no_grad():
+        plain = loss(experiment.network.outputs([cell.eval()], batch.inputs)[0].float(), batch.targets)
+    cell.train()
+    happened = step(experiment, 3)
+    assert [is_inner for is_inner, _ in seen] == [False]  # `direct` asks for the outer loss alone
+    assert (abs(happened.loss - plain.item()) < 1e-5) is not dropout
+
+
+def test_published_defaults_keep_dropout_out_of_the_outer_loss(composed: Config) -> None:
+    assert composed("scaling=meta")["scaling"]["outer"]["dropout"] is False

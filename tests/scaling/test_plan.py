@@ -17,6 +17,7 @@ PLAN = {
     "fraction": 0.2,
     "stratified": True,
     "resample": 6,
+    "dropout": False,
 }
 
 
