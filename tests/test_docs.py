@@ -114,7 +114,7 @@ def test_every_command_is_one_of_ours_with_choices_that_exist(block: Block, word
         assert is_sweep(overrides(words)) <= ("-m" in words or any("experiment=" in word for word in words))
         for word in overrides(words):
             group, _, values = word.partition("=")
-            if (ROOT / "configs" / group).is_dir():
+            if "--config-dir" not in words and (ROOT / "configs" / group).is_dir():
                 for value in values.split(","):
                     assert (ROOT / "configs" / group / f"{value}.yaml").is_file(), word
 
@@ -167,8 +167,7 @@ def run(words: list[str]) -> None:
     if words[0] in SHELL:
         print(subprocess.run(words, check=True, capture_output=True, text=True).stdout)
     elif words[0] == "peftlab" and not is_flag_only(words):
-        given = " ".join(words)
-        small = () if "backbone" in given or "budget" in given else SMALL
+        small = () if any(key in " ".join(words) for key in ("backbone", "budget")) else SMALL
         flags = [word for word in words[1:] if word.startswith("-")]  # before the words: none may part them
         soon = SOON if "scaling=meta" in words else ()
         call(words[0], *flags, *(word for word in words[1:] if word not in flags), *small, *SHORT, *soon)
@@ -205,6 +204,7 @@ def test_every_block_of_a_page_runs_in_its_order(
     """What a block prints stands in the `text` block below it, numbers aside; one that needs or takes much is resolved."""
     subprocess.run(["cp", "-r", f"{bench}/.", tmp_path], check=True)
     monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
     said, names = "", {"__name__": "__main__"}
     for block in blocks(page):
         block.write_file()
