@@ -14,7 +14,13 @@ import pytest
 
 from peftlab.config import compose
 
-pytest_plugins = ["fixtures.configs", "fixtures.exported", "fixtures.space", "fixtures.sweep"]
+pytest_plugins = [
+    "fixtures.configs",
+    "fixtures.exported",
+    "fixtures.space",
+    "fixtures.sweep",
+    "fixtures.wandb_file",
+]
 TINY = ("backbone=tiny", "dataset=digits_lt", "fit.epochs=2", "fit.batch_size=64")
 
 

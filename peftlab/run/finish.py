@@ -2,6 +2,7 @@
 
 import statistics
 from collections.abc import Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from peftlab.figure.gamma import gamma_heat_map
 from peftlab.fit.fit import Diverged
 from peftlab.network.cell import Cell
 from peftlab.record.adapter import write_adapter
+from peftlab.record.code import code
 from peftlab.record.gamma import gamma_text
 from peftlab.record.table import table_text
 from peftlab.record.whole import files_of
@@ -90,21 +92,24 @@ def _card(state: Run) -> dict[str, Any]:
 
 def _write_tables(state: Run, test: Split, tables: dict[str, Table]) -> None:
     """The task's tables, gamma by site, and the test metrics of every width of a nested method."""
-    experiment, record = state.experiment, state.record
+    experiment, record, step = state.experiment, state.record, state.experiment.schedule.num_steps
     widths = width_table(state, test)
     if len(widths) > 1:
         tables = {**tables, "width": widths}
     for name, table in tables.items():
         record.write_text(f"{name}.csv", table_text(table))
-        state.tracker.table(f"test/{name}", table[0], table[1:])
+        state.tracker.table(f"test/{name}", table[0], table[1:], step=step)
     if experiment.cell.gamma.raw is not None:
         batch = next(experiment.learner.batches.iterate(0)).to(state.device)
         inputs = {name: value[:64] for name, value in batch.inputs.items()}
         rows = gamma_rows(experiment.network, experiment.cell, inputs)
         record.write_text("gamma.csv", gamma_text(rows))
-        gamma_heat_map(rows, experiment.trunk.backbone.labels, record.folder / "gamma.png")
-        state.tracker.table("gamma", list(rows[0]), [list(row.values()) for row in rows])
-        state.tracker.image("gamma", record.folder / "gamma.png")
+        picture = gamma_heat_map(rows, experiment.trunk.backbone.labels, record.folder / "gamma.png")
+        columns = list(rows[0])
+        state.tracker.table(
+            "gamma_table", columns, [[row[key] for key in columns] for row in rows], step=step
+        )
+        state.tracker.image("gamma_ratio_map", nullcontext(picture), step=step)
 
 
 def width_table(state: Run, test: Split) -> Table:
@@ -135,5 +140,5 @@ def _facts(state: Run) -> dict[str, Any]:
         "transform": experiment.trunk.dataset.transform_text,
         "outer_coverage": None if split is None else split.coverage(),
         "threads": torch.get_num_threads(),
-        "torch": torch.__version__,
+        **code(),
     }

@@ -12,13 +12,15 @@ from peftlab.config.resolved import Resolved
 from peftlab.fit.fit import Diverged, fit
 from peftlab.record.checkpoint import saved_masks
 from peftlab.record.record import Record
+from peftlab.run import mirror
 from peftlab.run.finish import finish
 from peftlab.run.memory import release, reset_peak
 from peftlab.run.preflight import preflight
-from peftlab.run.rows import row_of
+from peftlab.run.rows import learned_gammas, row_of
 from peftlab.run.show import console, progress, show_line
 from peftlab.run.show_start import show_start
 from peftlab.run.state import Run
+from peftlab.tracker.tracker import Scalar
 
 INTERRUPTED = 130
 
@@ -43,7 +45,7 @@ def run(resolved: Resolved, record: Record, group: str | None) -> None:
     if start is None:
         return
     code = 1
-    summary: dict[str, float | int | str] = {}
+    summary: dict[str, Scalar] = {}
     try:
         with interruptible(state):
             diverged = train(state, start)
@@ -53,7 +55,8 @@ def run(resolved: Resolved, record: Record, group: str | None) -> None:
             console.print(f"interrupted and saved; the same command goes on from there: {record.folder}")
             sys.exit(INTERRUPTED)
         result = finish(state, diverged)
-        summary = {key: value for key, value in result["metrics"].items() if value is not None}
+        state.show_tested(result)
+        summary = mirror.final(result, state.validated)
         code = 0
     finally:
         state.tracker.finish(summary, exit_code=code)
@@ -71,7 +74,11 @@ def train(state: Run, start: int) -> Diverged | None:
             if isinstance(step, Diverged):
                 return step
             state.step_times.append(time.perf_counter() - began)
-            state.log(step.number, row_of(step))
+            row = row_of(step)
+            if experiment.learner.outer is None:
+                row |= learned_gammas(experiment.cell.gamma, step, total)
+            state.log(step.number, row)
+            state.show_gamma(step.number)
             bar.update(task, completed=step.number, loss=f"{step.loss:.4f}")
             epoch, rest = divmod(step.number, per_epoch)
             is_last = step.number == total

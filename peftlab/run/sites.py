@@ -19,7 +19,7 @@ def gamma_rows(network: Network, cell: Cell, inputs: dict[str, Tensor]) -> list[
     with torch.no_grad():
         network.features([cell], inputs, [{"norms": norms}])
     multiplier = _multipliers(cell)
-    rows = []
+    rows, own = [], gammas(cell)
     for site, scale in cell.gamma.scales().items():
         effective, factor = scale.detach().float().mean().item(), multiplier[site]
         rows.append(
@@ -27,13 +27,20 @@ def gamma_rows(network: Network, cell: Cell, inputs: dict[str, Tensor]) -> list[
                 "site": str(site),
                 "block": site.block,
                 "position": site.position,
-                "gamma": effective / factor if factor else float("nan"),
+                "gamma": own[site],
                 "multiplier": factor,
                 "effective": effective,
                 "ratio": norms[site].item(),
             }
         )
     return rows
+
+
+def gammas(cell: Cell) -> dict[Site, float]:
+    """gamma of every site without its multiplier, the mean over channels; NaN where the multiplier is 0."""
+    factors = _multipliers(cell)
+    means = {site: scale.detach().float().mean().item() for site, scale in cell.gamma.scales().items()}
+    return {site: mean / factors[site] if factors[site] else float("nan") for site, mean in means.items()}
 
 
 def site_rows(cell: Cell) -> list[dict[str, Any]]:

@@ -1,6 +1,8 @@
 """The state of one run between its steps."""
 
 import hashlib
+import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +15,14 @@ from peftlab.config.identity import Identity
 from peftlab.config.name import config_hash
 from peftlab.config.summary import num_trained
 from peftlab.dataset.split import Split
+from peftlab.figure.gamma import drawn_gamma
 from peftlab.network.cell import Widths
 from peftlab.record.checkpoint import load_last, save_last
 from peftlab.record.placement import placement_text
 from peftlab.record.record import Record
-from peftlab.tracker.tracker import Tracker
+from peftlab.run import mirror
+from peftlab.run.sites import gammas
+from peftlab.tracker.tracker import Opening, Safe, Tracker
 
 
 class Run:
@@ -36,8 +41,10 @@ class Run:
             "backbone": experiment.trunk.backbone.num_weights,
         }
         self.flat = {**record.flat, "num_parameters": num_trained(self.num_parameters)}
-        self.tracker: Tracker = experiment.resolved.tracker()
+        self.tracker: Tracker = Safe(experiment.resolved.tracker, experiment.resolved.tracker.word)
+        self.lines = mirror.lines(experiment.cell.gamma.names)
         self.best: dict[str, Any] | None = None
+        self.last: dict[str, float] = {}  # metrics of the last validation
         self.stop = False
         self.step_times: list[float] = []  # seconds, of the steps of this process
 
@@ -73,20 +80,25 @@ class Run:
             record.write_text(
                 "placement.csv", placement_text(experiment.placed.scores, experiment.placed.sites)
             )
-        self.tracker.start(
-            run_id=self.run_id,
-            name=run_title(record.folder, self.group, experiment.resolved.seed),
-            group=self.group,
-            tags=[data.name, experiment.resolved.scaling.word],
-            config={**raw, "run_id": self.run_id, "identity": self.identity, "choices": record.choices},
-            folder=record.folder,
-        )
+        self.tracker.start(self._opening())
         return start
 
     def log(self, step: int, row: dict[str, float]) -> None:
-        """One row to metrics.jsonl, which is the record, and to the tracker, which mirrors it without the values per site."""
+        """One row to metrics.jsonl, which is the record, and to the tracker, which mirrors it."""
         self.record.append({"step": step, **row})
-        self.tracker.log({key: value for key, value in row.items() if key.count("/") < 2}, step=step)
+        self.tracker.log(mirror.scalars(row, self.lines), step=step)
+
+    def epoch(self, step: int) -> dict[str, float]:
+        """The axis of whatever is logged after a step."""
+        return {"epoch": step / self.experiment.schedule.per_epoch}
+
+    def show_gamma(self, step: int) -> None:
+        """A picture of all gammas to the tracker, a few times in a run that trains them."""
+        experiment = self.experiment
+        if experiment.cell.gamma.raw is None or not mirror.maps(step, experiment.schedule.num_steps):
+            return
+        found, labels = gammas(experiment.cell), experiment.trunk.backbone.labels
+        self.tracker.image("gamma_map", drawn_gamma(found, labels, f"gamma after step {step}"), step=step)
 
     def save(self, step: int) -> None:
         """Write last/."""
@@ -100,11 +112,12 @@ class Run:
         if val is None:
             return
         metrics = experiment.task.metrics(self.count(val))
-        self.log(step, {f"val/{key}": value for key, value in metrics.items()})
+        self.log(step, self.epoch(step) | {f"val/{key}": value for key, value in metrics.items()})
+        self.last = metrics
         score = metrics[experiment.task.primary]
         if experiment.resolved.fit.select == "best" and (self.best is None or score > self.best["score"]):
             cell = {name: value.cpu().clone() for name, value in experiment.cell.state().items()}
-            self.best = {"score": score, "step": step, "cell": cell}
+            self.best = {"score": score, "step": step, "cell": cell, "metrics": metrics}
 
     def count(self, split: Split, widths: Widths | None = None) -> Any:
         """What the task counts on a split; `widths` is the sub-network that works, by default all of it."""
@@ -118,6 +131,33 @@ class Run:
         counted = experiment.evaluate(outputs, experiment.trunk.batches(split))
         cell.train(training)
         return counted
+
+    def show_tested(self, result: Mapping[str, Any]) -> None:
+        """The headline of the test split to the tracker, at the step that made the tested weights."""
+        diverged, best = result["diverged_at"], self.best
+        step = self.experiment.schedule.num_steps if diverged is None else diverged - 1
+        step = step if best is None else best["step"]
+        self.tracker.log(self.epoch(step) | mirror.tested(result), step=step)
+
+    @property
+    def validated(self) -> dict[str, float]:
+        """Metrics on validation of the weights that are tested, as far as this process knows them."""
+        return self.last if self.best is None else self.best.get("metrics", {})
+
+    def _opening(self) -> Opening:
+        experiment, record = self.experiment, self.record
+        resolved = experiment.resolved
+        more = {"run_id": self.run_id, "identity": self.identity, "choices": record.choices}
+        return Opening(
+            run_id=self.run_id,
+            name=run_title(record.folder, self.group, resolved.seed),
+            group=self.group,
+            kind="supernet" if resolved.is_supernet else "run",
+            tags=mirror.tags(self.flat, record.choices),
+            config=mirror.config(self.flat, resolved.raw, more),
+            folder=record.folder,
+            series=mirror.series(experiment.task.headline),
+        )
 
     def _resume(self) -> int:
         state = load_last(self.record.folder, self.identity)
@@ -135,5 +175,8 @@ def run_id(identity: dict[str, str]) -> str:
 
 
 def run_title(folder: Path, group: str | None, seed: int) -> str:
-    """What a tracker calls the run: its folder, in a sweep without the hash and with the seed."""
-    return f"{folder.name.rpartition('-')[0]}-s{seed}" if group else folder.name
+    """What a tracker calls the run: its folder, in a sweep its cell and its seed."""
+    if group is None:
+        return folder.name
+    words = re.sub(r"-[0-9a-f]{8}$", "", folder.name).split("_")
+    return "_".join([*(word for word in words if word != f"seed-{seed}"), f"s{seed}"])

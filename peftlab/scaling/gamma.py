@@ -90,6 +90,12 @@ class Gamma(nn.Module):
             return torch.ones(len(self.names), device=self.multiplier.device)
         return F.softplus(self.raw) if self.activation == "softplus" else self.raw
 
+    def by_group(self, values: Tensor) -> dict[str, float]:
+        """A number for each group: `values` has one a group or, for granularity channel, one a channel, whose mean it is."""
+        values = values.detach()
+        pieces = values.split(self.sizes) if self.sizes else values.unbind()
+        return {name: float(piece.mean()) for name, piece in zip(self.names, pieces, strict=True)}
+
     def scales(self) -> dict[Site, Float[Tensor, "*d"]]:
         """What multiplies delta at each site: a scalar, or a vector over the outputs (granularity channel)."""
         if self.raw is None:

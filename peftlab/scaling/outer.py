@@ -94,7 +94,7 @@ class Outer:
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         self.num_steps += 1
-        gamma, grad = self._by_group(self.gamma.effective()), self._by_group(estimate.grad["raw"])
+        gamma, grad = (self.gamma.by_group(x) for x in (self.gamma.effective(), estimate.grad["raw"]))
         ratio = {str(site): float(value) for site, value in norms.items()}
         return OuterStep(float(estimate.outer_loss), gamma, grad, ratio)
 
@@ -111,8 +111,3 @@ class Outer:
         if self._drawn is None or self._drawn[0] != draw:
             self._drawn = draw, self.problem.draw(draw)
         return self._drawn[1]
-
-    def _by_group(self, values: Tensor) -> dict[str, float]:
-        values = values.detach()
-        pieces = values.split(self.gamma.sizes) if self.gamma.sizes else values.unbind()
-        return {name: float(piece.mean()) for name, piece in zip(self.gamma.names, pieces, strict=True)}

@@ -13,8 +13,21 @@ def has_login() -> bool:
         return True
     try:
         return netrc.netrc(netrc_path()).authenticators(server()) is not None
-    except (OSError, netrc.NetrcParseError):
+    except (
+        OSError,
+        RuntimeError,
+        UnicodeDecodeError,
+        netrc.NetrcParseError,
+    ):  # RuntimeError: there is no home
         return False
+
+
+def home() -> Path | None:
+    """The user's home; in a container, often neither $HOME nor an entry of the user database names one."""
+    try:
+        return Path.home() if os.environ.get("HOME") != "" else None
+    except RuntimeError:
+        return None
 
 
 def server() -> str:

@@ -1,32 +1,26 @@
 """No tracker: the run folder is the record."""
 
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
+from peftlab.tracker.tracker import Opening, Scalar
+
 
 class NoTracker:
-    """Takes every call of a tracker and does nothing."""
+    """Takes every call of a tracker and does nothing; no picture is drawn for it."""
 
-    def start(
-        self,
-        *,
-        run_id: str,
-        name: str,
-        group: str | None,
-        tags: list[str],
-        config: dict[str, Any],
-        folder: Path,
-    ) -> None:
+    def start(self, opening: Opening) -> None:
         """Nothing."""
 
     def log(self, scalars: dict[str, float], *, step: int) -> None:
         """Nothing."""
 
-    def table(self, name: str, columns: list[str], rows: list[list[Any]]) -> None:
+    def table(self, name: str, columns: list[str], rows: list[list[Any]], *, step: int) -> None:
         """Nothing."""
 
-    def image(self, name: str, path: Path) -> None:
+    def image(self, name: str, picture: AbstractContextManager[Path], *, step: int) -> None:
         """Nothing."""
 
-    def finish(self, summary: dict[str, float | int | str], *, exit_code: int) -> None:
+    def finish(self, summary: dict[str, Scalar], *, exit_code: int) -> None:
         """Nothing."""

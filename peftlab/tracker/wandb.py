@@ -1,21 +1,25 @@
-"""Weights & Biases: a mirror of the run folder. Whatever goes wrong in it, the run goes on."""
+"""Weights & Biases: a mirror of the run folder, used through `Safe`, so that it may fail."""
 
 import os
-import sys
-from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Literal
 
 from peftlab.option import PositiveFloat
-from peftlab.tracker.login import has_login
+from peftlab.tracker.login import has_login, home
+from peftlab.tracker.plain import plain
+from peftlab.tracker.tracker import Opening, Scalar, one_line, tell
 
-MAX_TAG = 64  # characters; wandb refuses a longer tag, and the run with it
+MAX_TAG, MAX_NAME, MAX_ROWS = (
+    64,
+    128,
+    10_000,
+)  # what wandb takes: it refuses a longer tag, and the run with it
 OFFLINE = ("offline", "dryrun", "disabled")  # the modes that need no login
-WITHOUT = "the run goes on without it"
 
 
 class WandbTracker:
-    """One W&B run. The first failure is told on stderr, the next ones are not; none ends the run.
+    """One W&B run.
 
     mode: online | offline | disabled; null takes $WANDB_MODE, else online with a login, else offline. Online
     without a login, or with a server that does not answer, becomes offline: never a prompt.
@@ -35,57 +39,56 @@ class WandbTracker:
         self.project, self.entity, self.mode, self.tags = project, entity, mode, tags
         self.init_timeout_s, self.finish_timeout_s = init_timeout_s, finish_timeout_s
         self._run: Any = None
-        self._told = False
 
-    def start(
-        self,
-        *,
-        run_id: str,
-        name: str,
-        group: str | None,
-        tags: list[str],
-        config: dict[str, Any],
-        folder: Path,
-    ) -> None:
-        """Opens the run; where the server knows `run_id`, that run goes on.
+    def start(self, opening: Opening) -> None:
+        """Opens the run; where the server knows its id, that run goes on.
 
-        The offline stand-in of a failed online start is `<run_id>-offline`: wandb-core holds the failed id.
+        The offline stand-in of a failed online start is `<id>-offline`: wandb-core holds the failed id.
         """
+        tags = [tag.strip()[:MAX_TAG] for tag in plain([*self.tags, *opening.tags])]
         arguments = {
-            "name": name,
-            "group": group,
-            "tags": list(dict.fromkeys(tag[:MAX_TAG] for tag in [*self.tags, *tags] if tag)),
-            "config": config,
-            "dir": str(folder),
+            "name": plain(opening.name)[:MAX_NAME],
+            "group": None if opening.group is None else plain(opening.group)[:MAX_NAME],
+            "job_type": opening.kind,
+            "tags": [tag for tag in dict.fromkeys(tags) if tag],
+            "config": plain(opening.config),
+            "dir": str(opening.folder),
             "reinit": "create_new",  # several runs may be open in one process; wandb.run stays None
         }
-        if not os.environ.get("WANDB_SWEEP_ID"):  # else `wandb agent` has set id, project and entity
-            arguments |= {"id": run_id, "resume": "allow", "project": self.project, "entity": self.entity}
+        agent = bool(
+            os.environ.get("WANDB_SWEEP_ID")
+        )  # `wandb agent` has set project and entity, and the run's id
+        if not (agent and opening.kind == "run"):
+            arguments |= {"id": opening.run_id, "resume": "allow"}
+        if not agent:
+            arguments |= {"project": self.project, "entity": self.entity}
         self._connect(arguments)
+        axes = {series.axis for series in opening.series}
+        for name, axis, keep in opening.series:
+            self._run.define_metric(
+                name, step_metric=axis, summary=",".join(keep) or None, hidden=name in axes
+            )
 
     def log(self, scalars: dict[str, float], *, step: int) -> None:
         """One row of numbers on the tracker's own axis `step`: a resumed run may go back without loss."""
-        self._try("log", lambda run: run.log({**scalars, "step": step}))
+        self._run.log({**scalars, "step": step})
 
-    def table(self, name: str, columns: list[str], rows: list[list[Any]]) -> None:
-        """A table, for what would be hundreds of scalars: per-class accuracy, gammas."""
-        self._try("table", lambda run: run.log({name: _wandb().Table(columns=columns, data=rows)}))
+    def table(self, name: str, columns: list[str], rows: list[list[Any]], *, step: int) -> None:
+        """The first 10,000 rows of a table, for what would be hundreds of scalars: per-class accuracy, gammas."""
+        table = _wandb().Table(columns=plain(columns), data=plain(rows[:MAX_ROWS]), allow_mixed_types=True)
+        self._run.log({name: table, "step": step})
 
-    def image(self, name: str, path: Path) -> None:
+    def image(self, name: str, picture: AbstractContextManager[Path], *, step: int) -> None:
         """An image file, as it is now."""
-        self._try("image", lambda run: run.log({name: _wandb().Image(str(path))}))
+        with picture as path:
+            self._run.log({name: _wandb().Image(str(path)), "step": step})
 
-    def finish(self, summary: dict[str, float | int | str], *, exit_code: int) -> None:
+    def finish(self, summary: dict[str, Scalar], *, exit_code: int) -> None:
         """The final numbers and the end of the run: `exit_code` 0 is finished, any other failed."""
-
-        def call(run: Any) -> None:
-            try:
-                run.summary.update(summary)
-            finally:
-                run.finish(exit_code=exit_code)
-
-        self._try("finish", call)
-        self._run = None
+        try:
+            self._run.summary.update(plain(summary))
+        finally:
+            self._run.finish(exit_code=exit_code)
 
     def _connect(self, arguments: dict[str, Any]) -> None:
         mode = self.mode or os.environ.get("WANDB_MODE") or ("online" if has_login() else "offline")
@@ -97,54 +100,43 @@ class WandbTracker:
             attempts = [("offline", arguments)]
             failures.append(f"{mode}: no login (WANDB_API_KEY or `wandb login`)")
         for mode, attempt in attempts:
-            if not (failure := self._open(mode, attempt)):
+            try:
+                self._open(mode, attempt)
                 break
-            failures.append(f"{mode}: {failure}")
-        if failures:
-            lost = self._run is None
-            _warn("; ".join([*failures, WITHOUT if lost else f"recorded offline in {self._run.dir}"]))
-
-    def _open(self, mode: str, arguments: dict[str, Any]) -> str:
-        """Opens the run; the answer is empty, or says what went wrong."""
-        try:
-            wandb = _wandb()
-            wandb.setup(wandb.Settings(silent=True))  # only this keeps it from asking for a key on a terminal
-            Path(arguments["dir"]).mkdir(parents=True, exist_ok=True)  # else wandb writes to /tmp
-            settings = wandb.Settings(
-                console="off",
-                init_timeout=self.init_timeout_s,
-                finish_timeout=self.finish_timeout_s,  # 0, its default, waits for a lost server for ever
-                x_graphql_retry_max=2,
-                x_graphql_retry_wait_max_seconds=1.0,
-            )
-            run = wandb.init(mode=mode, settings=settings, **arguments)
-            run.define_metric("step", hidden=True)
-            run.define_metric("*", step_metric="step")
-        except Exception as error:
-            return _sentence(error)
-        self._run = run
-        return ""
-
-    def _try(self, what: str, call: Callable[[Any], None]) -> None:
+            except Exception as error:
+                failures.append(f"{mode}: {one_line(error)}")
         if self._run is None:
-            return
-        try:
-            call(self._run)
-        except Exception as error:  # one bad value; or wandb-core was killed, and every call raises
-            if not self._told:
-                _warn(f"{what}: {_sentence(error)}; {WITHOUT}")
-            self._told = True
+            raise ConnectionError("; ".join(failures))
+        if failures:
+            tell("wandb", "; ".join([*failures, f"recorded offline in {self._run.dir}"]))
+
+    def _open(self, mode: str, arguments: dict[str, Any]) -> None:
+        own = Path(arguments["dir"], "wandb")
+        own.mkdir(parents=True, exist_ok=True)  # else wandb writes to /tmp
+        _give_home(str(own))
+        wandb = _wandb()
+        wandb.setup(wandb.Settings(silent=True))  # only this keeps it from asking for a key on a terminal
+        settings = wandb.Settings(
+            console="off",
+            init_timeout=self.init_timeout_s,
+            finish_timeout=self.finish_timeout_s,  # 0, its default, waits for a lost server for ever
+            x_graphql_retry_max=2,
+            x_graphql_retry_wait_max_seconds=1.0,
+        )
+        self._run = wandb.init(mode=mode, settings=settings, **arguments)
+
+
+def _give_home(folder: str) -> None:
+    """wandb and its wandb-core want a home, and to write there; where that cannot be, they get a place of ours."""
+    found = home()
+    if found is None:
+        os.environ["HOME"] = folder
+    elif not os.access(found, os.W_OK):
+        for name in ("WANDB_CACHE_DIR", "WANDB_DATA_DIR"):
+            os.environ.setdefault(name, folder)
 
 
 def _wandb() -> Any:
     import wandb  # half a second, and nothing to a run without this tracker
 
     return wandb
-
-
-def _sentence(error: Exception) -> str:
-    return f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
-
-
-def _warn(text: str) -> None:
-    print(f"warning: wandb: {text}", file=sys.stderr, flush=True)

@@ -3,7 +3,8 @@
 import numpy as np
 
 from peftlab.figure import heat_map as figure
-from peftlab.figure.gamma import gamma_heat_map
+from peftlab.figure.gamma import drawn_gamma, gamma_heat_map
+from peftlab.site import Site
 
 
 def test_rows_stand_at_their_block_and_position(tmp_path, monkeypatch):
@@ -21,3 +22,16 @@ def test_rows_stand_at_their_block_and_position(tmp_path, monkeypatch):
     nan = np.nan
     np.testing.assert_array_equal(panels[0].value, [[1.0, nan], [nan, 2.0]])
     np.testing.assert_array_equal(panels[1].value, [[0.25, nan], [nan, 0.5]])
+
+
+def test_a_picture_that_is_there_while_it_is_read(monkeypatch):
+    drawn = []
+    monkeypatch.setattr(figure, "heat_map", lambda *given: drawn.append(given) or given[3])
+    with drawn_gamma({Site(1, "v"): 2.0, Site(0, "q"): 1.0}, ("0", "1"), "gamma after step 3") as path:
+        assert path.parent.is_dir()
+        path.write_text("png")
+    assert not path.parent.exists()
+    panels, positions, columns, _, words = drawn[0]
+    assert (positions, columns, words.title) == (["q", "v"], ["0", "1"], "gamma after step 3")
+    np.testing.assert_array_equal(panels[0].value, [[1.0, np.nan], [np.nan, 2.0]])
+    assert len(panels) == 1

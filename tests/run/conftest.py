@@ -28,22 +28,26 @@ class Mirror:
     """A tracker that remembers its calls."""
 
     def __init__(self) -> None:
-        self.started: list[dict[str, Any]] = []
+        self.started: list[Any] = []
         self.logged: list[tuple[int, dict[str, float]]] = []
         self.tables: dict[str, list[list[Any]]] = {}
-        self.images: dict[str, Path] = {}
+        self.images: dict[str, list[tuple[int, bytes]]] = {}
 
-    def start(self, **given: Any) -> None:
-        self.started.append(given)
+    def start(self, opening: Any) -> None:
+        self.started.append(opening)
 
     def log(self, scalars: dict[str, float], *, step: int) -> None:
         self.logged.append((step, scalars))
 
-    def table(self, name: str, columns: list[str], rows: list[list[Any]]) -> None:
+    def table(self, name: str, columns: list[str], rows: list[list[Any]], *, step: int) -> None:
         self.tables[name] = [columns, *rows]
 
-    def image(self, name: str, path: Path) -> None:
-        self.images[name] = path
+    def image(self, name: str, picture: Any, *, step: int) -> None:
+        with picture as path:
+            self.images.setdefault(name, []).append((step, path.read_bytes()))
+
+    def finish(self, summary: dict[str, Any], *, exit_code: int) -> None:
+        self.summary, self.exit_code = summary, exit_code
 
 
 @pytest.fixture

@@ -109,11 +109,14 @@ def test_tables_go_to_the_record_and_to_the_tracker(state: Make) -> None:
     finish(run, None)
     folder, mirror = run.record.folder, run.tracker
     assert {path.suffix: path.stem for path in folder.glob("gamma.*")} == {".csv": "gamma", ".png": "gamma"}
-    assert mirror.images == {"gamma": folder / "gamma.png"}  # type: ignore[attr-defined]
+    ((step, picture),) = mirror.images["gamma_ratio_map"]  # type: ignore[attr-defined]
+    assert picture == (folder / "gamma.png").read_bytes()
+    assert step == run.experiment.schedule.num_steps
     tables = mirror.tables  # type: ignore[attr-defined]
-    assert tables.keys() == {"test/per_class", "gamma"}
+    files = {"test/per_class": "per_class.csv", "gamma_table": "gamma.csv"}
+    assert tables.keys() == files.keys(), "no key is that of a picture or of a curve"
     for name, rows in tables.items():
-        assert table(folder / f"{name.rpartition('/')[2]}.csv") == in_words(rows)
+        assert table(folder / files[name]) == in_words(rows)
 
 
 def test_a_fixed_gamma_and_one_width_have_no_table(state: Make) -> None:

@@ -44,9 +44,16 @@ def test_the_id_is_the_hash_of_what_a_run_is() -> None:
 
 @pytest.mark.parametrize(
     ("name", "group", "title"),
-    [("q-0-2-1a2b", None, "q-0-2-1a2b"), ("q-0-2-1a2b", "grid", "q-0-2-s7"), ("q-1a2b", "grid", "q-s7")],
+    [
+        ("q-0-2-1a2b3c4d", None, "q-0-2-1a2b3c4d"),
+        ("depth-0-2_position-q-1a2b3c4d", "grid", "depth-0-2_position-q_s7"),
+        ("position-q_seed-7-1a2b3c4d", "grid", "position-q_s7"),
+        ("seed-7-1a2b3c4d", "grid", "s7"),
+        ("depth-0-2", "grid", "depth-0-2_s7"),
+        ("x", "grid", "x_s7"),
+    ],
 )
-def test_the_title_in_a_sweep_has_the_seed_for_the_hash(name: str, group: str | None, title: str) -> None:
+def test_the_title_in_a_sweep_is_the_cell_with_its_seed(name: str, group: str | None, title: str) -> None:
     assert run_title(Path("runs") / name, group, 7) == title
 
 
@@ -62,29 +69,64 @@ def test_opening_writes_what_is_known_and_starts_the_tracker(state: Make) -> Non
     assert len((folder / "placement.csv").read_text().splitlines()) == 1 + 12
     assert rows(run) == []
     (given,) = run.tracker.started  # type: ignore[attr-defined]
-    assert given.pop("config") == {
-        **raw,
-        "run_id": run.run_id,
-        "identity": run.identity,
-        "choices": {"peft": "own"},
-    }
-    assert given == {
-        "run_id": run.run_id,
-        "name": "run-s0",
-        "group": "grid",
-        "tags": ["digits_lt", "fixed"],
-        "folder": folder,
-    }
+    assert (given.run_id, given.name, given.group, given.kind) == (run.run_id, "run-0123_s0", "grid", "run")
+    assert (given.tags, given.folder) == (("peft=own",), folder)
+    assert given.config["config"] == raw, "one key, so that the others are free"
+    assert given.config["choices"] == {"peft": "own"}
+    assert (given.config["run_id"], given.config["identity"]) == (run.run_id, run.identity)
+    assert given.config["num_parameters"] == run.num_parameters["delta"]
 
 
-def test_the_record_has_all_of_a_row_and_the_tracker_no_value_of_a_site(state: Make) -> None:
-    run = state()
-    row = {"train/loss": 1.0, "epoch": 0.5, "outer/gamma_mean": 2.0, "outer/gamma/0.q": 3.0}
+def test_the_record_has_all_of_a_row_and_the_tracker_what_curves_show(state: Make) -> None:
+    run = state("scaling=learned")
+    row = {"train/loss": 1.0, "epoch": 0.5, "outer/grad/0.q": 2.0, "outer/gamma/0.q": 3.0}
     run.log(4, row)
     assert rows(run) == [{"step": 4, **row, "attempt": 1}]
     assert run.tracker.logged == [  # type: ignore[attr-defined]
-        (4, {"train/loss": 1.0, "epoch": 0.5, "outer/gamma_mean": 2.0})
+        (4, {"train/loss": 1.0, "epoch": 0.5, "gamma/0.q": 3.0})
     ]
+
+
+def test_validation_has_the_epoch_as_its_axis_and_what_is_tested_stands_for_it(state: Make) -> None:
+    run = state("fit.select=best")
+    per_epoch = run.experiment.schedule.per_epoch
+    run.validate(2 * per_epoch)
+    first = run.validated
+    change(run)
+    run.validate(3 * per_epoch)
+    logged = run.tracker.logged  # type: ignore[attr-defined]
+    assert [(step, row["epoch"]) for step, row in logged] == [(2 * per_epoch, 2.0), (3 * per_epoch, 3.0)]
+    assert run.validated is first, "the best"
+    assert logged[0][1]["val/tail_acc"] == first["tail_acc"]
+    last = state("fit.select=last", "dataset.val_fraction=0.1", folder="last")
+    last.validate(per_epoch)
+    before = last.validated
+    change(last)
+    last.validate(2 * per_epoch)
+    assert last.validated is not before
+
+
+def test_the_test_s_headline_is_a_row_of_the_step_that_made_the_weights(state: Make) -> None:
+    run = state()
+    result = {"headline": ["mean_acc", "head_acc"], "metrics": {"test/mean_acc": 0.5, "test/head_acc": None}}
+    per_epoch = run.experiment.schedule.per_epoch
+    for diverged, step in ((None, 3 * per_epoch), (per_epoch + 1, per_epoch)):
+        run.show_tested({**result, "diverged_at": diverged})
+        row = {"epoch": step / per_epoch, "test/mean_acc": 0.5}
+        assert run.tracker.logged[-1] == (step, row)  # type: ignore[attr-defined]
+
+
+def test_gamma_is_drawn_a_few_times_where_it_is_trained(state: Make) -> None:
+    run = state("scaling=learned", "placement.depth=1")
+    num_steps = run.experiment.schedule.num_steps
+    for step in range(1, num_steps + 1):
+        run.show_gamma(step)
+    maps = run.tracker.images["gamma_map"]  # type: ignore[attr-defined]
+    assert (len(maps), maps[-1][0]) == (4, num_steps)
+    assert all(data.startswith(b"\x89PNG") for _, data in maps)
+    fixed = state(folder="fixed")
+    fixed.show_gamma(num_steps)
+    assert fixed.tracker.images == {}  # type: ignore[attr-defined]
 
 
 def test_what_was_saved_is_what_another_process_goes_on_from(state: Make) -> None:

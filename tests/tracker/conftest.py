@@ -1,4 +1,4 @@
-"""A machine without a W&B login whose every wandb file lands in tmp_path, and a reader of offline runs."""
+"""A machine without a W&B login, whose every wandb file lands in tmp_path."""
 
 import contextlib
 import json
@@ -11,9 +11,6 @@ from typing import Any
 
 import psutil
 import pytest
-
-BLOCK = 32768  # bytes; records of a .wandb file are cut at its multiples
-HEAD = 7  # bytes before the first record, and before every piece: checksum 4, length 2, kind 1
 
 
 @pytest.fixture
@@ -34,13 +31,17 @@ class Drive:
     def __init__(self, home: Path) -> None:
         self.home = home
 
-    def __call__(self, calls: list[tuple[str, str, dict]], terminal: int | None = None, **env: str) -> str:
+    def __call__(
+        self, calls: list[tuple[str, str, dict]], terminal: int | None = None, **env: str | None
+    ) -> str:
         script, root = Path(__file__).with_name("drive.py"), Path(__file__).parents[2]
         own = {"HOME": str(self.home), "TMPDIR": str(self.home), "PYTHONPATH": str(root)}
         own |= {"PATH": os.environ["PATH"], "WANDB_DISABLE_GIT": "true", "WANDB_X_DISABLE_STATS": "true"}
+        given = self.home / "calls.json"
+        given.write_text(json.dumps(calls))
         done = subprocess.run(
-            [sys.executable, str(script), json.dumps(calls)],
-            env=own | env,
+            [sys.executable, str(script), str(given)],
+            env={key: value for key, value in (own | env).items() if value is not None},
             cwd=self.home,
             stdin=subprocess.DEVNULL if terminal is None else terminal,
             stderr=subprocess.PIPE if terminal is None else terminal,
@@ -102,53 +103,3 @@ def fake_wandb(clean_env: Path, monkeypatch: pytest.MonkeyPatch) -> SimpleNamesp
     )
     monkeypatch.setitem(sys.modules, "wandb", fake)  # type: ignore[arg-type]
     return fake
-
-
-@pytest.fixture
-def read_run():
-    """`read_run(folder)`: what the one offline run under `folder` has written."""
-    return read_offline
-
-
-def read_offline(folder: Path) -> SimpleNamespace:
-    (path,) = folder.glob("wandb/offline-run-*/*.wandb")
-    read = SimpleNamespace(run=None, config={}, history=[], summary={}, metrics=[], exit_code=None)
-    read.files = path.parent / "files"
-    for record in records(path.read_bytes()):
-        if record.HasField("run"):
-            read.run = record.run
-            read.config |= values(record.run.config.update)
-        elif record.HasField("history"):
-            read.history.append(values(record.history.item))
-        elif record.HasField("summary"):
-            read.summary |= values(record.summary.update)
-        elif record.HasField("metric"):
-            read.metrics.append(record.metric)
-        elif record.HasField("exit"):
-            read.exit_code = record.exit.exit_code
-    return read
-
-
-def values(items: Any) -> dict[str, Any]:
-    """Key (nested keys joined by dots) -> value."""
-    return {item.key or ".".join(item.nested_key): json.loads(item.value_json) for item in items}
-
-
-def records(data: bytes):
-    """The records of a .wandb file: a LevelDB log after a head of 7 bytes."""
-    from wandb.proto.wandb_internal_pb2 import Record
-
-    assert data[:4] == b":W&B"
-    at, text = HEAD, b""
-    while at + HEAD <= len(data):
-        if BLOCK - at % BLOCK < HEAD:
-            at += BLOCK - at % BLOCK
-            continue
-        length, kind = int.from_bytes(data[at + 4 : at + 6], "little"), data[at + 6]
-        text += data[at + HEAD : at + HEAD + length]
-        at += HEAD + length
-        if kind in (1, 4):  # whole, or last piece
-            record = Record()
-            record.ParseFromString(text)
-            text = b""
-            yield record

@@ -7,17 +7,19 @@ import pty
 import subprocess
 import sys
 import time
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
-from peftlab.tracker.wandb import WandbTracker
+from peftlab.tracker.tracker import Opening, Safe
+from peftlab.tracker.wandb import MAX_ROWS, WandbTracker
 
 KEY = "local" + 35 * "0"
 TIMEOUTS = {"init_timeout_s": 5.0, "finish_timeout_s": 5.0}
 DEFAULTS = {"project": "lab", "entity": None, "mode": None, "tags": [], **TIMEOUTS}
-START = {"run_id": "a1b2", "name": "q 0-2 seed 0", "group": None, "tags": [], "config": {}}
+START = {"run_id": "a1b2", "name": "q 0-2 seed 0", "group": None, "kind": "run", "tags": (), "config": {}}
 FINISH = ("t", "finish", {"summary": {}, "exit_code": 0})
 
 
@@ -41,14 +43,18 @@ def test_offline_run_read_back(drive, tmp_path, read_run):
     folder, picture = tmp_path / "run", tmp_path / "gamma.png"
     config = {"peft": {"rank": 8, "alpha": None}, "depth": ["0-2", 3], "lr": 0.01}
     final = {"test/tail_acc": 0.25, "steps": 5, "state": "ok"}
-    rows = [["cat", 3, 0.5], ["dog", 0, None], ["eel", 1, math.nan]]
+    rows = [["cat", 3, 0.5], ["dog", 0, None], ["eel", "none", math.nan]]
+    series = [("step", None), ("*", "step"), ("val/*", "epoch"), ("val/acc", "epoch", ["max", "last"])]
     Image.new("RGB", (3, 2)).save(picture)
-    calls = begin(folder, entity="team", group="grid", config=config)
+    calls = begin(folder, entity="team", group="grid", config=config, series=series, tags=["q"])
     calls += begin(tmp_path / "other", "o", run_id="neighbour", mode="offline")  # open at the same time
     for step in (0, 5, 3):  # 3: resumed from an older state
         calls += [log(step, loss=1 / (1 + step), lr=math.nan), log(step, "o", loss=step + 100)]
-    calls += [("t", "table", {"name": "test/per_class", "columns": ["class", "n", "acc"], "rows": rows})]
-    calls += [("t", "image", {"name": "gamma/map", "path": str(picture)})]
+    calls += [log(3 + epoch, **{"epoch": epoch, "val/acc": acc}) for epoch, acc in ((1, 0.75), (2, 0.5))]
+    calls += [
+        ("t", "table", {"name": "per_class", "columns": ["class", "n", "acc"], "rows": rows, "step": 5})
+    ]
+    calls += [("t", "image", {"name": "gamma_map", "path": str(picture), "step": 5})]
     calls += [("t", "finish", {"summary": final, "exit_code": 3}), ("o", *FINISH[1:])]
 
     assert drive(calls, WANDB_MODE="offline", WANDB_API_KEY=KEY) == ""  # WANDB_MODE comes before the login
@@ -56,23 +62,28 @@ def test_offline_run_read_back(drive, tmp_path, read_run):
     read = read_run(folder)
     assert (read.run.run_id, read.run.display_name, read.run.run_group) == ("a1b2", "q 0-2 seed 0", "grid")
     assert (read.run.project, read.run.entity, read.exit_code) == ("lab", "team", 3)
+    assert (read.run.job_type, list(read.run.tags)) == ("run", ["q"])
     assert {key: read.config[key] for key in config} == config
     assert {key: read.summary[key] for key in final} == final
 
     scalars = [row for row in read.history if "loss" in row]
     assert [(row["step"], row["loss"]) for row in scalars] == [(0, 1.0), (5, 1 / 6), (3, 0.25)]
     assert all(math.isnan(float(row["lr"])) for row in scalars)
-    axes = {metric.glob_name or metric.name: metric.step_metric for metric in read.metrics}
-    assert axes.pop("step") == ""
-    assert set(axes.values()) == {"step"}
-    assert "*" in axes
+    assert read.metrics == {
+        "step": (None,),
+        "*": ("step",),
+        "val/*": ("epoch",),
+        "val/acc": ("epoch", "last", "max"),
+    }
+    assert read.summary["val/acc"] == {"max": 0.75, "last": 0.5}
 
-    (table,) = [row for row in read.history if "test/per_class.path" in row]
-    written = json.loads((read.files / table["test/per_class.path"]).read_text())
+    (table,) = [row for row in read.history if "per_class.path" in row]
+    written = json.loads((read.files / table["per_class.path"]).read_text())
     assert written["columns"] == ["class", "n", "acc"]
     assert written["data"][:2] == rows[:2]
-    (image,) = [row for row in read.history if "gamma/map.path" in row]
-    with Image.open(read.files / image["gamma/map.path"]) as copy:
+    assert (table["step"], written["data"][2][:2]) == (5, ["eel", "none"])
+    (image,) = [row for row in read.history if "gamma_map.path" in row]
+    with Image.open(read.files / image["gamma_map.path"]) as copy:
         assert copy.size == (3, 2)
 
     other = read_run(tmp_path / "other")
@@ -82,7 +93,7 @@ def test_offline_run_read_back(drive, tmp_path, read_run):
 
 
 def test_tags_are_cut_to_what_wandb_takes(fake_wandb, tmp_path):
-    start(make(tags=["paper", "x" * 80]), tmp_path, tags=["lora", "paper", ""])
+    start(make(tags=["paper", "x" * 80]), tmp_path, tags=("lora", "paper", ""))
     assert fake_wandb.named("init")[0]["tags"] == ["paper", "x" * 64, "lora"]
 
 
@@ -92,6 +103,44 @@ def test_sweep_agent_gives_the_run_its_id(drive, tmp_path, read_run):
     assert drive(calls, **{f"WANDB_{name}": value for name, value in agent.items()}) == ""
     run = read_run(tmp_path).run
     assert (run.run_id, run.sweep_id, run.project, run.entity) == ("agent1", "sweep1", "agents", "team")
+
+
+NO_HOME = [("", "no user", {})]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("home", [None, "", "/dev/null/x", "/proc/no such"])
+def test_no_home_does_not_end_the_run(drive, tmp_path, read_run, home):
+    """Neither $HOME nor an entry of the user database names one, or it is no folder."""
+    calls = [*NO_HOME, *begin(tmp_path / "run"), log(4, loss=1.0), table(), FINISH]
+    assert drive(calls, HOME=home) == ""
+    assert [row["step"] for row in read_run(tmp_path / "run").history] == [4, 4]
+
+
+def table(**changes) -> tuple:
+    return ("t", "table", {"name": "t", "columns": ["class"], "rows": [["a"]], "step": 4, **changes})
+
+
+@pytest.mark.slow
+def test_odd_names_and_huge_tables(drive, tmp_path, read_run):
+    """Bytes that are no UTF-8, control characters, markup, very long words; more rows than anybody looks at."""
+    odd = ["\udcff\udc80", "\x00\x1b[31m", "[bold]{x}</script>", "名前", "x" * 500, "", " a "]
+    config = {name: {name: [name]} for name in odd}
+    rows = [[name, number] for number in range(30_000) for name in odd[:1]]
+    begun = begin(tmp_path, name="t", tags=odd, config=config, group=odd[0])
+    calls = [
+        *begun,
+        table(columns=odd[:2], rows=rows),
+        log(4, loss=1.0, **dict.fromkeys(odd[1:4], 2.0)),
+        FINISH,
+    ]
+    assert drive(calls) == ""
+    read = read_run(tmp_path)
+    assert read.run.run_group == "\\udcff\\udc80"
+    assert list(read.run.tags) == ["\\udcff\\udc80", "\\0\x1b[31m", odd[2], odd[3], "x" * 64, "a"]
+    assert read.config["名前"] == {"名前": ["名前"]}
+    assert read.history[0]["t.nrows"] == MAX_ROWS
+    assert read.history[1]["名前"] == 2.0
 
 
 @pytest.mark.slow
@@ -136,16 +185,18 @@ def make(**changes) -> WandbTracker:
     return WandbTracker(**{**DEFAULTS, **changes})
 
 
-def start(tracker: WandbTracker, folder: Path, **changes) -> WandbTracker:
-    tracker.start(**{**START, "folder": folder, **changes})
-    return tracker
+def start(tracker: WandbTracker, folder: Path, **changes) -> Safe:
+    """As a run starts it."""
+    safe = Safe(lambda: tracker, "wandb")
+    safe.start(Opening(**{**START, "folder": folder, **changes}))
+    return safe
 
 
-def use(tracker: WandbTracker, folder: Path) -> None:
+def use(tracker: Safe, folder: Path) -> None:
     """Every call after `start`, once."""
     tracker.log({"train/loss": 2.5}, step=1)
-    tracker.table("test/per_class", ["class"], [["a"]])
-    tracker.image("gamma", folder / "gamma.png")
+    tracker.table("test/per_class", ["class"], [["a"]], step=1)
+    tracker.image("gamma", nullcontext(folder / "gamma.png"), step=1)
     tracker.finish({"test/tail_acc": 0.5}, exit_code=0)
 
 
@@ -196,6 +247,15 @@ def test_sweep_agent_is_not_contradicted(fake_wandb, monkeypatch, tmp_path):
     assert call["group"] == "grid"
 
 
+def test_what_is_no_run_of_the_sweep_keeps_its_own_id(fake_wandb, monkeypatch, tmp_path):
+    """The first stage of placement=noah, below an agent: two runs must not write to one."""
+    monkeypatch.setenv("WANDB_SWEEP_ID", "sweep1")
+    start(make(), tmp_path, kind="supernet")
+    (call,) = fake_wandb.named("init")
+    assert (call["id"], call["resume"]) == ("a1b2", "allow")
+    assert not {"project", "entity"} & set(call)
+
+
 def test_init_that_fails_in_every_mode(fake_wandb, monkeypatch, tmp_path, capfd):
     monkeypatch.setenv("WANDB_API_KEY", KEY)
     fake_wandb.trouble["init"] = RuntimeError("no such\nproject")
@@ -234,7 +294,7 @@ def test_interrupts_pass_through(fake_wandb, tmp_path, call, interrupt):
 
 
 def test_calls_without_a_start_do_nothing(fake_wandb, tmp_path):
-    use(make(), tmp_path)
+    use(Safe(make, "wandb"), tmp_path)
     assert fake_wandb.calls == []
 
 
