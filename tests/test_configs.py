@@ -34,6 +34,7 @@ CONFIGS = config_dir()
 PACKAGE = Path(str(peftlab.__file__)).parent
 YAMLS = sorted(path.relative_to(CONFIGS).with_suffix("").as_posix() for path in CONFIGS.glob("**/*.yaml"))
 CHOICES = {group: sorted(path.stem for path in (CONFIGS / group).glob("*.yaml")) for group in GROUPS}
+RECIPES = sorted(path.stem for path in (CONFIGS / "recipe").glob("*.yaml"))
 EXPERIMENTS = sorted(path.stem for path in (CONFIGS / "experiment").glob("*.yaml"))
 KEEP = ["placement.keep=1"]
 PLACEMENT = {
@@ -267,6 +268,47 @@ def test_an_experiment_says_its_command_its_cost_and_what_to_expect(name: str) -
         assert word in header
 
 
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_recipe_passes_every_check_says_its_source_and_gives_way_to_what_is_typed(
+    name: str, default: Node
+) -> None:
+    assert "\n# Source:" in (CONFIGS / "recipe" / f"{name}.yaml").read_text()
+    with opened_configs():
+        whole = plain(compose("config", [f"recipe={name}"]))
+        typed = ["optim=adamw", "optim.lr=0.7", "fit.epochs=3", "fit.batch_size=5", "fit.warmup_epochs=0"]
+        other = [
+            plain(compose("config", words))
+            for words in ([f"recipe={name}", *typed], [*typed, f"recipe={name}"])
+        ]
+    resolve(whole)
+    assert whole.keys() == default.keys(), "a recipe is no key of its own: the hash is of what it sets"
+    assert {key for key in whole if whole[key] != default[key]} <= {"optim", "fit"}
+    for config in other:
+        resolve(config)
+        assert config["optim"]["_target_"].endswith(".adamw")
+        assert (config["optim"]["lr"], config["fit"]["epochs"], config["fit"]["batch_size"]) == (0.7, 3, 5)
+
+
+def test_the_default_recipe_is_what_the_groups_say_and_lift_is_the_published_one(default: Node) -> None:
+    with opened_configs():
+        assert plain(compose("config", ["recipe=default"])) == default
+        lift = plain(compose("config", ["recipe=lift"]))
+    optim, fit = lift["optim"], lift["fit"]
+    assert optim["_target_"] == "peftlab.optim.sgd.sgd"
+    assert (optim["lr"], optim["momentum"], optim["weight_decay"]) == (0.01, 0.9, 5e-4)
+    assert (fit["batch_size"], fit["epochs"]) == (128, 10)
+
+
+def test_an_experiment_goes_before_a_recipe_and_a_recipe_can_be_chosen_in_one() -> None:
+    with opened_configs():
+        config = plain(compose("config", ["experiment=noah"]))
+        assert config["optim"]["_target_"].endswith(".sgd")
+        assert config["fit"]["batch_size"] == 128
+        config = OmegaConf.to_container(compose("config", ["recipe=lift", "experiment=methods"]))
+    assert config["optim"]["_target_"].endswith(".adamw")
+    assert config["fit"]["batch_size"] == 32
+
+
 def test_there_are_experiments() -> None:
     assert "placement_grid" in EXPERIMENTS
 
@@ -274,7 +316,7 @@ def test_there_are_experiments() -> None:
 def test_every_group_has_its_folder_and_every_folder_its_group() -> None:
     folders = {path.name for path in PACKAGE.iterdir() if (path / "__init__.py").exists()}
     groups = {path.name for path in CONFIGS.iterdir() if path.is_dir()}
-    assert groups - folders == {"experiment"}  # whole command lines
+    assert groups - folders == {"experiment", "recipe"}  # parts of command lines
     # the stages of a run, and what is done with its results
     stages = {
         "build",
@@ -327,6 +369,7 @@ def test_self_comes_first_in_the_defaults_list() -> None:
     assert {next(iter(item)) for item in defaults[1:] if not next(iter(item)).startswith("override")} == {
         *GROUPS,
         "experiment",
+        "recipe",
     }
 
 

@@ -56,6 +56,20 @@ class Experiment:
         device = self.trunk.device
         return self.task.evaluate(outputs, batches, device, autocast(self.resolved.fit, device))
 
+    def compare(
+        self, outputs: Outputs, others: Outputs, batches: Iterable[Batch]
+    ) -> tuple[Any, Any, dict[str, float]]:
+        """What the task counts of two, and their difference, in the precision of the run."""
+        device = self.trunk.device
+        return self.task.compare(outputs, others, batches, device, autocast(self.resolved.fit, device))
+
+    def frozen(self) -> Outputs | None:
+        """The backbone without a site, below the head as it starts; None for a head that starts from no feature."""
+        if not self.task.wants_start():
+            return None
+        head = _head(self.resolved, self.trunk, self.task)
+        return lambda inputs: head(self.trunk.backbone.features(inputs))
+
 
 def build(
     resolved: Resolved, masks: Mapping[str, Tensor] | None = None, network: Network | None = None
@@ -88,10 +102,14 @@ def build(
 
 def _start(resolved: Resolved, trunk: Trunk, task: Task, masks: Mapping[str, Tensor] | None) -> Start:
     """The head at its start, and what can be measured with it."""
-    found = trunk.start(task) if task.wants_start() else None
-    head = task.head(trunk.backbone.num_features, found, generator(resolved.seed, "head")).to(trunk.device)
+    head = _head(resolved, trunk, task)
     loss = task.loss(trunk.dataset.train.labels, trunk.device)
     return Start(head, _scorer(trunk, head, loss, resolved.seed), masks)
+
+
+def _head(resolved: Resolved, trunk: Trunk, task: Task) -> torch.nn.Module:
+    found = trunk.start(task) if task.wants_start() else None
+    return task.head(trunk.backbone.num_features, found, generator(resolved.seed, "head")).to(trunk.device)
 
 
 def _scorer(trunk: Trunk, head: torch.nn.Module, loss: Loss, seed: int) -> Scorer:

@@ -19,6 +19,7 @@ from peftlab.record.code import code
 from peftlab.record.gamma import gamma_text
 from peftlab.record.table import table_text
 from peftlab.record.whole import files_of
+from peftlab.run.measure import measure
 from peftlab.run.memory import peak_mib
 from peftlab.run.rows import row_of
 from peftlab.run.show import console, show_line, show_result
@@ -34,8 +35,7 @@ def finish(state: Run, diverged: Diverged | None) -> dict[str, Any]:
         experiment.cell.load_state(state.best["cell"])
     experiment.cell.eval()
     test = experiment.trunk.dataset.open_test()
-    counted = state.count(test)
-    metrics = {f"test/{key}": value for key, value in experiment.task.metrics(counted).items()}
+    counted, metrics = measure(experiment, test)
     save_adapter(record.folder, experiment.cell, experiment.placed, _card(state))
     _write_tables(state, test, experiment.task.tables(counted))
     wall_s, memory_mib = record.wall_s, peak_mib(state.device)
@@ -62,7 +62,7 @@ def finish(state: Run, diverged: Diverged | None) -> dict[str, Any]:
         console.print(
             f"[bold]diverged[/bold]: {diverged}; the numbers below are of the weights before that step"
         )
-    summary = experiment.task.summary({key[5:]: value for key, value in metrics.items()})
+    summary = experiment.task.summary({key.removeprefix("test/"): value for key, value in metrics.items()})
     show_result(record.folder.name, summary.table, summary.line)
     console.print(f"time {wall_s:.1f} s, peak memory {memory_mib:.0f} MiB")
     show_line("written", str(record.folder))

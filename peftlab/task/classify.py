@@ -13,6 +13,7 @@ from peftlab.dataset.dataset import Dataset
 from peftlab.errors import UserError
 from peftlab.evaluate.evaluate import evaluate
 from peftlab.evaluate.metrics import Counts, group_metrics, per_class
+from peftlab.evaluate.paired import compare, gains
 from peftlab.inputs.batch import Batch
 from peftlab.loss.cross_entropy import Loss
 from peftlab.option import Choice
@@ -81,6 +82,18 @@ class Classify:
         """Right and wrong answers by class."""
         return evaluate(outputs, batches, self.num_classes, device, context)
 
+    def compare(
+        self,
+        outputs: Outputs,
+        others: Outputs,
+        batches: Iterable[Batch],
+        device: torch.device,
+        context: Context,
+    ) -> tuple[Counts, Counts, dict[str, float]]:
+        """Right and wrong answers of two by class, and the difference of their accuracies, paired by item."""
+        found = compare(outputs, others, batches, self.num_classes, device, context)
+        return found.own, found.other, gains(found, self.dataset.groups)
+
     def metrics(self, counted: Counts) -> dict[str, float]:
         """Accuracies of all classes and of head, medium and tail classes, with intervals."""
         return group_metrics(counted, self.dataset.groups)
@@ -95,17 +108,24 @@ class Classify:
             rows.append([name, own, int(self.dataset.counts[index]), int(counted.total[index]), value])
         return {"per_class": rows}
 
-    def summary(self, metrics: dict[str, float]) -> Summary:
-        """Accuracy of all classes and of head, medium and tail, each with its interval and number of items."""
-        table: Table = [["", "accuracy %", "95 % interval", "images"]]
+    def summary(self, metrics: dict[str, float | None]) -> Summary:
+        """Accuracy of all classes and of head, medium and tail, with interval and number of items, beside the frozen backbone's."""
+        known = {key: value for key, value in metrics.items() if value is not None}
+        beside = "frozen/mean_acc" in known
+        columns = ["", "accuracy %", "95 % interval", *(["frozen", "gain, paired 95 %"] * beside), "images"]
+        table: Table = [columns]
         for name in GROUPS:
-            value, low, high = (metrics[f"{name}_acc{end}"] for end in ("", "_low", "_high"))
+            value = known[f"{name}_acc"]
             if math.isnan(value):
-                table.append([name, "no class", "", "0"])
+                table.append([name, "no class", *[""] * (len(columns) - 3), "0"])
                 continue
-            interval = f"{100 * low:.1f} - {100 * high:.1f}"
-            table.append([name, f"{100 * value:.1f}", interval, f"{metrics[f'{name}_num']:.0f}"])
-        return Summary(table, "  ".join(f"{key} {100 * metrics[key]:.1f}" for key in OTHERS))
+            row = [name, f"{100 * value:.1f}", _interval(known, f"{name}_acc", "{:.1f} - {:.1f}")]
+            if beside:
+                gain = f"{100 * known[f'gain/{name}_acc']:+.1f} "
+                gain += _interval(known, f"gain/{name}_acc", "({:+.1f}, {:+.1f})")
+                row += [f"{100 * known[f'frozen/{name}_acc']:.1f}", gain]
+            table.append([*row, f"{known[f'{name}_num']:.0f}"])
+        return Summary(table, "  ".join(f"{key} {100 * known[key]:.1f}" for key in OTHERS))
 
     def card(self) -> dict[str, Any]:
         """The class names in the order of the outputs."""
@@ -120,3 +140,7 @@ class Classify:
             f"{data.name}, {num_train} images to train on{val}, {self.num_classes} classes ({groups}),"
             f" {int(counts.max())} to {int(counts.min())} images a class; split {data.index_hash[:12]}"
         )
+
+
+def _interval(metrics: dict[str, float], name: str, text: str) -> str:
+    return text.format(*(100 * metrics[f"{name}_{end}"] for end in ("low", "high")))

@@ -54,14 +54,24 @@ class Task(Protocol):
     ) -> Any:
         """What is counted on a split."""
 
+    def compare(
+        self,
+        outputs: Outputs,
+        others: Outputs,
+        batches: Iterable[Batch],
+        device: torch.device,
+        context: Context,
+    ) -> tuple[Any, Any, dict[str, float]]:
+        """What is counted of each of two on a split, and the first less the second in the headline metrics, with intervals."""
+
     def metrics(self, counted: Any) -> dict[str, float]:
         """Numbers by name."""
 
     def tables(self, counted: Any) -> dict[str, Table]:
         """What would be hundreds of numbers, by name."""
 
-    def summary(self, metrics: dict[str, float]) -> Summary:
-        """For people."""
+    def summary(self, metrics: dict[str, float | None]) -> Summary:
+        """For people; `frozen/NAME` and `gain/NAME` are those of the frozen backbone, if it has any."""
 
     def card(self) -> dict[str, Any]:
         """What an adapter file has to say of the outputs of its head."""

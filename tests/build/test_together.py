@@ -14,7 +14,7 @@ from peftlab.fit.fit import Diverged, Step, fit
 from peftlab.fit.precision import autocast
 
 Composed = Callable[..., dict[str, Any]]
-BASE = ("dataset=digits_lt", "device=cpu", "fit.batch_size=64", "optim.lr=0.05")
+BASE = ("recipe=lift", "dataset=digits_lt", "device=cpu", "fit.batch_size=64", "optim.lr=0.05")
 DEEP = ("backbone=tiny", "backbone.depth=4", "backbone.model_args.depth=4")
 META = ("scaling=meta", "scaling.outer.warmup=2", "scaling.outer.every=2", "scaling.outer.batch_size=32")
 CELLS = {

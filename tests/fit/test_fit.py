@@ -12,7 +12,7 @@ from peftlab.build.experiment import Experiment, build
 from peftlab.config.resolve import resolve
 from peftlab.fit.fit import Diverged, Step, fit
 
-SMALL = ("backbone=tiny", "fit.epochs=2", "fit.batch_size=64", "head=linear")
+SMALL = ("recipe=lift", "backbone=tiny", "fit.epochs=2", "fit.batch_size=64", "head=linear")
 Config = Callable[..., dict[str, Any]]
 
 

@@ -13,7 +13,7 @@ from peftlab.fit.fit import Step, fit
 from peftlab.fit.plan import Plan
 from peftlab.fit.precision import autocast
 
-SMALL = ("backbone=tiny", "fit.epochs=2", "fit.batch_size=64", "head=linear")
+SMALL = ("recipe=lift", "backbone=tiny", "fit.epochs=2", "fit.batch_size=64", "head=linear")
 CPU = torch.device("cpu")
 Config = Callable[..., dict[str, Any]]
 

@@ -181,6 +181,23 @@ def test_the_summary_says_accuracy_interval_and_items_of_every_group(task: Calla
         assert f"{name} {100 * metrics[name]:.1f}" in line
 
 
+def test_the_summary_has_the_frozen_accuracy_and_the_gain_beside_it(task: Callable[..., Classify]) -> None:
+    found = task()
+    metrics: dict[str, float | None] = {**found.metrics(some())}
+    for name in found.headline:
+        metrics |= {
+            f"frozen/{name}": 0.31,
+            f"gain/{name}": 0.19,
+            f"gain/{name}_low": -0.01,
+            f"gain/{name}_high": 0.2,
+        }
+    table, _ = found.summary(metrics)
+    assert table[0] == ["", "accuracy %", "95 % interval", "frozen", "gain, paired 95 %", "images"]
+    assert table[1][3:] == ["31.0", "+19.0 (-1.0, +20.0)", "90"]
+    without, _ = found.summary({**metrics, "frozen/mean_acc": None})
+    assert without == found.summary(found.metrics(some())).table
+
+
 def test_a_group_without_a_class_says_so(task: Callable[..., Classify], dataset: Dataset) -> None:
     bare = task(data=replace(dataset, groups={"head": list(range(10)), "medium": [], "tail": []}))
     table, _ = bare.summary(bare.metrics(some()))

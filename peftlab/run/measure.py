@@ -1,0 +1,32 @@
+"""The numbers of a finished run, beside those of the frozen backbone that it began from."""
+
+from typing import Any
+
+from torch import Tensor
+
+from peftlab.build.experiment import Experiment
+from peftlab.dataset.split import Split
+
+
+def measure(experiment: Experiment, split: Split) -> tuple[Any, dict[str, float | None]]:
+    """What the task counts on a split, and its numbers: `test/NAME`, `frozen/NAME`, and `gain/NAME` of the headline metrics.
+
+    Frozen is the backbone with the head as it starts, on the same batches: what the run would have without a step. A head
+    that starts from no feature (init=random) has no such number: `frozen` and `gain` are None.
+    """
+    task, batches, frozen = experiment.task, experiment.trunk.batches(split), experiment.frozen()
+
+    def outputs(inputs: dict[str, Tensor]) -> Tensor:
+        return experiment.network.outputs([experiment.cell], inputs)[0]
+
+    beside: dict[str, float | None] = dict.fromkeys(
+        f"{kind}/{name}" for kind in ("frozen", "gain") for name in task.headline
+    )
+    if frozen is None:
+        counted = experiment.evaluate(outputs, batches)
+    else:
+        counted, other, gain = experiment.compare(outputs, frozen, batches)
+        start = task.metrics(other)
+        beside |= {f"frozen/{name}": start[name] for name in task.headline}
+        beside |= {f"gain/{name}": value for name, value in gain.items()}
+    return counted, {**{f"test/{name}": value for name, value in task.metrics(counted).items()}, **beside}

@@ -1,0 +1,59 @@
+"""The frozen backbone beside the result: against its own features, and against a run that changed nothing."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+
+from peftlab.run.finish import finish
+from peftlab.run.measure import measure
+from peftlab.run.state import Run
+
+Make = Callable[..., Run]
+
+
+def test_a_run_that_changed_nothing_gains_nothing(state: Make) -> None:
+    experiment = state().experiment
+    experiment.cell.eval()
+    counted, metrics = measure(experiment, experiment.trunk.dataset.open_test())
+    assert metrics["test/mean_acc"] == metrics["frozen/mean_acc"]
+    assert {
+        metrics[f"gain/{name}{end}"] for name in experiment.task.headline for end in ("", "_low", "_high")
+    } == {0.0}
+    assert counted.total.sum() == 901
+
+
+def change(run: Run) -> None:
+    with torch.no_grad():
+        for value in run.experiment.cell.theta().values():
+            value.add_(0.05 * torch.randn(value.shape, generator=torch.Generator().manual_seed(0)))
+
+
+def test_frozen_is_the_head_of_class_means_on_frozen_features_whatever_was_trained(state: Make) -> None:
+    run = state()
+    run.open()
+    change(run)
+    result: dict[str, Any] = finish(run, None)
+    metrics, experiment = result["metrics"], run.experiment
+    trunk, right, total = experiment.trunk, torch.zeros(10), torch.zeros(10)
+    means = torch.nn.functional.normalize(trunk.start(experiment.task), dim=-1)
+    for batch in trunk.batches(trunk.dataset.open_test()):
+        with torch.no_grad():
+            answers = (trunk.backbone.features(batch.inputs) @ means.T).argmax(-1)
+        right += torch.bincount(batch.targets[answers == batch.targets], minlength=10)
+        total += torch.bincount(batch.targets, minlength=10)
+    assert metrics["frozen/mean_acc"] == pytest.approx((right / total).mean().item())
+    assert metrics["gain/mean_acc"] == pytest.approx(metrics["test/mean_acc"] - metrics["frozen/mean_acc"])
+    assert metrics["gain/tail_acc_low"] <= metrics["gain/tail_acc"] <= metrics["gain/tail_acc_high"]
+    written = run.record.read("result.json")["metrics"]
+    assert written["frozen/mean_acc"] == metrics["frozen/mean_acc"]
+
+
+def test_a_head_that_starts_at_random_has_no_frozen_accuracy(state: Make) -> None:
+    run = state("head=linear", "head.init=random")
+    run.open()
+    metrics = finish(run, None)["metrics"]
+    names = [f"{kind}/{name}" for kind in ("frozen", "gain") for name in run.experiment.task.headline]
+    assert {metrics[name] for name in names} == {None}
+    assert metrics["test/mean_acc"] is not None
