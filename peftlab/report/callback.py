@@ -1,23 +1,26 @@
 """The end of a multirun: its report, from Hydra's callback."""
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, ClassVar
 
 from hydra.experimental.callback import Callback
 from omegaconf import OmegaConf
 
+from peftlab.report.live import Live
 from peftlab.report.report import Report, write_report
 from peftlab.report.table import print_table
 
 
 class SweepReport(Callback):
-    """Hydra callback (`hydra.callbacks`): writes and prints the report when a multirun ends.
+    """Hydra callback (`hydra.callbacks`): writes and prints the report when a multirun ends, and mirrors it as jobs do.
 
     Hydra turns what a callback raises into a warning, and calls no `on_multirun_end` when a job raised. So a
     job records its failure and returns, and the outcome stands here for the exit code of the command.
     """
 
     started: ClassVar[Any] = None  # the config of a sweep that has begun and not ended
+    live: ClassVar[Live | None] = None  # the sweep's report in the tracker of its jobs
     last: ClassVar[Report | None] = None
     error: ClassVar[Exception | None] = None
     untold: ClassVar[list[str]] = []  # failures that no folder tells
@@ -26,6 +29,14 @@ class SweepReport(Callback):
         """Remember the sweep, for a report on what is finished if it is interrupted."""
         SweepReport.started, SweepReport.last, SweepReport.error = config, None, None
         SweepReport.untold = []
+        SweepReport.live = Live(Path(str(config.hydra.sweep.dir)), OmegaConf.select(config, "baseline"))
+
+    def on_job_end(self, config: Any, job_return: Any, **kwargs: Any) -> None:
+        """Bring the report in the tracker up to date, if the jobs of this sweep have one."""
+        node = OmegaConf.select(config, "tracker")
+        if SweepReport.live is not None and OmegaConf.is_dict(node):
+            tracker: Any = OmegaConf.to_container(node, resolve=True)
+            SweepReport.live.update(tracker)
 
     def on_multirun_end(self, config: Any, **kwargs: Any) -> None:
         """Report on `hydra.sweep.dir` against the key `baseline`; what goes wrong is kept in `error`."""
@@ -38,3 +49,6 @@ class SweepReport(Callback):
             print_table(SweepReport.last)
         except Exception as error:  # Hydra would make it a warning; the command has it as its exit code
             SweepReport.error = error
+        if SweepReport.live is not None:
+            SweepReport.live.finish(SweepReport.last)
+            SweepReport.live = None

@@ -53,7 +53,7 @@ def read(folder: str | Path) -> list[Job]:
 
 
 def _is_job(path: Path) -> bool:
-    if not path.is_dir() or path.name.startswith("."):
+    if not path.is_dir() or path.name.startswith(".") or path.name == "wandb":
         return False
     content = {entry.name for entry in path.iterdir()}
     # An empty folder is a job that was killed at its start.
