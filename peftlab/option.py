@@ -6,21 +6,49 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 
-class Check(NamedTuple):
-    """What a value must be, in words and as a test."""
+class Range(NamedTuple):
+    """The numbers between `low` and `high`; `ends` as mathematics writes them: "[)" has `low` and not `high`.
 
-    text: str
-    test: Callable[[float], bool]
+    Every option that is a number says its range in its annotation, `Annotated[int, Range(1, 64)]` or one of the kinds
+    below: what it can mean, and no more than a machine can hold.
+    """
+
+    low: float | int
+    high: float | int
+    ends: Literal["[]", "(]", "[)", "()"] = "[]"
+
+    def holds(self, value: float | int) -> bool:
+        """Whether `value` is one of them; NaN is in no range."""
+        return self.low <= value <= self.high and not (
+            (value == self.low and self.ends[0] == "(") or (value == self.high and self.ends[1] == ")")
+        )
+
+    def text(self, noun: str) -> str:
+        """In words: `a number from 0 to below 1`."""
+        low, high = (str(int(end)) if end == int(end) else str(end) for end in (self.low, self.high))
+        if self.ends[0] == "(":
+            return f"{noun} above {low} and {'below' if self.ends[1] == ')' else 'at most'} {high}"
+        return f"{noun} from {low} to {'below ' if self.ends[1] == ')' else ''}{high}"
 
 
-PositiveInt = Annotated[int, Check("a whole number above 0", lambda value: value > 0)]
-NonNegativeInt = Annotated[int, Check("a whole number, 0 or above", lambda value: value >= 0)]
-PositiveFloat = Annotated[float | int, Check("a number above 0", lambda value: value > 0)]
-NonNegativeFloat = Annotated[float | int, Check("a number, 0 or above", lambda value: value >= 0)]
-Fraction = Annotated[float | int, Check("a number from 0 to 1", lambda value: 0 <= value <= 1)]
+PositiveInt = Annotated[int, Range(1, 1_000_000)]
+NonNegativeInt = Annotated[int, Range(0, 1_000_000)]
+PositiveFloat = Annotated[float | int, Range(0, 1_000_000, "(]")]
+NonNegativeFloat = Annotated[float | int, Range(0, 1_000_000)]
+Finite = Annotated[float | int, Range(-1_000_000, 1_000_000)]
+Seed = Annotated[int, Range(0, 2**63 - 1)]
+Fraction = Annotated[float | int, Range(0, 1)]
+Share = Annotated[float | int, Range(0, 1, "()")]  # of items, of which both sides get some
+BelowOne = Annotated[
+    float | int, Range(0, 1, "[)")
+]  # dropout, momentum and betas, of which 1 lets nothing through
+Width = Annotated[int, Range(1, 4096)]  # of a delta: rank, bottleneck, length, num_tokens
+NumBlocks = Annotated[int, Range(1, 1000)]
+LearningRate = Annotated[float | int, Range(0, 1000, "(]")]
+Decay = Annotated[float | int, Range(0, 1000)]
 
 
 @dataclass(frozen=True)

@@ -110,7 +110,7 @@ def _check(resolved: Resolved) -> None:
     else:
         check_no_sites(resolved.placement, parts[0].form.word)
     check_plan(resolved.fit)
-    check_gamma(resolved.scaling, resolved.outer)
+    check_gamma(resolved.scaling)
 
 
 def _widths(part: Part) -> Widths:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from peftlab.fit.plan import Plan
-from peftlab.option import Choice, NonNegativeInt
+from peftlab.option import Choice, Seed
 from peftlab.peft.part import Part
 from peftlab.scaling.plan import OuterPlan
 
@@ -18,7 +18,7 @@ class Root:
     settings by method that other keys of an experiment interpolate; `trust`: packages of one's own that a `_target_` may
     name beside this one."""
 
-    seed: NonNegativeInt
+    seed: Seed
     device: Literal["auto", "cpu", "cuda"]
     resume: bool
     recipes: dict[str, Any] | None

@@ -13,7 +13,12 @@ from typing import Any, NamedTuple, get_args
 from peftlab import option
 
 PACKAGE = Path(__file__).resolve().parents[1]
-CHECKS = {name: get_args(kind) for name, kind in vars(option).items() if get_args(kind)}
+# by the name of a kind: whether it is whole, and its range
+RANGES: dict[str, tuple[bool, option.Range]] = {
+    name: (get_args(kind)[0] is int, get_args(kind)[1])
+    for name, kind in vars(option).items()
+    if get_args(kind) and isinstance(get_args(kind)[-1], option.Range)
+}
 PLAIN: dict[str, tuple[tuple[type, ...], str]] = {
     "int": ((int,), "a whole number"),
     "float": ((int, float), "a number"),
@@ -112,10 +117,8 @@ def _misfit_one(value: Any, kind: ast.expr, module: str) -> str | None:
         types, text = PLAIN[name]
         fits = isinstance(value, types) and (name in ("bool", "dict", "str") or _is_number(value))
         return None if fits else text
-    if name in CHECKS:
-        base, check = CHECKS[name]
-        fits = _is_number(value) and (base is not int or isinstance(value, int)) and check.test(value)
-        return None if fits else check.text
+    if name in RANGES:
+        return _outside(value, *RANGES[name])
     if name in ("Any", "object"):
         return None
     if name == "None":
@@ -125,6 +128,8 @@ def _misfit_one(value: Any, kind: ast.expr, module: str) -> str | None:
 
 def _misfit_generic(value: Any, kind: ast.Subscript, module: str) -> str | None:
     name = ast.unparse(kind.value)
+    if name == "Annotated":
+        return _outside(value, *_range(kind))
     if name == "Literal":
         legal = [ast.literal_eval(item) for item in getattr(kind.slice, "elts", [kind.slice])]
         return None if value in legal else ", ".join(map(str, legal))
@@ -141,8 +146,23 @@ def _misfit_generic(value: Any, kind: ast.Subscript, module: str) -> str | None:
     raise LookupError(f"{module}: the annotation {ast.unparse(kind)} is not one that a config key can have")
 
 
+def _range(kind: ast.Subscript) -> tuple[bool, option.Range]:
+    """Of `Annotated[int, Range(1, 64)]`: whether it is whole, and its range."""
+    base, call = getattr(kind.slice, "elts", [None, None])
+    if not (isinstance(call, ast.Call) and ast.unparse(call.func) == "Range"):
+        raise LookupError(f"{ast.unparse(kind)} is not the range of a number")
+    return ast.unparse(base) == "int", option.Range(*map(ast.literal_eval, call.args))
+
+
+def _outside(value: Any, is_whole: bool, range_: option.Range) -> str | None:
+    """None if `value` is a number of the range; otherwise what would be legal, in words."""
+    fits = _is_number(value) and (isinstance(value, int) or not is_whole) and range_.holds(value)
+    return None if fits else range_.text("a whole number" if is_whole else "a number")
+
+
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    """An int, however large, or a float that is finite."""
+    return type(value) is int or (isinstance(value, float) and math.isfinite(value))
 
 
 def _union(kind: ast.expr) -> list[ast.expr]:

@@ -1,26 +1,26 @@
 """fit=...: how long, on what and with what is selected. Without torch."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 from peftlab.errors import UserError
-from peftlab.option import NonNegativeFloat, PositiveFloat, PositiveInt
+from peftlab.option import PositiveFloat, PositiveInt, Range
 
 
 @dataclass(frozen=True)
 class Plan:
     """Units: epochs of the training split; `batch_size` items per forward, `accumulate` forwards per step."""
 
-    epochs: PositiveInt
-    batch_size: PositiveInt
-    accumulate: PositiveInt
-    warmup_epochs: NonNegativeFloat
+    epochs: Annotated[int, Range(1, 100_000)]
+    batch_size: Annotated[int, Range(1, 65_536)]
+    accumulate: Annotated[int, Range(1, 65_536)]
+    warmup_epochs: Annotated[float | int, Range(0, 100_000)]
     clip_norm: PositiveFloat | None
     precision: Literal["fp32", "bf16"]
     select: Literal["last", "best"]
     eval_every: PositiveInt | None
     save_every: PositiveInt
-    eval_batch_size: PositiveInt
+    eval_batch_size: Annotated[int, Range(1, 65_536)]
 
 
 def check_plan(plan: Plan) -> None:

@@ -1,14 +1,16 @@
 """loss=logit_adjusted: cross entropy with the class prior added to the logits, in training only."""
 
+from typing import Annotated
+
 from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional as F
 
 from peftlab.loss.cross_entropy import Loss
-from peftlab.option import NonNegativeFloat
+from peftlab.option import Range
 
 
-def logit_adjusted(counts: Int[Tensor, " c"], *, tau: NonNegativeFloat) -> Loss:
+def logit_adjusted(counts: Int[Tensor, " c"], *, tau: Annotated[float | int, Range(0, 100)]) -> Loss:
     """L = CE(z + tau log pi, y), pi_c = n_c / n over the split that the loss is applied to.
 
     A class without images has log pi = -inf: it takes no part in the softmax, as its prior says. tau = 0 is

@@ -5,7 +5,7 @@ from typing import Any
 
 from torch import nn
 
-from peftlab.option import NonNegativeFloat
+from peftlab.option import Decay
 
 Theta = Mapping[
     str, Sequence[nn.Parameter]
@@ -15,9 +15,9 @@ Theta = Mapping[
 def groups(
     theta: Theta,
     *,
-    weight_decay: NonNegativeFloat,
-    gate_decay: NonNegativeFloat,
-    selected_decay: NonNegativeFloat,
+    weight_decay: Decay,
+    gate_decay: Decay,
+    selected_decay: Decay,
 ) -> list[dict[str, Any]]:
     """A group for each kind that there is, with its decay; gamma is in none, it has an optimizer of its own."""
     decay = {"weights": weight_decay, "gates": gate_decay, "selected": selected_decay}

@@ -3,17 +3,17 @@
 import torch
 
 from peftlab.optim.groups import Theta, groups
-from peftlab.option import NonNegativeFloat, PositiveFloat
+from peftlab.option import BelowOne, Decay, LearningRate
 
 
 def sgd(
     theta: Theta,
     *,
-    lr: PositiveFloat,
-    momentum: NonNegativeFloat,
-    weight_decay: NonNegativeFloat,
-    gate_decay: NonNegativeFloat,
-    selected_decay: NonNegativeFloat,
+    lr: LearningRate,
+    momentum: BelowOne,
+    weight_decay: Decay,
+    gate_decay: Decay,
+    selected_decay: Decay,
 ) -> torch.optim.Optimizer:
     """SGD with momentum over theta."""
     own = groups(theta, weight_decay=weight_decay, gate_decay=gate_decay, selected_decay=selected_decay)

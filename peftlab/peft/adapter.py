@@ -13,7 +13,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from peftlab.option import Fraction, PositiveInt
+from peftlab.option import BelowOne, Width
 from peftlab.peft.delta import Additive, Elastic
 from peftlab.peft.dropout import dropout
 from peftlab.peft.view import EVAL, Now, View
@@ -42,10 +42,10 @@ class Adapter(Additive, Elastic):
         view: View,
         rng: torch.Generator,
         *,
-        bottleneck: PositiveInt,
+        bottleneck: Width,
         activation: Literal["relu", "gelu", "quick_gelu", "silu"],
         norm: bool,
-        dropout: Fraction,
+        dropout: BelowOne,
         init: Literal["kaiming", "normal"],
     ) -> None:
         super().__init__()

@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from peftlab.option import Fraction, PositiveInt
+from peftlab.option import BelowOne, Width
 from peftlab.peft.delta import Additive, Dense, Elastic, OfWeight
 from peftlab.peft.dropout import dropout
 from peftlab.peft.view import EVAL, Now, View
@@ -29,7 +29,7 @@ class Dora(Additive, Elastic, Dense, OfWeight):
     W: Float[Tensor, "d_out d_in"]
     norm: Float[Tensor, " d_out"]
 
-    def __init__(self, view: View, rng: torch.Generator, *, rank: PositiveInt, dropout: Fraction) -> None:
+    def __init__(self, view: View, rng: torch.Generator, *, rank: Width, dropout: BelowOne) -> None:
         super().__init__()
         self.width = rank
         self.A = nn.Parameter(torch.empty(rank, view.num_in))

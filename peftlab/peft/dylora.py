@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from peftlab.errors import UserError
-from peftlab.option import PositiveInt
+from peftlab.option import Width
 from peftlab.peft.delta import Additive, LowRank, Nested
 from peftlab.peft.view import EVAL, Now, View
 
@@ -31,9 +31,7 @@ class DyLora(Additive, LowRank, Nested):
 
     width_key: ClassVar[str | None] = "rank"
 
-    def __init__(
-        self, view: View, rng: torch.Generator, *, rank: PositiveInt, eval_rank: PositiveInt | None
-    ) -> None:
+    def __init__(self, view: View, rng: torch.Generator, *, rank: Width, eval_rank: Width | None) -> None:
         super().__init__()
         A = nn.init.kaiming_uniform_(torch.empty(rank, view.num_in), a=math.sqrt(5), generator=rng)
         self.A = nn.ParameterList([row.clone() for row in A])

@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from peftlab.option import Fraction, PositiveInt
+from peftlab.option import BelowOne, Width
 from peftlab.peft.delta import Additive, Elastic, LowRank
 from peftlab.peft.dropout import dropout
 from peftlab.peft.view import EVAL, Now, View
@@ -23,7 +23,7 @@ class Lora(Additive, Elastic, LowRank):
 
     width_key: ClassVar[str | None] = "rank"
 
-    def __init__(self, view: View, rng: torch.Generator, *, rank: PositiveInt, dropout: Fraction) -> None:
+    def __init__(self, view: View, rng: torch.Generator, *, rank: Width, dropout: BelowOne) -> None:
         super().__init__()
         self.width = rank
         self.A = nn.Parameter(torch.empty(rank, view.num_in))

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from peftlab.option import PositiveInt
+from peftlab.option import Width
 from peftlab.peft.delta import Attend, Heads, OnHeads
 from peftlab.peft.prefix import split_heads
 from peftlab.peft.view import View
@@ -23,7 +23,7 @@ class MhPa(OnHeads):
 
     width_key: ClassVar[str | None] = "length"
 
-    def __init__(self, view: View, rng: torch.Generator, *, length: PositiveInt) -> None:
+    def __init__(self, view: View, rng: torch.Generator, *, length: Width) -> None:
         super().__init__()
         self.width = length
         self.P_k = nn.Parameter(0.02 * torch.randn(length, view.num_out, generator=rng))

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from peftlab.errors import UserError
-from peftlab.option import PositiveInt
+from peftlab.option import Width
 from peftlab.peft.delta import Additive, Elastic, LowRank, OfWeight
 from peftlab.peft.view import EVAL, Now, View
 
@@ -29,7 +29,7 @@ class Pissa(Additive, Elastic, LowRank, OfWeight):
     A0: Float[Tensor, "r d_in"]
     B0: Float[Tensor, "d_out r"]
 
-    def __init__(self, view: View, rng: torch.Generator, *, rank: PositiveInt) -> None:
+    def __init__(self, view: View, rng: torch.Generator, *, rank: Width) -> None:
         super().__init__()
         self.width = rank
         B, A = principal(view.rows(), rank)

@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from peftlab.option import PositiveInt
+from peftlab.option import Width
 from peftlab.peft.delta import Attend, Heads, OnHeads, Reparametrised
 from peftlab.peft.view import View
 
@@ -34,8 +34,8 @@ class Prefix(OnHeads, Reparametrised):
         view: View,
         rng: torch.Generator,
         *,
-        length: PositiveInt,
-        mlp: PositiveInt | None,
+        length: Width,
+        mlp: Width | None,
     ) -> None:
         super().__init__()
         self.width, num_out = length, view.num_out

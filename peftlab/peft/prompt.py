@@ -1,13 +1,13 @@
 """peft=vpt_shallow, vpt_deep, soft_prompt: trained tokens."""
 
 import math
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from peftlab.option import Fraction, PositiveFloat, PositiveInt
+from peftlab.option import BelowOne, PositiveFloat, Range, Width
 from peftlab.peft.delta import Elastic, Gate, OnTokens, Scale
 from peftlab.peft.dropout import dropout
 from peftlab.peft.view import EVAL, Now, View
@@ -33,10 +33,10 @@ class Prompt(OnTokens, Elastic):
         view: View,
         rng: torch.Generator,
         *,
-        num_tokens: PositiveInt,
+        num_tokens: Width,
         bound: PositiveFloat | None,
-        patch_size: PositiveInt,
-        dropout: Fraction,
+        patch_size: Annotated[int, Range(1, 1024)],
+        dropout: BelowOne,
         travels: bool,
     ) -> None:
         super().__init__()

@@ -1,11 +1,12 @@
 """How much a block changes the prompts that travel through it, a part of peft=gated_prompt."""
 
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from peftlab.option import Range
 from peftlab.peft.delta import Gate, OnTokens, Scale
 from peftlab.peft.view import EVAL, Now, View
 
@@ -21,7 +22,9 @@ class PromptGate(OnTokens):
 
     is_gate: ClassVar[bool] = True
 
-    def __init__(self, view: View, rng: torch.Generator, *, init: float) -> None:
+    def __init__(
+        self, view: View, rng: torch.Generator, *, init: Annotated[float | int, Range(-100, 100)]
+    ) -> None:
         super().__init__()
         self.width = 1
         self.raw = nn.Parameter(torch.tensor(float(init)))

@@ -2,14 +2,14 @@
 
 import math
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from peftlab.option import Fraction, NonNegativeFloat, PositiveInt
+from peftlab.option import BelowOne, Range, Width
 from peftlab.peft.delta import Additive, LowRank, Sharing
 from peftlab.peft.dropout import dropout
 from peftlab.peft.view import EVAL, Now, View
@@ -34,9 +34,9 @@ class Vera(Additive, LowRank, Sharing):
         view: View,
         rng: torch.Generator,
         *,
-        rank: PositiveInt,
-        d_initial: NonNegativeFloat,
-        dropout: Fraction,
+        rank: Width,
+        d_initial: Annotated[float | int, Range(0, 1000)],
+        dropout: BelowOne,
     ) -> None:
         super().__init__()
         self.width = rank

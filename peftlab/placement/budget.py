@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 from peftlab.errors import UserError
-from peftlab.option import PositiveFloat
+from peftlab.option import Range
 from peftlab.site import Site, site_order
 
 UNITS = {"": 1, "k": 1_000, "M": 1_000_000}
@@ -24,7 +24,7 @@ class Budget:
     prefix with `mlp` the vectors alone. null leaves the widths (rank, bottleneck, length, num_tokens) to the method.
     """
 
-    budget: PositiveFloat | str | None
+    budget: Annotated[float | int, Range(1, 1_000_000_000_000)] | str | None
 
 
 class Cost(NamedTuple):

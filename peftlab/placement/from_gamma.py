@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from peftlab.errors import UserError
-from peftlab.option import PositiveInt
+from peftlab.option import Finite, PositiveInt
 from peftlab.placement.ground import Ground, Placement
 from peftlab.site import Site, parse_site, site_order
 
@@ -16,7 +16,7 @@ def from_gamma(
     *,
     run: str,
     by: Literal["gamma", "ratio"],
-    threshold: float | int | None,
+    threshold: Finite | None,
     keep: PositiveInt | None,
 ) -> Placement:
     """The sites of `run`'s gamma.csv whose column `by` is at least `threshold`, or the `keep` largest.

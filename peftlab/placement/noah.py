@@ -1,9 +1,10 @@
 """placement=noah: the sub-network that an evolutionary search finds in a supernet, under a limit of parameters."""
 
 from pathlib import Path
+from typing import Annotated
 
 from peftlab.errors import UserError
-from peftlab.option import Fraction, PositiveFloat, PositiveInt
+from peftlab.option import Fraction, LearningRate, PositiveInt, Range, Width
 from peftlab.placement.ground import Ground, Placement
 from peftlab.placement.supernet import supernet
 
@@ -12,11 +13,11 @@ def noah(
     ground: Ground,
     *,
     run: str | None,
-    epochs: PositiveInt | None,
-    lr: PositiveFloat | None,
-    widths: list[PositiveInt],
+    epochs: Annotated[int, Range(1, 100_000)] | None,
+    lr: LearningRate | None,
+    widths: list[Width],
     depths: list[Fraction],
-    limit: PositiveInt,
+    limit: Annotated[int, Range(1, 1_000_000_000_000)],
     population: PositiveInt,
     parents: PositiveInt,
     mutations: PositiveInt,

@@ -2,7 +2,7 @@
 
 import hashlib
 
-from peftlab.option import NonNegativeInt, PositiveInt
+from peftlab.option import PositiveInt, Seed
 from peftlab.placement.ground import Ground, Placement
 from peftlab.placement.ranking import among, largest
 from peftlab.site import Site
@@ -14,7 +14,7 @@ def random_k(
     keep: PositiveInt,
     depth: int | float | str | list[int | float | str],
     position: str | list[str],
-    seed: NonNegativeInt,
+    seed: Seed,
 ) -> Placement:
     """`keep` of the candidates at `depth` and `position`, every set of that size equally likely.
 

@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 
 from peftlab.errors import UserError
-from peftlab.option import Fraction, PositiveInt
+from peftlab.option import Fraction, Width
 from peftlab.placement.ground import Ground, Placement
 
 
-def supernet(ground: Ground, *, widths: list[PositiveInt], depths: list[Fraction]) -> Placement:
+def supernet(ground: Ground, *, widths: list[Width], depths: list[Fraction]) -> Placement:
     """All candidates. The sub-networks: for each part of the method a depth of `depths`, in each of its blocks one of `widths`.
 
     Raises:

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from peftlab.errors import UserError
-from peftlab.option import Fraction, PositiveFloat
+from peftlab.option import PositiveFloat, Share
 from peftlab.scaling.gamma import Gamma, Rule, Scaled, Scaling
 from peftlab.site import Site
 
@@ -40,7 +40,7 @@ def gated(
     rule: Rule,
     per: Literal["sample", "token"],
     reads: Literal["site", "sublayer"],
-    init: Fraction,
+    init: Share,
 ) -> Scaling:
     """write <- write + g(x) * value * rule(r) * delta(read). The gates are trained with theta.
 
@@ -48,12 +48,8 @@ def gated(
     gate at mlp2 reads the input of the FFN). Prompts and norms stand in no sub-layer, so their x is their own.
 
     Raises:
-        UserError: for init 0 or 1, which no sigmoid reaches, or per=token where a delta is no token's own.
+        UserError: for per=token where a delta is no token's own.
     """
-    if not 0 < init < 1:
-        raise UserError(
-            f"scaling.init={init} cannot be reached by a sigmoid; legal: a number between 0 and 1"
-        )
     shared = [place.site for place in places if not place.per_token]
     if per == "token" and shared:
         raise UserError(

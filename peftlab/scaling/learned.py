@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import torch
 
-from peftlab.option import PositiveFloat
+from peftlab.option import Finite, LearningRate, PositiveFloat
 from peftlab.scaling.gamma import Activation, Gamma, Granularity, Rule, Scaled, Scaling, initial_raw
 
 
@@ -13,11 +13,11 @@ def learned(
     *,
     value: PositiveFloat | None,
     rule: Rule,
-    init: float,
+    init: Finite,
     init_raw: bool,
     activation: Activation,
     granularity: Granularity,
-    lr: PositiveFloat,
+    lr: LearningRate,
 ) -> Scaling:
     """Both gradients come from one backward pass; gamma steps with an Adam of its own and no weight decay.
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from peftlab.option import PositiveFloat
+from peftlab.option import Finite, PositiveFloat
 from peftlab.scaling.gamma import Activation, Gamma, Granularity, Rule, Scaled, Scaling, initial_raw
 from peftlab.scaling.plan import OuterPlan
 
@@ -13,7 +13,7 @@ def meta(
     *,
     value: PositiveFloat | None,
     rule: Rule,
-    init: float,
+    init: Finite,
     init_raw: bool,
     activation: Activation,
     granularity: Granularity,

@@ -1,8 +1,9 @@
 """When gamma is learned, and on what: the options of the outer loop, without torch."""
 
 from dataclasses import dataclass
+from typing import Annotated
 
-from peftlab.option import Fraction, NonNegativeInt, PositiveFloat, PositiveInt
+from peftlab.option import LearningRate, NonNegativeInt, PositiveInt, Range, Share
 
 
 @dataclass(frozen=True)
@@ -16,9 +17,9 @@ class OuterPlan:
 
     every: PositiveInt
     warmup: NonNegativeInt
-    lr: PositiveFloat
-    batch_size: PositiveInt
-    fraction: Fraction
+    lr: LearningRate
+    batch_size: Annotated[int, Range(1, 65_536)]
+    fraction: Share
     stratified: bool
     resample: PositiveInt
     hold_out: bool

@@ -2,24 +2,18 @@
 
 from peftlab.errors import UserError
 from peftlab.option import Choice
-from peftlab.scaling.plan import OuterPlan
 
 
-def check_gamma(scaling: Choice, outer: OuterPlan | None) -> None:
-    """A gamma that is trained has a start that softplus can reach, and items on both sides of the outer split.
+def check_gamma(scaling: Choice) -> None:
+    """A gamma that is trained has a start that softplus can reach.
 
     Raises:
-        UserError: for the first rule that is broken.
+        UserError: if not.
     """
     options = scaling.options
     if options.get("activation") == "softplus" and not options["init_raw"] and options["init"] <= 0:
         raise UserError(
             f"scaling.init={options['init']} cannot be reached by softplus; legal: a number above 0"
-        )
-    if outer is not None and not 0 < outer.fraction < 1:
-        raise UserError(
-            f"scaling.outer.fraction={outer.fraction} leaves no items for {'inner' if outer.fraction else 'the outer'}"
-            " steps, and gamma needs both; legal: a number above 0 and below 1, as in 0.2"
         )
 
 

@@ -96,14 +96,14 @@ def is_one_sentence(said: SimpleNamespace) -> None:
     ("words", "expected"),
     [
         (["+peft.rnk=3"], "peft.rnk=3 is not a key of peft; legal: depth, dropout"),
-        (["peft.rank=-8"], "peft.rank=-8 is not legal; legal: a whole number above 0"),
+        (["peft.rank=-8"], "peft.rank=-8 is not legal; legal: a whole number from 1 to 4096"),
         (
             ["fit.clip_norm=None"],
             "fit.clip_norm=None is the word None, not an empty value, which is written null",
         ),
         (
             ["scaling=meta", "scaling.outer.fraction=0"],
-            "scaling.outer.fraction=0 leaves no items for the outer steps",
+            "scaling.outer.fraction=0 is not legal; legal: a number above 0 and below 1",
         ),
         (
             ["scaling=meta", "peft=bitfit"],
@@ -302,7 +302,7 @@ def test_an_interrupted_sweep_stops_and_reports_what_is_finished(
 def test_a_wrong_job_of_a_sweep_is_a_failed_job(call: Call, runs: list[dict[str, Any]]) -> None:
     said = call("-m", "peft.rank=3,-3")
     assert said.code == 1
-    assert "peftlab: peft.rank=-3 is not legal; legal: a whole number above 0" in said.err
+    assert "peftlab: peft.rank=-3 is not legal; legal: a whole number from 1 to 4096" in said.err
     assert "Traceback" not in said.err
     assert len(runs) == 1
 
@@ -351,7 +351,7 @@ def spawn(arguments: list[str], folder: Path, **environment: str) -> subprocess.
 @pytest.mark.parametrize(
     ("words", "code", "says"),
     [
-        (["peft.rank=-8"], 1, "peftlab: peft.rank=-8 is not legal; legal: a whole number above 0\n"),
+        (["peft.rank=-8"], 1, "peftlab: peft.rank=-8 is not legal; legal: a whole number from 1 to 4096\n"),
         (
             ["backbone=vit_smal_patch16_224"],
             1,

@@ -90,7 +90,7 @@ def test_gamma_of_a_run_as_a_placement(change: Change, refused: Refused, tmp_pat
     assert placed.scores == {Site(0, "q"): 0.1, Site(3, "v"): 0.2}
     for values, words in (
         ({}, "placement.threshold=null and placement.keep=null: "),
-        ({"keep": 0}, "placement.keep=0 is not legal; legal: a whole number above 0 or null"),
+        ({"keep": 0}, "placement.keep=0 is not legal; legal: a whole number from 1 to 1000000 or null"),
         ({"keep": -1}, "placement.keep=-1 is not legal"),
         ({"keep": 3}, "placement.keep=3 is more than the 2 sites"),
         ({"threshold": 2}, "placement.threshold=2 keeps no site: the largest gamma"),
@@ -102,12 +102,21 @@ def test_gamma_of_a_run_as_a_placement(change: Change, refused: Refused, tmp_pat
 
 
 META: list[tuple[dict[str, Any], str]] = [
-    ({"scaling.outer.fraction": 0}, "scaling.outer.fraction=0 leaves no items for the outer steps"),
-    ({"scaling.outer.fraction": 0.0}, "scaling.outer.fraction=0.0 leaves no items for the outer steps"),
-    ({"scaling.outer.fraction": 1}, "scaling.outer.fraction=1 leaves no items for inner steps"),
+    (
+        {"scaling.outer.fraction": 0},
+        "scaling.outer.fraction=0 is not legal; legal: a number above 0 and below 1",
+    ),
+    (
+        {"scaling.outer.fraction": 0.0},
+        "scaling.outer.fraction=0.0 is not legal; legal: a number above 0 and below 1",
+    ),
+    (
+        {"scaling.outer.fraction": 1},
+        "scaling.outer.fraction=1 is not legal; legal: a number above 0 and below 1",
+    ),
     (
         {"scaling.outer.fraction": -0.2},
-        "scaling.outer.fraction=-0.2 is not legal; legal: a number from 0 to 1",
+        "scaling.outer.fraction=-0.2 is not legal; legal: a number above 0 and below 1",
     ),
     ({"scaling.outer.fraction": None}, "scaling.outer.fraction=null is not legal"),
     ({"scaling.outer": None}, "scaling.outer=null is not legal; legal: a node with _target_"),
@@ -116,7 +125,10 @@ META: list[tuple[dict[str, Any], str]] = [
         {"scaling.outer.evry": 3},
         "scaling.outer.evry=3 is not a key of scaling.outer; .*(did you mean every?)",
     ),
-    ({"scaling.outer.every": 0}, "scaling.outer.every=0 is not legal; legal: a whole number above 0"),
+    (
+        {"scaling.outer.every": 0},
+        "scaling.outer.every=0 is not legal; legal: a whole number from 1 to 1000000",
+    ),
     (
         {"scaling.estimator": "unrolled"},
         "scaling.estimator=unrolled is not legal; legal: a node with _target_",

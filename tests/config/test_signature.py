@@ -164,6 +164,10 @@ GOOD = [
     (1e-9, "PositiveFloat"),
     (0, "NonNegativeFloat"),
     (0, "Fraction"),
+    (0, "BelowOne"),
+    (4096, "Width"),
+    (2, "Annotated[int, Range(1, 2)]"),
+    (0, "Annotated[float | int, Range(0, 1, '[)')]"),
     (1, "Fraction"),
     (object(), "Any"),
     ({"_target_": "x"}, "Callable[..., Estimate]"),
@@ -194,16 +198,24 @@ BAD = [
     (None, "Literal['a', 'b']", "a, b"),
     ("c", "Literal['a', 'b'] | None", "a, b or null"),
     (["a"], "Literal['a', 'b']", "a, b"),
-    (0, "PositiveInt", "a whole number above 0"),
-    (1.0, "PositiveInt", "a whole number above 0"),
-    (True, "PositiveInt", "a whole number above 0"),
-    (-1, "NonNegativeInt", "a whole number, 0 or above"),
-    (0, "PositiveFloat", "a number above 0"),
-    (float("nan"), "PositiveFloat", "a number above 0"),
-    (-1e-9, "NonNegativeFloat", "a number, 0 or above"),
+    (0, "PositiveInt", "a whole number from 1 to 1000000"),
+    (1.0, "PositiveInt", "a whole number from 1 to 1000000"),
+    (True, "PositiveInt", "a whole number from 1 to 1000000"),
+    (-1, "NonNegativeInt", "a whole number from 0 to 1000000"),
+    (0, "PositiveFloat", "a number above 0 and at most 1000000"),
+    (float("nan"), "PositiveFloat", "a number above 0 and at most 1000000"),
+    (-1e-9, "NonNegativeFloat", "a number from 0 to 1000000"),
     (1.001, "Fraction", "a number from 0 to 1"),
     (-0.1, "Fraction", "a number from 0 to 1"),
-    ("x", "PositiveFloat | None", "a number above 0 or null"),
+    (1, "BelowOne", "a number from 0 to below 1"),
+    (0, "Share", "a number above 0 and below 1"),
+    (4097, "Width", "a whole number from 1 to 4096"),
+    (10**400, "Width", "a whole number from 1 to 4096"),
+    (10**400, "Fraction", "a number from 0 to 1"),
+    (3, "Annotated[int, Range(1, 2)]", "a whole number from 1 to 2"),
+    (1.0, "Annotated[int, Range(1, 2)]", "a whole number from 1 to 2"),
+    (0.5, "Annotated[float | int, Range(0, 0.25, '(]')] | None", "a number above 0 and at most 0.25 or null"),
+    ("x", "PositiveFloat | None", "a number above 0 and at most 1000000 or null"),
     ("direct", "Callable[..., Estimate]", "a node with _target_"),
     ({"lr": 1}, "partial[Any]", "a node with _target_"),
     (None, "partial[Any]", "a node with _target_"),
@@ -226,7 +238,7 @@ def test_the_numeric_kinds_agree_with_python(value: Any) -> None:
     whole = type(value) is int
     assert (told(value, "float") is None) == number
     assert (told(value, "int") is None) == whole
-    assert (told(value, "PositiveInt") is None) == (whole and value > 0)
+    assert (told(value, "PositiveInt") is None) == (whole and 0 < value <= 1_000_000)
     assert (told(value, "Fraction | None") is None) == (value is None or (number and 0 <= value <= 1))
 
 

@@ -258,8 +258,8 @@ def test_a_classifier_of_its_own_is_left_out(pool):
     [
         ({"peft": "lorra"}, r"lorra.*lora"),
         ({"peft": {"rnak": 3}}, r"peft\.rnak.*rank"),
-        ({"peft": {"name": "lora", "rank": -1}}, r"peft\.rank=-1.*a whole number above 0"),
-        ({"peft": {"rank": "many"}}, r"peft\.rank=many.*a whole number above 0"),
+        ({"peft": {"name": "lora", "rank": -1}}, r"peft\.rank=-1.*a whole number from 1 to 4096"),
+        ({"peft": {"rank": "many"}}, r"peft\.rank=many.*a whole number from 1 to 4096"),
         ({"placement": {"depth": "9"}}, r"depth.*9"),
         ({"placement": {"position": "mlp3"}}, r"position.*mlp3.*mlp2"),
         ({"scaling": "fixd"}, r"fixd.*fixed"),

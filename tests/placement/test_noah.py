@@ -59,7 +59,9 @@ def test_it_passes_the_check_before_anything_was_found_and_with_a_supernet(compo
     resolve(composed("backbone=tiny", "experiment=noah"))
     (tmp_path / "adapter.safetensors").touch()
     resolve(composed("backbone=tiny", "experiment=noah", f"placement.run={tmp_path}"))
-    with pytest.raises(UserError, match=r"^placement\.limit=0 is not legal; legal: a whole number above 0"):
+    with pytest.raises(
+        UserError, match=r"^placement\.limit=0 is not legal; legal: a whole number from 1 to 1000000000000"
+    ):
         resolve(composed("backbone=tiny", "experiment=noah", "placement.limit=0"))
     with pytest.raises(UserError, match=r"^placement\.p_depth=2 is not legal; legal: a number from 0 to 1"):
         resolve(composed("backbone=tiny", "experiment=noah", "placement.p_depth=2"))

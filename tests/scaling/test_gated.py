@@ -32,12 +32,6 @@ def test_init_is_the_gate_of_every_input(init):
     )
 
 
-@pytest.mark.parametrize("init", [0.0, 1.0])
-def test_limits_that_no_sigmoid_reaches(init):
-    with pytest.raises(UserError, match=rf"scaling\.init={init} cannot be reached by a sigmoid"):
-        gated([Scaled(SITE, 4, 6, 1.0, 3)], value=None, rule="plain", per="sample", reads="site", init=init)
-
-
 def test_what_all_tokens_share_has_no_gate_per_token(recipe, family, adapt):
     with pytest.raises(UserError, match=r"scaling\.per=token: 0\.kv has prompts or prefixes"):
         adapt(recipe("prefix", "gated", **{"scaling.per": "token"}), family("plain"))

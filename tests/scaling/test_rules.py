@@ -7,8 +7,7 @@ import pytest
 
 from peftlab.config.resolve import choice, resolve
 from peftlab.errors import UserError
-from peftlab.scaling.plan import OuterPlan
-from peftlab.scaling.rules import check_gamma, check_unscaled
+from peftlab.scaling.rules import check_unscaled
 
 Change = Callable[..., dict[str, Any]]
 Refused = Callable[[dict[str, Any]], str]
@@ -26,21 +25,6 @@ def test_a_start_that_softplus_cannot_reach(
 ) -> None:
     text = refused(change({"scaling.init": init}, scaling=scaling))
     assert text == f"scaling.init={init} cannot be reached by softplus; legal: a number above 0"
-
-
-@pytest.mark.parametrize(
-    ("fraction", "side"), [(0, "the outer"), (0.0, "the outer"), (1, "inner"), (1.0, "inner")]
-)
-def test_an_outer_split_that_leaves_nothing_on_one_side(change: Change, fraction: float, side: str) -> None:
-    node = change(scaling="meta")["scaling"]
-    plan = OuterPlan(
-        **{key: value for key, value in node["outer"].items() if key != "_target_"} | {"fraction": fraction}
-    )
-    with pytest.raises(
-        UserError, match=rf"^scaling\.outer\.fraction={fraction} leaves no items for {side} steps"
-    ):
-        check_gamma(choice(node), plan)
-    check_gamma(choice(node), None)
 
 
 @pytest.mark.parametrize("peft", ["bitfit", "full", "linear_probe"])

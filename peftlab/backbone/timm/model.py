@@ -14,6 +14,7 @@ from peftlab.backbone.timm.hub import hub_or_cache
 from peftlab.backbone.timm.table import timm_table
 from peftlab.errors import UserError
 from peftlab.inputs.image import InputSpec
+from peftlab.option import NumBlocks
 from peftlab.stream import stream_seed
 
 PACKAGED = Path(__file__).parents[1] / "weights"
@@ -25,7 +26,7 @@ def timm_model(
     pretrained: bool,
     checkpoint: str | None,
     sha256: str | None,
-    depth: int | list[int] | None,
+    depth: NumBlocks | list[NumBlocks] | None,
     model_args: dict[str, Any],
 ) -> Backbone:
     """A frozen timm model in fp32, without its classifier, in eval mode.

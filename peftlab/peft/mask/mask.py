@@ -2,11 +2,11 @@
 
 from abc import abstractmethod
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 from torch import Tensor
 
-from peftlab.option import Fraction, PositiveInt
+from peftlab.option import PositiveInt, Range
 from peftlab.peft.mask.gradient_score import Score, gradient_score
 from peftlab.peft.mask.mask_size import mask_size
 from peftlab.peft.mask.top_groups import Sliced, group_sizes, top_groups
@@ -20,7 +20,7 @@ class Mask(Selection):
     """Single entries, `keep_ratio` of all weights of the backbone; with `count_head` the head's are part of that budget."""
 
     width_key: ClassVar[str | None] = "keep_ratio"
-    keep_ratio: Fraction
+    keep_ratio: Annotated[float | int, Range(0, 1, "(]")]
     count_head: bool
 
     def candidates(self, weights: Weights) -> list[Weight]:

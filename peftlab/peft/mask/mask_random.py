@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from peftlab.option import NonNegativeInt
+from peftlab.option import Seed
 from peftlab.peft.mask.mask import Entries
 from peftlab.peft.weights import Weight, Weights
 from peftlab.stream import generator
@@ -20,7 +20,7 @@ class MaskRandom(Entries):
     Source: a control in the code of Sung et al. 2021, arXiv:2111.09839.
     """
 
-    seed: NonNegativeInt
+    seed: Seed
 
     def scores(self, weights: Weights, candidates: list[Weight]) -> list[Tensor]:
         """Uniform draws: in double precision, since single has only 2^24 different ones and so ties among 10^7."""

@@ -1,9 +1,11 @@
 """Hypergradient by the implicit function theorem, with a truncated Neumann series for the inverse Hessian."""
 
+from typing import Annotated
+
 import torch
 from torch import Tensor
 
-from peftlab.option import PositiveFloat, PositiveInt
+from peftlab.option import LearningRate, Range
 from peftlab.scaling.estimator.estimate import Estimate, InnerLoss, OuterLoss, Values
 from peftlab.scaling.estimator.gradient import gradient, leaves
 from peftlab.scaling.estimator.math_attention import math_attention, second_order
@@ -17,8 +19,8 @@ def implicit(
     theta: Values,
     gamma: Values,
     *,
-    num_terms: PositiveInt,
-    lr: PositiveFloat,
+    num_terms: Annotated[int, Range(1, 1000)],
+    lr: LearningRate,
 ) -> Estimate:
     """The total derivative of the outer loss as if theta were a stationary point of the inner loss.
 

@@ -1,8 +1,10 @@
 """Hypergradient through a few steps of gradient descent."""
 
+from typing import Annotated
+
 import torch
 
-from peftlab.option import PositiveFloat, PositiveInt
+from peftlab.option import LearningRate, Range
 from peftlab.scaling.estimator.estimate import Estimate, InnerLoss, OuterLoss, Values
 from peftlab.scaling.estimator.gradient import gradient, leaves
 from peftlab.scaling.estimator.math_attention import math_attention, second_order
@@ -16,8 +18,8 @@ def unrolled(
     theta: Values,
     gamma: Values,
     *,
-    num_steps: PositiveInt,
-    lr: PositiveFloat,
+    num_steps: Annotated[int, Range(1, 1000)],
+    lr: LearningRate,
 ) -> Estimate:
     """The total derivative of the outer loss after `num_steps` steps that depend on gamma.
 
