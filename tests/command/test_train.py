@@ -1,5 +1,6 @@
 """The command line: exit codes, one sentence for a wrong input, folders, and what is imported when."""
 
+import errno
 import json
 import os
 import resource
@@ -297,6 +298,81 @@ def test_an_interrupted_sweep_stops_and_reports_what_is_finished(
     assert [run["config"]["peft"]["rank"] for run in runs] == [3, 16]
     assert "sweep.csv" in said.out
     assert call("seed=3").code == 0  # the next call in this process starts with no memory of it
+
+
+def files(folder: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_two_jobs_in_one_folder_are_one_and_a_failure(
+    call: Call, runs: list[dict[str, Any]], tmp_path: Path
+) -> None:
+    said = call("-m", "hydra.sweep.dir=sweep", "hydra.sweep.subdir=x", "seed=0,1")
+    assert said.code == 1
+    assert len(runs) == 1
+    assert "holds the run of another config: seed=0 there, 1 now" in said.err
+    assert "failed: x: " in said.out
+    assert state(tmp_path / "sweep" / "x")["state"] == "ok"
+
+
+def test_a_refused_sweep_changes_nothing(call: Call, runs: list[dict[str, Any]], tmp_path: Path) -> None:
+    words = ("-m", "hydra.sweep.dir=sweep", "hydra.sweep.subdir=r${peft.rank}", "peft.rank=3,4")
+    assert call(*words).code == 0
+    before = files(tmp_path)
+    for more in (["optim.lr=0.5"], ["fit.clip_norm=0"], ["fit.clip_norm=0", "resume=false"]):
+        said = call(*words, *more)
+        assert said.code == 1
+        assert "Traceback" not in said.err + said.out
+        assert files(tmp_path) == before
+    assert len(runs) == 2
+
+
+@pytest.mark.parametrize(
+    "words", [["fit.clip_norm=0"], ["hydra.run.dir=new/a/b", "peft.rank=14"], ["peft.rank=14"]]
+)
+def test_a_refused_run_leaves_no_folder(
+    call: Call, runs: list[dict[str, Any]], tmp_path: Path, words: list[str]
+) -> None:
+    (tmp_path / "mine").mkdir()
+    assert call(*words).code == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["mine"]
+    assert call(*words, "hydra.run.dir=mine").code == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["mine"], "which was there before"
+
+
+@pytest.mark.parametrize("resume", ["true", "false"])
+def test_the_working_directory_is_nobody_s_run(
+    call: Call, runs: list[dict[str, Any]], tmp_path: Path, resume: str
+) -> None:
+    for name in ("last/a", "search/b", "wandb/c", "supernet/d", "config.yaml", "gamma.csv"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("mine")
+    before = files(tmp_path)
+    said = call("hydra.run.dir=.", f"resume={resume}")
+    assert (said.code, runs) == (1, [])
+    assert "is no run's folder and not empty" in said.err
+    assert files(tmp_path) == before
+
+
+def test_a_folder_that_cannot_be_made_is_a_sentence(
+    call: Call, runs: list[dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Hydra makes it, before us; a sweep reports what it has."""
+    assert call("-m", "hydra.sweep.dir=sweep", "peft.rank=3").code == 0
+    make = Path.mkdir
+
+    def read_only(path: Path, *given: Any, **more: Any) -> None:
+        if not path.exists():
+            raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path))
+        make(path, *given, **more)
+
+    monkeypatch.setattr(Path, "mkdir", read_only)
+    for words in (["peft.rank=5"], ["-m", "hydra.sweep.dir=sweep", "peft.rank=3,5"]):
+        said = call(*words)
+        assert said.code == 1
+        assert "cannot be used (Read-only file system); legal" in said.err
+        assert "Traceback" not in said.err
+        assert ("sweep.csv" in said.out) == ("-m" in words)
 
 
 def test_a_wrong_job_of_a_sweep_is_a_failed_job(call: Call, runs: list[dict[str, Any]]) -> None:

@@ -1,5 +1,7 @@
 """Both versions of Hydra: no warning of ours, and under 1.4 nothing but our own targets."""
 
+from pathlib import Path
+
 import hydra
 import hydra.utils
 import pytest
@@ -9,7 +11,15 @@ from hydra.errors import InstantiationException
 from omegaconf import OmegaConf
 
 from peftlab.config.directory import config_dir
-from peftlab.config.hydra_version import BEFORE_1_4, TARGETS, VERSION_BASE, register_resolver, trusted_targets
+from peftlab.config.hydra_version import (
+    BEFORE_1_4,
+    TARGETS,
+    VERSION_BASE,
+    careful_save,
+    register_resolver,
+    save_waiting,
+    trusted_targets,
+)
 from peftlab.config.multirun import Multirun
 from peftlab.errors import UserError
 
@@ -46,3 +56,31 @@ def test_another_target_is_refused(target: str, inside: bool) -> None:
     ):
         Callbacks(OmegaConf.create({"hydra": {"callbacks": {"x": node}}}))
     assert hydra.utils.instantiate is before
+
+
+def test_multirun_yaml_is_written_over_no_other_program_s(tmp_path: Path) -> None:
+    path, ours = tmp_path / "multirun.yaml", OmegaConf.create({"hydra": {"app": "peftlab"}, "seed": 1})
+    other = tmp_path / "other.yaml"
+    with careful_save():
+        OmegaConf.save(ours, path)  # nothing is there
+        assert OmegaConf.load(path) == ours
+        for changed in ({"hydra": {"app": "peftlab"}, "seed": 2}, {"hydra": {"app": "peftlab"}, "seed": 3}):
+            OmegaConf.save(OmegaConf.create(changed), path)
+        assert OmegaConf.load(path) == ours, "all jobs may be refused"
+        save_waiting()
+        assert OmegaConf.load(path).seed == 3
+        path.write_text("app: another\n")
+        OmegaConf.save(ours, path)
+        save_waiting()
+        assert path.read_text() == "app: another\n"
+        OmegaConf.save(ours, other)
+    assert OmegaConf.load(other) == ours
+    OmegaConf.save(ours, path)  # as ever outside of it
+    assert OmegaConf.load(path) == ours
+
+
+def test_a_place_where_it_cannot_be_written_is_no_error(tmp_path: Path) -> None:
+    with careful_save():
+        OmegaConf.save(OmegaConf.create({"a": 1}), tmp_path / "no" / "multirun.yaml")
+        with pytest.raises(FileNotFoundError):
+            OmegaConf.save(OmegaConf.create({"a": 1}), tmp_path / "no" / "other.yaml")

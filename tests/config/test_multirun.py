@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
@@ -74,3 +75,18 @@ def test_constant_choices_join_the_excluded_keys_of_a_config_that_is_read_only()
         'hydra.sweep.dir="here"',
     ]
     assert OmegaConf.is_readonly(config.hydra.overrides.hydra)
+
+
+def test_the_folders_that_a_single_run_makes_are_remembered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Multirun, "missing", [])
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "there").mkdir()
+    for given, expected in (
+        ("there/a/b", [tmp_path / "there/a/b", tmp_path / "there/a"]),
+        ("there", []),
+        (str(tmp_path / "new"), [tmp_path / "new"]),
+    ):
+        Multirun().on_run_start(OmegaConf.create({"hydra": {"run": {"dir": given}}}))
+        assert Multirun.missing == expected

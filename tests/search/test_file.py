@@ -33,3 +33,25 @@ def test_what_was_found_is_a_node_of_the_group_placement(tmp_path, space, compos
     )
     cells = {key: value for key, value in node["cells"].items() if key.split(".")[0] in "01"}
     resolve({**composed("peft=noah", "backbone=tiny"), "placement": {**node, "cells": cells}})
+
+
+@pytest.mark.parametrize("data", [b"", b"\xff", b"{", b"[1]\n[2]", b"[" * 3000, None], ids=str)
+def test_damaged_scores_are_a_sentence_with_the_way_out(tmp_path, space, data):
+    record = Record(tmp_path, {}, {})
+    write_scores(record, IDENTITY, SCORES, space)
+    path = tmp_path / "search" / "evaluated.jsonl"
+    path.write_bytes(path.read_bytes()[:-9] if data is None else data)
+    with pytest.raises(
+        UserError, match=r"evaluated\.jsonl is (damaged; legal: delete it|of another supernet)"
+    ):
+        read_scores(record, IDENTITY)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "- 1", "a: 1", "_target_: os.system\ncells: {}", "[" * 3000, "cells: 3"]
+)
+def test_what_no_search_found_is_no_placement(tmp_path, text):
+    record = Record(tmp_path, {}, {})
+    record.write_text("search/found.yaml", text)
+    with pytest.raises(UserError, match=r"found\.yaml .*legal"):
+        read_found(record)
