@@ -1,6 +1,7 @@
 """What a run needs of its data, whatever the data are: splits cut from a source, class groups, transforms, a hash."""
 
 import hashlib
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -12,6 +13,7 @@ from peftlab.dataset.group import group_classes
 from peftlab.dataset.items import Transform
 from peftlab.dataset.source.source import Source
 from peftlab.dataset.split import Split
+from peftlab.errors import UserError
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,6 +58,7 @@ def cut_dataset(
     Raises:
         UserError: for a value that is not legal or would have no effect.
     """
+    _check_classes(source.class_names)
     tail = tail_cut(source, cuts)
     counts = group_counts(source, tail, cuts)
     train, val = validation_cut(source, tail, cuts)
@@ -73,6 +76,17 @@ def cut_dataset(
         eval_transform=eval_transform,
         num_workers=num_workers,
     )
+
+
+def _check_classes(names: list[str]) -> None:
+    if len(names) < 2:
+        raise UserError(
+            f"dataset {', '.join(names) or '(no class)'} is less than two classes, so there is nothing to tell apart; legal:"
+            " two classes or more"
+        )
+    twice = [name for name, number in Counter(names).items() if number > 1]
+    if twice:
+        raise UserError(f"dataset has two classes of the name {twice[0]}; legal: a name of its own for each")
 
 
 def _index_hash(train: Split, val: Split | None) -> str:

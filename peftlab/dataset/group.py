@@ -50,6 +50,11 @@ def _by_count(many_above: Any, few_below: Any, counts: Int64[np.ndarray, " c"]) 
 
 
 def _by_list(groups: dict[str, Any], class_names: Sequence[str]) -> dict[str, list[int]]:
+    for name, entries in groups.items():
+        if not isinstance(entries, list):
+            raise UserError(
+                f"dataset.groups.{name}={entries} is no list; legal: a list of class names, as {name}=[{class_names[0]}]"
+            )
     ids = {name: [_class_id(entry, class_names, name) for entry in groups.get(name, [])] for name in NAMES}
     listed = [class_id for name in NAMES for class_id in ids[name]]
     for class_id in listed:
@@ -64,13 +69,18 @@ def _by_list(groups: dict[str, Any], class_names: Sequence[str]) -> dict[str, li
 
 
 def _class_id(entry: Any, class_names: Sequence[str], group: str) -> int:
-    if isinstance(entry, str) and entry in class_names:
-        return class_names.index(entry)
-    if isinstance(entry, int) and not isinstance(entry, bool) and 0 <= entry < len(class_names):
+    """A name, or a position where no class is named by a number."""
+    if isinstance(entry, str | int) and not isinstance(entry, bool) and str(entry) in class_names:
+        return class_names.index(str(entry))
+    numbers = any(name.isdecimal() for name in class_names)
+    if (
+        isinstance(entry, int)
+        and not isinstance(entry, bool)
+        and 0 <= entry < len(class_names)
+        and not numbers
+    ):
         return entry
-    legal = (
-        f"0-{len(class_names) - 1} or {', '.join(class_names[:10])}{', ...' if len(class_names) > 10 else ''}"
-    )
+    legal = f"{'' if numbers else f'0-{len(class_names) - 1} or '}{', '.join(class_names[:10])}{', ...' if len(class_names) > 10 else ''}"
     raise UserError(
         f"dataset.groups.{group} names the class {entry}, which the data set does not have; legal: {legal}"
     )

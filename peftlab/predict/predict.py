@@ -32,12 +32,12 @@ def predict(trained: Trained, files: Sequence[Path], *, batch_size: int) -> Iter
         part = files[start : start + batch_size]
         for file in part:
             try:
-                pictures.append(read_picture(file))
+                pictures.append(transform([read_picture(file)])["images"])  # of the size that the model reads
             except UserError as error:
                 errors[file] = str(error)
         rows: Iterator[Tensor] = iter(())
         if pictures:
             with torch.no_grad():
-                rows = iter(model(transform(pictures)["images"].to(device)).float().softmax(-1).cpu())
+                rows = iter(model(torch.cat(pictures).to(device)).float().softmax(-1).cpu())
         for file in part:
             yield Answer(file, None, errors[file]) if file in errors else Answer(file, next(rows), None)

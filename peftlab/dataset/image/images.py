@@ -26,6 +26,7 @@ class Images:
         self._known = np.zeros(num_images, dtype=bool)
         self._kept: UInt8[np.ndarray, "n h w 3"] | None = None
         self._keepable = True
+        self.read: Callable[[int], bytes] | None = None  # as they are encoded, where they are
 
     def __len__(self) -> int:
         return self._num_images

@@ -2,18 +2,31 @@
 
 import hashlib
 import io
+import warnings
 from collections.abc import Callable, Sequence
 from functools import partial
 
 import numpy as np
 from jaxtyping import Int64, UInt8
-from PIL import Image, ImageOps
+from PIL import Image
 
 from peftlab.dataset.image.images import shared_images
 from peftlab.dataset.split import Split
 from peftlab.errors import UserError
 
 MAX_HASHED_BYTES = 2**30
+# the decoders that are asked, and no other: one of Pillow's starts a program (EPS)
+FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
+ORIENTATION = 0x0112  # of EXIF
+UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 MAGIC = {b"\x89PNG": "PNG", b"\xff\xd8\xff": "JPEG"}
 EIGHT_BIT_MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "YCbCr")
 
@@ -28,6 +41,7 @@ def encoded_split(
     """All rows of a source: `read(row)` gives `sizes[row]` bytes, `describe(row)` names it in errors."""
     key = fingerprint(class_names, labels, sizes, read)
     images = shared_images(partial(_decode_row, read, describe), num_images=len(labels), fingerprint=key)
+    images.read = read
     return Split(images, labels, np.arange(len(labels), dtype=np.int64))
 
 
@@ -59,27 +73,46 @@ def decode_rgb(encoded: bytes, *, name: str, found: str = "dataset.path holds") 
         UserError: for bytes that are no picture, and for 16-bit or float pixels.
     """
     try:
-        with Image.open(io.BytesIO(encoded), formats=_formats(encoded)) as image:
-            image.load()
-            return _to_rgb(image, name, found)
-    except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of odd metadata; pixels that cannot be had are an error
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(io.BytesIO(encoded), formats=_formats(encoded)) as image:
+                turn = orientation(image)
+                image.load()
+                return _to_rgb(image, turn, name, found)
+    except UserError:
+        raise
+    except (
+        Exception
+    ) as error:  # what a decoder raises for damaged bytes is its own affair: struct.error, KeyError, ...
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise UserError(
-            f"{found} an unreadable image, {name} ({reason}); legal: whole PNG, JPEG, WebP, ..."
+            f"{found} an unreadable image, {name} ({reason}); legal: whole {', '.join(FORMATS)} files"
         ) from error
 
 
-def _formats(encoded: bytes) -> tuple[str, ...] | None:
+def orientation(image: Image.Image) -> int:
+    """EXIF's word for how the camera was held, 1 to 8; 1, upright, where it cannot be read."""
+    try:
+        found = image.getexif().get(ORIENTATION, 1)
+    except Exception:  # struct.error, KeyError, TypeError, ...: metadata are no reason to refuse a picture
+        return 1
+    return found if found in UPRIGHT else 1
+
+
+def _formats(encoded: bytes) -> tuple[str, ...]:
     # Pillow tries one decoder after the other, which takes longer than decoding a picture of 32 pixels.
     if encoded[8:12] == b"WEBP":
         return ("WEBP",)
-    return next(((name,) for start, name in MAGIC.items() if encoded.startswith(start)), None)
+    return next(((name,) for start, name in MAGIC.items() if encoded.startswith(start)), FORMATS)
 
 
-def _to_rgb(image: Image.Image, name: str, found: str) -> UInt8[np.ndarray, "h w 3"]:
+def _to_rgb(image: Image.Image, turn: int, name: str, found: str) -> UInt8[np.ndarray, "h w 3"]:
     if image.mode not in EIGHT_BIT_MODES:
         raise UserError(f"{found} the image {name} of pixel mode {image.mode}; legal: 8-bit pixels")
-    upright = ImageOps.exif_transpose(image) if image.format == "JPEG" else image
+    done = image.format == "TIFF"  # Pillow turns these itself
+    upright = image if turn == 1 or done else image.transpose(UPRIGHT[turn])
+    upright.info.update(image.info)
     if "transparency" in upright.info:
         upright = upright.convert("RGBA")
     return np.array(upright.convert("RGB"))

@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import pyarrow as pa
 
@@ -14,7 +15,13 @@ from peftlab.dataset.split import Split
 from peftlab.errors import UserError
 
 PROBE_S = 5
-Tables = dict[str, Callable[[], pa.Table]]
+
+
+class Tables(NamedTuple):
+    """The table of each split, and the folder that the files which it names lie in."""
+
+    of: dict[str, Callable[[], pa.Table]]
+    root: Path
 
 
 def hub(
@@ -34,29 +41,53 @@ def hub(
     Raises:
         UserError: for a set that is in none of these places, and for a split or column that it does not have.
     """
-    tables = _find(path, hub_id, folder, config_name)
+    tables, root = _find(path, hub_id, folder, config_name)
     wanted = {"train_split": train_split, "val_split": val_split, "test_split": test_split}
     for key, split in wanted.items():
         if split is not None and split not in tables:
             raise UserError(
                 f"dataset.source.{key}={split} is not in the data set; legal: {', '.join(tables)}"
             )
+    _check_apart(wanted)
     train_table = tables[train_split]()
     names = class_names(train_table, label_column=label_column)
-    read = partial(_read, names, image_column, label_column)
+    read = partial(_read, names, image_column, label_column, root)
     train = read(train_split, lambda: train_table)
     val = None if val_split is None else read(val_split, tables[val_split])
     return Source(names, train, val, partial(read, test_split, tables[test_split]))
 
 
+def _check_apart(wanted: dict[str, str | None]) -> None:
+    """No item that is trained or selected on is tested on."""
+    given = {key: split for key, split in wanted.items() if split is not None}
+    for key, split in given.items():
+        same = [other for other, theirs in given.items() if theirs == split and other != key]
+        if same:
+            raise UserError(
+                f"dataset.source.{key}={split} and {same[0]}={split} are the same items; legal: a split of its own for each,"
+                " or dataset.val_fraction with val_split=null"
+            )
+
+
 def _read(
-    names: list[str], image_column: str, label_column: str, split: str, table: Callable[[], pa.Table]
+    names: list[str],
+    image_column: str,
+    label_column: str,
+    root: Path,
+    split: str,
+    table: Callable[[], pa.Table],
 ) -> Split:
-    return table_split(table(), names, image_column=image_column, label_column=label_column, split=split)
+    return table_split(
+        table(), names, image_column=image_column, label_column=label_column, split=split, root=root
+    )
 
 
 def _find(path: str | None, hub_id: str | None, folder: str | None, config_name: str | None) -> Tables:
     if path is not None:
+        if not path.strip():
+            raise UserError(
+                "dataset.path is empty; legal: an existing folder, a hub id as owner/name, or null"
+            )
         local = Path(path).expanduser()
         if local.is_dir():
             return _local(local, config_name)
@@ -94,10 +125,8 @@ def _local(root: Path, config_name: str | None) -> Tables:
         raise UserError(
             f"dataset.source.config_name={config_name} is not in {root}; legal: null, {', '.join(legal)}"
         )
-    return {
-        split: partial(read_parquet, files)
-        for split, files in find_parquet(folder, key="dataset.path").items()
-    }
+    files = find_parquet(folder, key="dataset.path")
+    return Tables({split: partial(read_parquet, found) for split, found in files.items()}, root)
 
 
 def _remote(hub_id: str, config_name: str | None, *, looked: str) -> Tables:
@@ -119,7 +148,8 @@ def _remote(hub_id: str, config_name: str | None, *, looked: str) -> Tables:
         ) from error
     finally:
         datasets.config.HF_HUB_OFFLINE = before
-    return {split: partial(_table, found[split]) for split in found}
+    cache = Path(datasets.config.HF_CACHE_HOME)
+    return Tables({split: partial(_table, found[split]) for split in found}, cache)
 
 
 def _is_reachable(hub_id: str) -> bool:

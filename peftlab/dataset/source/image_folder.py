@@ -1,5 +1,7 @@
 """Any folder of class folders."""
 
+import unicodedata
+from collections import Counter
 from functools import partial
 from pathlib import Path
 
@@ -9,112 +11,161 @@ from jaxtyping import Int64
 from peftlab.dataset.draw_per_class import draw_per_class, share_per_class
 from peftlab.dataset.source.encoded_split import encoded_split
 from peftlab.dataset.source.source import Source
+from peftlab.dataset.source.tree import ENDINGS, entries, is_hidden, pictures
 from peftlab.dataset.split import Split
 from peftlab.errors import UserError
+from peftlab.inputs.plain import plain
 from peftlab.option import Fraction
 
 CUT_SEED = 0
-ENDINGS = (".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
+# what the folder of a split may be called, in small or capital letters
+SPLITS = {
+    "train": ("train", "training"),
+    "val": ("val", "valid", "validation", "dev"),
+    "test": ("test", "testing"),
+}
 
 
 def image_folder(path: str | None, *, test_fraction: Fraction) -> Source:
-    """`path/train/CLASS/*` and `path/test/CLASS/*` (and `val` or `valid`), or `path/CLASS/*` alone.
+    """`path/train/CLASS/*` and `path/test/CLASS/*` (and `val`, `valid` or `validation`), or `path/CLASS/*` alone.
 
-    Labels follow the sorted class names; files may lie in folders below the class. A folder without train/
-    gets a stratified test split of `test_fraction`, the same one always.
+    Labels follow the sorted class names; files may lie in folders below the class. Hidden files and folders and what
+    systems leave are passed over anywhere in the tree. A folder without train/ gets a stratified test split of
+    `test_fraction`, the same one always.
 
     Raises:
         UserError: for a missing folder, no class folder, a class without images, splits of different classes.
     """
-    if path is None:
-        raise UserError("dataset.path=null names no folder; legal: a folder of class folders")
+    if path is None or not path.strip():
+        raise UserError(
+            f"dataset.path={'null' if path is None else path} names no folder; legal: a folder of class folders"
+        )
     root = Path(path).expanduser()
     if not root.is_dir():
         raise UserError(f"dataset.path={path} is not a folder; legal: a folder of class folders")
-    if _class_folders(root / "train"):
-        return _with_splits(root)
-    return _with_cut(root, test_fraction)
+    splits = _split_folders(root)
+    if not splits:
+        return _with_cut(root, test_fraction)
+    return _with_splits(root, splits)
 
 
-def _with_splits(root: Path) -> Source:
-    val = next((root / name for name in ("val", "valid") if (root / name).is_dir()), None)
-    test = root / "test"
-    if not test.is_dir():
+def _split_folders(root: Path) -> dict[str, Path]:
+    """The folder of each split; none where the class folders lie in `root` itself."""
+    found: dict[str, Path] = {}
+    for entry in entries(root):
+        split = next((split for split, words in SPLITS.items() if entry.name.lower() in words), None)
+        if split is None or not entry.is_dir() or not _folders(Path(entry.path)):
+            continue  # a class may be called train
+        if split in found:
+            raise UserError(
+                f"dataset.path={root} has both {found[split].name}/ and {entry.name}/; legal: one folder for {split}"
+            )
+        found[split] = Path(entry.path)
+    return found
+
+
+def _with_splits(root: Path, splits: dict[str, Path]) -> Source:
+    if missing := [split for split in ("train", "test") if split not in splits]:
+        there = ", ".join(f"{folder.name}/" for folder in splits.values())
         raise UserError(
-            f"dataset.path={root} has train/ but no test/; legal: both, or class folders without train/"
+            f"dataset.path={root} has {there} but no {missing[0]}/; legal: both, or class folders without them"
         )
-    names = _class_folders(root / "train")
-    for other in [test] if val is None else [val, test]:
+    names = _class_folders(splits["train"])
+    for other in (folder for split, folder in splits.items() if split != "train"):
         if difference := sorted(set(names) ^ set(_class_folders(other))):
             raise UserError(
-                f"dataset.path={root} has {', '.join(difference[:10])} in train/ or {other.name}/ only; "
-                "legal: the same class folders in both"
+                f"dataset.path={root} has {', '.join(map(plain, difference[:10]))} in {splits['train'].name}/ or"
+                f" {other.name}/ only; legal: the same class folders in both"
             )
-    train_split = _read_split(root / "train", names)
-    val_split = None if val is None else _read_split(val, names)
-    return Source(names, train_split, val_split, partial(_read_split, test, names))
+    ignored: Counter[str] = Counter()
+    read = {split: _list_files(folder, names, ignored) for split, folder in splits.items()}
+    made = {split: partial(_split, *found, names) for split, found in read.items()}
+    val = made["val"]() if "val" in made else None
+    return Source([plain(name) for name in names], made["train"](), val, made["test"], ignored=ignored)
 
 
 def _with_cut(root: Path, test_fraction: float) -> Source:
     names = _class_folders(root)
-    if not names:
-        raise UserError(f"dataset.path={root} holds no class folder; legal: one folder of images per class")
     if not 0 < test_fraction < 1:
         raise UserError(
             f"dataset.source.test_fraction={test_fraction} leaves a split empty; legal: above 0, below 1"
         )
-    files, labels = _list_files(root, names)
+    ignored: Counter[str] = Counter()
+    files, labels = _list_files(root, names, ignored)
     counts = np.bincount(labels, minlength=len(names)).astype(np.int64)
     # A class with one image trains and is absent from the test, which the metrics count.
     num_test = np.minimum(np.maximum(share_per_class(counts, test_fraction), 1), counts - 1)
+    if not num_test.any():
+        raise UserError(
+            f"dataset.path={root} has one image of each class, which leaves no test image; legal: two or more of a class,"
+            " or train/ and test/"
+        )
     test = draw_per_class(labels, num_test, CUT_SEED, "image_folder_test")
     train = np.setdiff1d(np.arange(len(files)), test)
     train_files, test_files = [files[row] for row in train], [files[row] for row in test]
     return Source(
-        names,
+        [plain(name) for name in names],
         _split(train_files, labels[train], names),
         None,
         partial(_split, test_files, labels[test], names),
+        ignored=ignored,
     )
+
+
+def _folders(folder: Path) -> list[str]:
+    return sorted(entry.name for entry in entries(folder) if entry.is_dir() and not is_hidden(entry.name))
 
 
 def _class_folders(folder: Path) -> list[str]:
-    if not folder.is_dir():
-        return []
-    return sorted(
-        entry.name for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith(".")
-    )
+    names = _folders(folder)
+    if not names:
+        raise UserError(
+            f"dataset.path: {plain(str(folder))} holds no class folder; legal: one folder of images per class"
+        )
+    alike = Counter(unicodedata.normalize("NFC", name) for name in names)
+    if double := [name for name, number in alike.items() if number > 1]:
+        raise UserError(
+            f"dataset.path: {plain(str(folder))} has two class folders that are both called {plain(double[0])}, written with"
+            " other characters; legal: each class once"
+        )
+    return names
 
 
-def _list_files(folder: Path, names: list[str]) -> tuple[list[Path], Int64[np.ndarray, " n"]]:
+def _list_files(
+    folder: Path, names: list[str], ignored: Counter[str]
+) -> tuple[list[Path], Int64[np.ndarray, " n"]]:
     files: list[Path] = []
     labels: list[int] = []
+    for entry in entries(folder):
+        if entry.name not in names:
+            ignored["hidden or of the system" if is_hidden(entry.name) else "outside the class folders"] += 1
     for label, name in enumerate(names):
-        found = sorted(
-            file for file in (folder / name).rglob("*") if file.suffix.lower() in ENDINGS and file.is_file()
-        )
+        found = pictures(folder / name, ignored)
         if not found:
             raise UserError(
-                f"dataset.path has the class folder {folder / name} without images ({' '.join(ENDINGS)})"
+                f"dataset.path has the class folder {plain(str(folder / name))} without images ({' '.join(ENDINGS)})"
             )
         files += found
         labels += [label] * len(found)
+        ignored["linked class folders, which were followed"] += (folder / name).is_symlink()
     return files, np.array(labels, dtype=np.int64)
-
-
-def _read_split(folder: Path, names: list[str]) -> Split:
-    files, labels = _list_files(folder, names)
-    return _split(files, labels, names)
 
 
 def _split(files: list[Path], labels: Int64[np.ndarray, " n"], names: list[str]) -> Split:
     sizes = np.array([file.stat().st_size for file in files], dtype=np.int64)
-    return encoded_split(names, labels, sizes, partial(_read_file, files), partial(_describe, files))
+    safe = [name.encode(errors="surrogateescape").decode(errors="backslashreplace") for name in names]
+    return encoded_split(safe, labels, sizes, partial(_read_file, files), partial(_describe, files))
 
 
 def _read_file(files: list[Path], row: int) -> bytes:
-    return files[row].read_bytes()
+    try:
+        return files[row].read_bytes()
+    except OSError as error:
+        raise UserError(
+            f"dataset.path holds {plain(str(files[row]))}, which cannot be read ({error.strerror}); legal: files that this"
+            " user may read"
+        ) from error
 
 
 def _describe(files: list[Path], row: int) -> str:
-    return str(files[row])
+    return plain(str(files[row]))

@@ -18,7 +18,16 @@ def find_parquet(folder: Path, *, key: str) -> dict[str, list[Path]]:
         UserError: for a folder without parquet files, and for one that holds several configurations of a set.
     """
     files: dict[str, list[Path]] = {}
+    inside = folder.resolve()
     for file in sorted(folder.rglob("*.parquet")):
+        if any(part.startswith(".") or part == "__MACOSX" for part in file.relative_to(folder).parts):
+            continue  # .ipynb_checkpoints, ._train.parquet
+        if file.is_symlink() and not (
+            file.resolve().is_relative_to(inside) or "blobs" in file.resolve().parts
+        ):
+            raise UserError(
+                f"{key}={folder} has {file.name}, a link out of the folder; legal: files inside it"
+            )
         shard = SHARD.fullmatch(file.stem)
         split = shard["split"] if shard else file.parent.name if file.stem.isdigit() else file.stem
         files.setdefault(split, []).append(file)

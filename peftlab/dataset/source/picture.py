@@ -1,5 +1,6 @@
 """Single pictures: files that belong to no data set."""
 
+from collections import Counter
 from pathlib import Path
 
 import torch
@@ -7,8 +8,9 @@ from jaxtyping import UInt8
 from torch import Tensor
 
 from peftlab.dataset.source.encoded_split import decode_rgb
-from peftlab.dataset.source.image_folder import ENDINGS
+from peftlab.dataset.source.tree import ENDINGS, pictures
 from peftlab.errors import UserError
+from peftlab.inputs.plain import plain
 
 
 def picture_files(path: str) -> list[Path]:
@@ -22,7 +24,7 @@ def picture_files(path: str) -> list[Path]:
         return [root]
     if not root.is_dir():
         raise UserError(f"{path} is neither a file nor a folder; legal: an image, or a folder of images")
-    files = sorted(file for file in root.rglob("*") if file.suffix.lower() in ENDINGS and file.is_file())
+    files = pictures(root, Counter())
     if not files:
         raise UserError(f"{path} holds no image; legal: files that end in {' '.join(ENDINGS)}")
     return files
@@ -37,5 +39,5 @@ def read_picture(file: Path) -> UInt8[Tensor, "3 h w"]:
     try:
         encoded = file.read_bytes()
     except OSError as error:
-        raise UserError(f"{file} cannot be read ({error.strerror}); legal: an image") from error
-    return torch.from_numpy(decode_rgb(encoded, name=str(file), found="there is")).permute(2, 0, 1)
+        raise UserError(f"{plain(str(file))} cannot be read ({error.strerror}); legal: an image") from error
+    return torch.from_numpy(decode_rgb(encoded, name=plain(str(file)), found="there is")).permute(2, 0, 1)

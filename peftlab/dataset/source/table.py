@@ -12,6 +12,9 @@ from jaxtyping import Int64
 from peftlab.dataset.source.encoded_split import encoded_split
 from peftlab.dataset.split import Split
 from peftlab.errors import UserError
+from peftlab.inputs.plain import plain
+
+MAX_NUMBERED = 1000  # classes that a column of numbers may have without as many rows
 
 
 def class_names(table: pa.Table, *, label_column: str) -> list[str]:
@@ -28,20 +31,37 @@ def class_names(table: pa.Table, *, label_column: str) -> list[str]:
     )
     names = features.get(label_column, {}).get("names")
     if names:
-        return [str(name) for name in names]
+        return [plain(str(name)) for name in names]
     if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
-        return sorted(name for name in pc.unique(column).to_pylist() if name is not None)
+        return [plain(name) for name in sorted(pc.unique(column).to_pylist(), key=str) if name is not None]
     if pa.types.is_integer(column.type):
-        return [str(label) for label in range((pc.max(column).as_py() or 0) + 1)]
+        return _numbered(column, label_column)
     raise UserError(
         f"dataset.source.label_column={label_column} holds {column.type}; legal: a column of classes"
     )
 
 
+def _numbered(column: pa.ChunkedArray, label_column: str) -> list[str]:
+    """0, 1, ... to the largest label, which says nothing of the number of classes if it is above that of the rows."""
+    largest = pc.max(column).as_py() or 0
+    if largest > max(len(column), MAX_NUMBERED):
+        raise UserError(
+            f"dataset.source.label_column={label_column} has the label {largest} in {len(column)} rows; legal: classes that"
+            " are numbered from 0, or names"
+        )
+    return [str(label) for label in range(largest + 1)]
+
+
 def table_split(
-    table: pa.Table, names: list[str], *, image_column: str, label_column: str, split: str
+    table: pa.Table,
+    names: list[str],
+    *,
+    image_column: str,
+    label_column: str,
+    split: str,
+    root: Path | None = None,
 ) -> Split:
-    """All rows of `table` with labels that are positions in `names`.
+    """All rows of `table` with labels that are positions in `names`. A cell may name a file below `root` and no other.
 
     Raises:
         UserError: for a missing column, a column without pictures, and a row whose label is in no class.
@@ -54,7 +74,9 @@ def table_split(
         )
     sizes = pc.fill_null(pc.binary_length(cells), 0).to_numpy().astype(np.int64)
     labels = _labels(_column(table, label_column, key="label_column"), names, label_column, split)
-    return encoded_split(names, labels, sizes, partial(_read_cell, column, split), partial(_describe, split))
+    return encoded_split(
+        names, labels, sizes, partial(_read_cell, column, split, root), partial(_describe, split)
+    )
 
 
 def _column(table: pa.Table, name: str, *, key: str) -> pa.ChunkedArray:
@@ -73,30 +95,40 @@ def _labels(
     column: pa.ChunkedArray, names: list[str], label_column: str, split: str
 ) -> Int64[np.ndarray, " n"]:
     if pa.types.is_integer(column.type):
-        labels = pc.fill_null(column, -1).to_numpy().astype(np.int64)
+        try:
+            labels = pc.fill_null(column.cast(pa.int64()), -1).to_numpy().astype(np.int64)
+        except pa.ArrowInvalid as error:  # a whole number that 64 bits with a sign do not hold
+            raise UserError(
+                f"dataset.source.label_column={label_column} of {split} holds labels that are too large ({error}); legal: one"
+                f" of the {len(names)} classes"
+            ) from error
     else:
         ids = {name: label for label, name in enumerate(names)}
-        labels = np.array([ids.get(name, -1) for name in column.to_pylist()], dtype=np.int64)
+        labels = np.array([ids.get(plain(str(name)), -1) for name in column.to_pylist()], dtype=np.int64)
     wrong = np.flatnonzero((labels < 0) | (labels >= len(names)))
     if len(wrong):
         value = column[int(wrong[0])].as_py()
         raise UserError(
-            f"dataset.source.label_column={label_column} has the label {value} in row {wrong[0]} of {split}; "
+            f"dataset.source.label_column={label_column} has the label {plain(str(value))} in row {wrong[0]} of {split}; "
             f"legal: one of the {len(names)} classes"
         )
     return labels
 
 
-def _read_cell(column: pa.ChunkedArray, split: str, row: int) -> bytes:
+def _read_cell(column: pa.ChunkedArray, split: str, root: Path | None, row: int) -> bytes:
     cell = column[row].as_py()
     if not isinstance(cell, dict):
         cell = {"bytes": cell, "path": None}
     if cell["bytes"] is not None:
         return bytes(cell["bytes"])
-    # A set of loose files on the hub is a table of paths into the library's cache.
-    file = Path(cell.get("path") or "")
-    if not file.is_file():
-        raise UserError(f"dataset.path has no image in {_describe(split, row)}; legal: an image in every row")
+    # A set of loose files is a table of paths: into the library's cache, or beside the table.
+    text = str(cell.get("path") or "")
+    file = None if root is None or not text or "\0" in text else (root / text).resolve()
+    if file is None or root is None or not file.is_relative_to(root.resolve()) or not file.is_file():
+        raise UserError(
+            f"dataset.path has no image in {_describe(split, row)}{f' but the path {plain(text)}' if text else ''}; legal: an"
+            " image in every row, or the path of one inside the data set's folder"
+        )
     return file.read_bytes()
 
 

@@ -97,7 +97,7 @@ def test_wrong_columns(table: Callable[..., pa.Table]) -> None:
 @pytest.mark.parametrize("cell", [{"bytes": None, "path": "gone.png"}, {"bytes": None, "path": None}, None])
 def test_a_row_without_a_picture(table: Callable[..., pa.Table], cell: dict[str, Any] | None) -> None:
     broken = table([0]).set_column(0, "image", pa.array([cell], CELL))
-    with pytest.raises(UserError, match=r"^dataset\.path has no image in row 0 of the split train; legal"):
+    with pytest.raises(UserError, match=r"^dataset\.path has no image in row 0 of the split train.*; legal"):
         read(broken, ["a"])
 
 
@@ -107,7 +107,46 @@ def test_a_picture_that_is_named_by_its_path(
     picture: Callable[..., np.ndarray],
     encoded: Callable[..., bytes],
 ) -> None:
-    (tmp_path / "a.png").write_bytes(encoded(picture(9)))
-    cell = {"bytes": None, "path": str(tmp_path / "a.png")}
-    split = read(table([0]).set_column(0, "image", pa.array([cell], CELL)), ["a"])
-    assert np.array_equal(split.items.take(split.rows)[0].permute(1, 2, 0).numpy(), picture(9))
+    """It may lie in the folder of the data set and nowhere else."""
+    root = tmp_path / "set"
+    root.mkdir()
+    for folder in (root, tmp_path):
+        (folder / "a.png").write_bytes(encoded(picture(9)))
+    (root / "link.png").symlink_to(tmp_path / "a.png")
+
+    def split(path: str, root: Path | None = root) -> Split:
+        cells = table([0]).set_column(0, "image", pa.array([{"bytes": None, "path": path}], CELL))
+        columns = {"image_column": "image", "label_column": "label"}
+        return table_split(cells, ["a"], split="train", root=root, **columns)
+
+    for path in ("a.png", str(root / "a.png"), "./x/../a.png"):
+        found = split(path)
+        assert np.array_equal(found.items.take(found.rows)[0].permute(1, 2, 0).numpy(), picture(9))
+    for path in ("../a.png", str(tmp_path / "a.png"), "link.png", "/etc/passwd", "a\0b", ".", "\x1b[31m"):
+        with pytest.raises(
+            UserError, match=r"no image in row 0 of the split train but the path [ -~]*; legal"
+        ):
+            split(path)
+    with pytest.raises(UserError):
+        split(str(root / "a.png"), None)
+
+
+@pytest.mark.parametrize("kind", [pa.uint8(), pa.uint16(), pa.uint32(), pa.uint64(), pa.int8(), pa.int32()])
+def test_labels_of_every_whole_number(table: Callable[..., pa.Table], kind: pa.DataType) -> None:
+    cells = table([0, 1])
+    cells = cells.set_column(cells.column_names.index("label"), "label", pa.array([0, 1], kind))
+    assert read(cells, ["a", "b"]).labels.tolist() == [0, 1]
+
+
+def test_labels_that_are_too_large(table: Callable[..., pa.Table]) -> None:
+    """Before memory is taken for so many classes."""
+    for value, kind in ((10**9, pa.int64()), (2**64 - 1, pa.uint64()), (2000, pa.int32())):
+        cells = pa.table({"label": pa.array([0, value], kind)})
+        with pytest.raises(UserError, match=rf"has the label {value} in 2 rows; legal: classes"):
+            class_names(cells, label_column="label")
+    cells = table([0, 1])
+    cells = cells.set_column(
+        cells.column_names.index("label"), "label", pa.array([0, 2**64 - 1], pa.uint64())
+    )
+    with pytest.raises(UserError, match=r"label_column=label of train holds labels that are too large"):
+        read(cells, ["a", "b"])

@@ -1,0 +1,99 @@
+"""The entry point `peftlab-data`: looks at a data set before a run does. Imports no torch until its words have passed."""
+
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from hydra.errors import HydraException
+from omegaconf.errors import OmegaConfBaseException
+
+from peftlab.command.parser import Parser
+from peftlab.config.compose import composed
+from peftlab.config.resolve import choice
+from peftlab.config.schema import check_schema
+from peftlab.config.sentence import sentence
+from peftlab.errors import UserError
+from peftlab.option import Choice
+
+FINE, PROBLEMS, WRONG = 0, 1, 2
+CUTS = ("imbalance", "max_per_class", "seed", "groups", "group_counts_imbalance", "val_fraction")
+
+
+def main(argv: list[str] | None = None) -> int:
+    """`peftlab-data check`: 0 if nothing is wrong with the data, 1 if something is, 2 for a wrong command."""
+    parser = Parser(prog="peftlab-data", description="Looks at a data set before a run does.")
+    commands = parser.add_subparsers(dest="command", required=True, parser_class=Parser)
+    check = commands.add_parser(
+        "check", help="counts, duplicates across splits, sizes, what is ignored or unreadable"
+    )
+    check.add_argument(
+        "words", nargs="+", metavar="WORD", help="a choice of the group dataset, and KEY=VALUE as for peftlab"
+    )
+    words = parser.parse_args(argv).words
+    try:
+        config = _config([f"dataset={word}" if "=" not in word else word for word in words])
+    except UserError as error:
+        print(f"peftlab-data: {error}", file=sys.stderr)
+        return WRONG
+    try:
+        lines, problems = _check(choice(config["dataset"]), config["seed"])
+    except UserError as error:
+        print(f"peftlab-data: {error}", file=sys.stderr)
+        return PROBLEMS
+    for line in lines:
+        print(line)
+    print("problems: " + ("; ".join(problems) or "none"))
+    return PROBLEMS if problems else FINE
+
+
+def _config(words: list[str]) -> dict[str, Any]:
+    try:
+        config = composed(*words)
+    except (HydraException, OmegaConfBaseException, ValueError) as error:
+        raise UserError(sentence(error, words)) from error
+    check_schema(config)
+    return config
+
+
+def _check(dataset: Choice, seed: int) -> tuple[list[str], list[str]]:
+    from peftlab.dataset.cut import Cuts, group_counts, tail_cut
+    from peftlab.dataset.group import group_classes
+    from peftlab.dataset.source.audit import audit
+
+    options = dataset.options
+    source = options["source"](options["path"])
+    cuts = Cuts(**{key: options[key] for key in CUTS}, run_seed=seed)
+    tail, names = tail_cut(source, cuts), source.class_names
+    counts = tail.counts(len(names))
+    groups = group_classes(cuts.groups, names, group_counts(source, tail, cuts))
+    found = audit(source)
+    across = [f"{number} in {one} and {other}" for (one, other), number in sorted(found.across().items())]
+    lines = [
+        f"source: {options['source'].word}, {options['path'] or options['name']}",
+        f"images: {_counted(found.num_items)}; {len(tail)} train after the long tail",
+        f"classes: {len(names)}, {counts.min()} ({names[counts.argmin()]}) to {counts.max()} ({names[counts.argmax()]}) images",
+        f"groups: {_counted({name: len(members) for name, members in groups.items()})} classes",
+        f"duplicates: {', '.join(across) or 'none across splits'}; {found.within()} within a split",
+        f"sizes: {_sizes(list(found.sizes))}",
+        f"modes: {_counted(found.modes) or 'arrays'}",
+        f"turned upright by EXIF: {found.num_turned}",
+        f"ignored: {_counted(+source.ignored) or 'nothing'}",
+        f"unreadable: {len(found.unreadable)}",
+    ]
+    problems = [f"the same picture {words}" for words in across]
+    problems += (
+        [f"{len(found.unreadable)} unreadable, the first: {found.unreadable[0]}"] if found.unreadable else []
+    )
+    problems += [f"{sum(counts == 0)} classes without a training image"] if (counts == 0).any() else []
+    return lines, problems
+
+
+def _counted(number: Any) -> str:
+    return ", ".join(f"{key} {value:,}" for key, value in dict(number).items())
+
+
+def _sizes(sizes: Sequence[tuple[int, int]]) -> str:
+    if len(sizes) <= 1:
+        return "".join(f"all {width} x {height}" for width, height in sizes)
+    widths, heights = zip(*sizes, strict=True)
+    return f"{len(sizes)}, {min(widths)}-{max(widths)} wide, {min(heights)}-{max(heights)} high"

@@ -1,0 +1,69 @@
+"""What stands in a source: counts, duplicates across its splits by content, sizes, modes, and what cannot be read."""
+
+import hashlib
+import io
+from collections import Counter, defaultdict
+from dataclasses import dataclass, field
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from peftlab.dataset.source.encoded_split import FORMATS, orientation
+from peftlab.dataset.source.source import Source
+from peftlab.dataset.split import Split
+from peftlab.errors import UserError
+
+
+@dataclass
+class Audit:
+    """`held` are the splits that each content (a hash of its pixels) lies in, with a row each; the rest is counted by kind."""
+
+    num_items: dict[str, int] = field(default_factory=dict)
+    held: dict[str, list[tuple[str, int]]] = field(default_factory=lambda: defaultdict(list))
+    sizes: Counter[tuple[int, int]] = field(default_factory=Counter)
+    modes: Counter[str] = field(default_factory=Counter)
+    num_turned: int = 0
+    unreadable: list[str] = field(default_factory=list)
+
+    def across(self) -> dict[tuple[str, str], int]:
+        """How many contents two splits share."""
+        found: Counter[tuple[str, str]] = Counter()
+        for places in self.held.values():
+            found.update(combinations(sorted({split for split, _ in places}), 2))
+        return dict(found)
+
+    def within(self) -> int:
+        """Items beyond the first of a content in its split."""
+        return sum(len(places) - len({split for split, _ in places}) for places in self.held.values())
+
+
+def audit(source: Source) -> Audit:
+    """Decodes every item of every split, the test's too: for people who look at data, not for a run."""
+    found = Audit()
+    splits = {"train": source.train, "val": source.val, "test": source.open_test()}
+    for name, split in splits.items():
+        if split is not None:
+            found.num_items[name] = len(split)
+            for row in split.rows:
+                _look(found, name, split, int(row))
+    return found
+
+
+def _look(found: Audit, name: str, split: Split, row: int) -> None:
+    try:
+        pixels = split.items.take(np.array([row], dtype=np.int64))[0].numpy()
+    except UserError as error:
+        found.unreadable.append(str(error))
+        return
+    height, width = pixels.shape[1:]
+    found.held[hashlib.sha256(f"{height} {width} ".encode() + pixels.tobytes()).hexdigest()].append(
+        (name, row)
+    )
+    found.sizes[width, height] += 1
+    read: Any = getattr(split.items, "read", None)
+    if read is not None:
+        with Image.open(io.BytesIO(read(row)), formats=FORMATS) as image:
+            found.modes[f"{image.format} {image.mode}"] += 1
+            found.num_turned += orientation(image) != 1

@@ -1,0 +1,58 @@
+"""peftlab-data check: what stands in a data set, and whether something is wrong with it."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from peftlab.command.data import main
+
+
+def put(root: Path, *names: str, first: int = 0) -> None:
+    for number, name in enumerate(names, first):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.full((4, 6, 3), number, dtype=np.uint8)).save(root / name)
+
+
+def check(root: Path, capsys: pytest.CaptureFixture[str]) -> tuple[int, dict[str, str]]:
+    code = main(["check", "image_folder", f"dataset.path={root}"])
+    return code, dict(line.split(": ", 1) for line in capsys.readouterr().out.splitlines())
+
+
+def test_a_folder_in_order(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    put(tmp_path, "train/a/1.png", "train/a/2.png", "train/b/1.png", "test/a/1.png", "test/b/1.bmp")
+    put(tmp_path, "train/a/.ipynb_checkpoints/1.png")
+    code, said = check(tmp_path, capsys)
+    assert code == 0
+    assert said["images"] == "train 3, test 2; 3 train after the long tail"
+    assert said["classes"] == "2, 1 (b) to 2 (a) images"
+    assert said["sizes"] == "all 6 x 4"
+    assert said["modes"] == "PNG RGB 4, BMP RGB 1"
+    assert said["ignored"] == "hidden or of the system 1"
+    assert said["problems"] == "none"
+
+
+def test_a_picture_in_two_splits_and_one_that_is_damaged(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The content counts, not the file: the same pixels as PNG and as BMP."""
+    put(tmp_path, "train/a/1.png", "train/b/1.png")
+    put(tmp_path, "test/a/1.bmp", first=0)
+    put(tmp_path, "test/b/1.png", first=7)
+    (tmp_path / "test" / "b" / "2.png").write_bytes(b"\x89PNG\r\n")
+    code, said = check(tmp_path, capsys)
+    assert code == 1
+    assert said["duplicates"] == "1 in test and train; 0 within a split"
+    assert said["unreadable"] == "1"
+    assert said["problems"].startswith(
+        "the same picture 1 in test and train; 1 unreadable, the first: dataset.path"
+    )
+
+
+@pytest.mark.parametrize(
+    "words", [["nope"], ["digits", "dataset.sed=3"], ["digits", "dataset.seed=-1"], ["digits", "x y"]]
+)
+def test_a_wrong_command(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check", *words]) == 2
+    assert capsys.readouterr().err.startswith("peftlab-data: ")
