@@ -1,5 +1,8 @@
-"""scripts/wandb_sweep.yaml: the command that `wandb agent` builds from it is one that peftlab takes."""
+"""scripts/wandb_sweep.yaml: the command that `wandb agent` builds from it is one that peftlab takes, and runs for the agent."""
 
+import os
+import subprocess
+import sys
 from itertools import product
 from pathlib import Path
 
@@ -45,3 +48,54 @@ def test_grid_of_24_peftlab_commands(sweep):
 def test_selects_on_a_validation_split_that_exists(sweep):
     assert sweep["metric"] == {"name": "val/mean_acc", "goal": "maximize"}
     assert "dataset.val_fraction=0.1" in sweep["command"]
+
+
+SMALL = (
+    "dataset=digits_lt",
+    "backbone=tiny",
+    "backbone.depth=12",
+    "backbone.model_args.depth=12",
+    "device=cpu",
+)
+
+
+@pytest.mark.slow
+def test_a_run_of_the_agent_is_the_agent_s(sweep, clean_env, tmp_path, read_run):
+    """Its id, sweep and project come from the agent's environment, and the metric of the sweep is one number."""
+    config_util = pytest.importorskip("wandb.sdk.lib.config_util")
+    command = next(commands(sweep))[2:]
+    parameters = dict(
+        word.partition("=")[::2] for word in command if word.partition("=")[0] in sweep["parameters"]
+    )
+    path = clean_env / "wandb" / "sweep-s1" / "config-agent1.yaml"
+    path.parent.mkdir(parents=True)
+    config_util.save_config_file_from_dict(
+        str(path), {key: {"value": value} for key, value in parameters.items()}
+    )
+    agent = {
+        "SWEEP_ID": "s1",
+        "RUN_ID": "agent1",
+        "PROJECT": "lab",
+        "ENTITY": "team",
+        "SWEEP_PARAM_PATH": str(path),
+    }
+    env = {**os.environ, **{f"WANDB_{name}": value for name, value in agent.items()}, "WANDB_MODE": "offline"}
+    words = [*command, *SMALL, "fit.epochs=1", "fit.batch_size=64", f"hydra.run.dir={tmp_path / 'run'}"]
+    env |= {"PYTHONPATH": str(SWEEP.parents[1]), "TMPDIR": str(clean_env)}
+    done = subprocess.run(
+        [sys.executable, "-m", "peftlab.command.train", *words],
+        env=env,
+        cwd=clean_env,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "wandb" not in done.stderr
+    read = read_run(tmp_path / "run")
+    assert (read.run.run_id, read.run.sweep_id) == ("agent1", "s1")
+    assert (read.run.project, read.run.entity, read.exit_code) == ("lab", "team", 0)
+    assert isinstance(read.summary[sweep["metric"]["name"]], float)
+    assert read.metrics["val/tail_acc"] == ("epoch", "last", "max")
+    assert (read.config["depth"], read.config["position"], read.config["peft"]) == ("0-2", "q", "lora")
+    assert read.config["config"]["dataset"]["val_fraction"] == 0.1
