@@ -5,6 +5,7 @@ from pathlib import Path
 
 from peftlab.command.parser import Parser
 from peftlab.errors import UserError
+from peftlab.inputs.plain import plain
 from peftlab.record.finished import finished_run
 from peftlab.record.table import table_text
 from peftlab.record.whole_file import check_place, refusal, write_whole
@@ -64,7 +65,7 @@ def _answer(folder: Path, images: str, top: int, table: Path | None) -> list[Row
 
     files = picture_files(images)
     trained = read_run(folder)
-    names = trained.card["class_names"]
+    names = [plain(str(name)) for name in trained.card["class_names"]]
     width = max(len(name) for name in names)
     rows: list[Row] = []
     for answer in predict(trained, files, batch_size=BATCH_SIZE):
@@ -73,12 +74,12 @@ def _answer(folder: Path, images: str, top: int, table: Path | None) -> list[Row
             continue
         values, classes = answer.probabilities.topk(min(top, len(names)))
         own = [
-            (str(answer.file), rank, names[index], value)
+            (plain(str(answer.file)), rank, names[index], value)
             for rank, (index, value) in enumerate(
                 zip(classes.tolist(), values.tolist(), strict=True), start=1
             )
         ]
-        print(answer.file)
+        print(plain(str(answer.file)))
         for _, rank, name, value in own:
             print(f"  {rank:>3}  {name:<{width}}  {value:.4f}")
         rows += own

@@ -8,6 +8,7 @@ from peftlab.config.pointed import check_pointed
 from peftlab.config.resolved import Resolved, Root
 from peftlab.config.schema import BUDGET, PART, TARGET, check_schema
 from peftlab.config.signature import signature
+from peftlab.dataset.rules import check_dataset
 from peftlab.fit.plan import Plan, check_plan
 from peftlab.option import Choice
 from peftlab.peft.part import Part
@@ -91,7 +92,8 @@ def _part(name: str, path: str, node: dict[str, Any]) -> Part:
 
 
 def _check(resolved: Resolved) -> None:
-    parts = resolved.parts
+    parts, data = resolved.parts, resolved.dataset.options
+    check_dataset(data, data["source"].word if "source" in data else "")
     check_timm_name(str(resolved.backbone.options["name"]))
     for part in parts:
         check_part(part)

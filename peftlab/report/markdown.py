@@ -4,6 +4,7 @@ from math import isfinite, nan
 from pathlib import Path
 from statistics import fmean, median
 
+from peftlab.inputs.plain import plain
 from peftlab.record.whole_file import renew
 from peftlab.report.cell import METRICS, Cell, varying
 
@@ -21,7 +22,7 @@ def write_markdown(folder: Path, cells: list[Cell], seeds: bool) -> Path:
     heads = [*(key.rpartition(".")[2] or key for key in keys), COSTS[0], *names, "n", *COSTS[1:]]
     lines = ["| " + " | ".join(heads) + " |", "|" + "---|" * len(keys) + "---:|" * (len(heads) - len(keys))]
     for cell in cells:
-        words = [*(cell.choices.get(key, "") for key in keys), _count(trained(cell))]
+        words = [*(_inert(cell.choices.get(key, "")) for key in keys), _count(trained(cell))]
         words += [_accuracy(cell, metric, seeds) for metric in METRICS]
         words += [
             str(cell.count["ok"]),
@@ -30,6 +31,12 @@ def write_markdown(folder: Path, cells: list[Cell], seeds: bool) -> Path:
         ]
         lines.append("| " + " | ".join(words) + " |")
     return renew(folder / "table.md", "\n".join(lines) + "\n")
+
+
+def _inert(text: str) -> str:
+    """A word that neither ends a cell nor becomes HTML."""
+    shown = plain(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return shown.replace("|", "\\|").replace("`", "\\`")
 
 
 def trained(cell: Cell) -> float:

@@ -59,9 +59,7 @@ def finish(state: Run, diverged: Diverged | None) -> dict[str, Any]:
     record.write("result.json", result)
     record.status(status, error=None if diverged is None else str(diverged))
     if diverged is not None:
-        console.print(
-            f"[bold]diverged[/bold]: {diverged}; the numbers below are of the weights before that step"
-        )
+        console.print(f"diverged: {diverged}; the numbers below are of the weights before that step")
     summary = experiment.task.summary({key.removeprefix("test/"): value for key, value in metrics.items()})
     show_result(record.folder.name, summary.table, summary.line)
     console.print(f"time {wall_s:.1f} s, peak memory {memory_mib:.0f} MiB")

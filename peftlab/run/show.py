@@ -13,10 +13,12 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 from rich.table import Table
+from rich.text import Text
 
+from peftlab.inputs.plain import plain
 from peftlab.site import POSITIONS
 
-console = Console(stderr=False, highlight=False)
+console = Console(stderr=False, highlight=False, markup=False)  # names hold brackets
 
 
 def show_placement(sites: list[dict[str, Any]], labels: Sequence[str]) -> None:
@@ -52,7 +54,7 @@ def show_counts(counts: dict[str, int], num_frozen: int) -> None:
 
 def show_line(name: str, text: str) -> None:
     """One named fact."""
-    console.print(f"[bold]{name}[/bold]: {text}", soft_wrap=True)
+    console.print(Text.assemble((plain(name), "bold"), f": {plain(text)}"), soft_wrap=True)
 
 
 def progress() -> Progress:
