@@ -28,7 +28,7 @@ def merge(trained: Trained) -> State:
     with torch.no_grad():
         selected = {name: value.detach() for name, value in model.cell.selected.weights().items()}
         state: State = {**model.backbone.state_dict(), **selected}
-        refuse("timm", _reasons(trained, state), LEGAL)
+        refuse("timm", reasons(trained, state), LEGAL)
         scales, one = model.gamma.scales(), torch.ones(())
         wide: State = {}
         for anchor in _in_order(model.cell.anchors):
@@ -76,7 +76,8 @@ def _fold(anchor: Anchor, form: Affine, wide: State, weight: str, bias: str | No
         b += shift
 
 
-def _reasons(trained: Trained, state: State) -> Iterable[Reason]:
+def reasons(trained: Trained, state: State) -> Iterable[Reason]:
+    """Why the sites of a run cannot be folded into weights: nothing if they can."""
     for anchor in trained.model.cell.anchors:
         text = why_not_one_map(trained, anchor) or _why_not_folded(anchor, state)
         if text is not None:

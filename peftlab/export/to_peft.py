@@ -31,7 +31,7 @@ def to_peft(trained: Trained, folder: Path) -> dict[str, Any]:
     Raises:
         UserError: if anything but low-rank updates of linear layers was trained.
     """
-    refuse("peft", _reasons(trained), LEGAL)
+    refuse("peft", reasons(trained), LEGAL)
     layers = _layers(trained)
     head = classifier_state(trained)
     tensors = {f"{PREFIX}{name}": value for name, value in head.items()}
@@ -104,7 +104,8 @@ def _config(trained: Trained, ranks: dict[str, int], saved: list[str]) -> dict[s
     }
 
 
-def _reasons(trained: Trained) -> Iterable[Reason]:
+def reasons(trained: Trained) -> Iterable[Reason]:
+    """Why a run is no LoRA of Hugging Face PEFT: nothing if it is one."""
     model = trained.model
     if model.cell.selected.weights():
         yield Reason("selected weights", None, "PEFT would have to save whole layers")
