@@ -41,6 +41,9 @@ class Run:
             "backbone": experiment.trunk.backbone.num_weights,
         }
         self.flat = {**record.flat, "num_parameters": num_trained(self.num_parameters)}
+        if self.flat.get("rank") is not None:  # a budget or cells may have given others than the config says
+            widths = {anchor.delta.width for anchor in experiment.cell.anchors}
+            self.flat["rank"] = widths.pop() if len(widths) == 1 else None
         self.tracker: Tracker = Safe(experiment.resolved.tracker, experiment.resolved.tracker.word)
         self.lines = mirror.lines(experiment.cell.gamma.names)
         self.best: dict[str, Any] | None = None

@@ -217,3 +217,23 @@ def test_a_count_at_widths_is_of_that_sub_network(state: Make) -> None:
     changed = run.count(run.experiment.trunk.dataset.train)
     assert torch.equal(off.correct, before.correct)
     assert not torch.equal(changed.correct, before.correct)
+
+
+@pytest.mark.parametrize(
+    ("words", "rank"),
+    [
+        ((), 8),
+        (("peft.rank=3",), 3),
+        (("placement.budget=1152",), 2),
+        (("placement=cells", "placement.cells={0.q:{rank:2},1.q:{rank:3}}"), None),
+        (("peft=dylora", "peft.rank=3"), 3),
+    ],
+)
+def test_the_rank_that_runs_are_grouped_by_is_the_one_that_was_built(
+    state: Make, words: tuple[str, ...], rank: int | None
+) -> None:
+    record, experiment = (built := state(*words)).record, built.experiment
+    record.flat = {"rank": 8}
+    flat = Run(experiment, record, None).flat
+    assert flat["rank"] == rank
+    assert {anchor.delta.width for anchor in experiment.cell.anchors} >= ({rank} if rank else set())
