@@ -63,7 +63,8 @@ def check_ours(folder: Path) -> None:
     """
     if not folder.is_dir():
         return
-    strange = sorted(path.name for path in folder.iterdir() if path.name not in NOT_A_RUN_S)
+    nobody_s = {*NOT_A_RUN_S, *(path.name for path in parts(folder, WRITTEN) if path.parent == folder)}
+    strange = sorted(path.name for path in folder.iterdir() if path.name not in nobody_s)
     if strange and not is_ours(folder):
         names = ", ".join(strange[:3]) + (f" and {len(strange) - 3} more" if len(strange) > 3 else "")
         raise UserError(f"{folder} is no run's folder and not empty ({names}); {OURS}")
@@ -71,8 +72,10 @@ def check_ours(folder: Path) -> None:
 
 def clear(folder: Path) -> None:
     """Remove what a run has written, by name; what else lies there stays, and what a link points to."""
-    for name in WRITTEN:
+    for name in sorted(WRITTEN, key="result.json".__ne__):  # first: from then on it is not finished
         path = folder / name
+        if name == "status.json":  # last: a kill leaves a folder that is known as a run's
+            continue
         if path.parent != folder and path.parent.is_symlink():
             path.parent.unlink()
         elif path.is_file() or path.is_symlink():
@@ -85,6 +88,8 @@ def clear(folder: Path) -> None:
     for name in ("last", "search", SUPERNET, "wandb"):
         _remove_empty(folder / name)
     clear_parts(folder)
+    if (folder / "status.json").is_file() or (folder / "status.json").is_symlink():
+        (folder / "status.json").unlink()
 
 
 def clear_parts(folder: Path) -> None:

@@ -28,11 +28,23 @@ def rewind(folder: Path, to: Mark | None) -> None:
     """Drop what came after the mark, a line that a kill cut short with it; None drops all.
 
     Raises:
-        UserError: if the file is not what it was up to there.
+        UserError: as `check_rows`.
+    """
+    check_rows(folder, to)
+    if to is None:
+        (folder / FILE).write_bytes(b"")
+    else:
+        os.truncate(folder / FILE, to["size"]) if to["size"] else (folder / FILE).write_bytes(b"")
+
+
+def check_rows(folder: Path, to: Mark | None) -> None:
+    """That the file is what it was up to the mark.
+
+    Raises:
+        UserError: if it is not.
     """
     path = folder / FILE
     if to is None:
-        path.write_bytes(b"")
         return
     content = path.read_bytes()[: to["size"]] if path.is_file() else b""
     if len(content) < to["size"] or hashlib.sha256(content).hexdigest() != to["sha256"]:
@@ -40,4 +52,3 @@ def rewind(folder: Path, to: Mark | None) -> None:
             f"{path} has lost rows, or they were changed, since last/state.pt was saved; legal: resume=false, which starts"
             " over"
         )
-    os.truncate(path, to["size"])

@@ -20,6 +20,7 @@ from peftlab.network.cell import Widths
 from peftlab.record.checkpoint import load_last, save_last
 from peftlab.record.placement import placement_text
 from peftlab.record.record import Record
+from peftlab.record.rows import Mark, check_rows
 from peftlab.run import mirror
 from peftlab.run.sites import gammas
 from peftlab.tracker.tracker import Opening, Safe, Tracker
@@ -75,8 +76,9 @@ class Run:
         record.identity = record.identity or Identity(raw)
         if record.take(experiment.resolved.root.resume):
             return None
-        start = self._resume()
-        record.status("running")
+        start, rows = self._resume()
+        record.status("running")  # the first byte: it marks the folder as a run's
+        record.rewind(rows)
         record.write_text(FILE, config_text(raw))
         record.write("split.json", {"hash": data.index_hash, **data.index})
         if experiment.placed.scores:
@@ -162,14 +164,14 @@ class Run:
             series=mirror.series(experiment.task.headline),
         )
 
-    def _resume(self) -> int:
+    def _resume(self) -> tuple[int, Mark | None]:
         state = load_last(self.record.folder, self.identity)
-        self.record.rewind(None if state is None else state["rows"])
         if state is None:
-            return 0
+            return 0, None
+        check_rows(self.record.folder, state["rows"])
         self.experiment.learner.load_state(state["learner"])
         self.best = state["best"]
-        return int(state["step"])
+        return int(state["step"]), state["rows"]
 
 
 def run_id(identity: dict[str, str]) -> str:

@@ -173,3 +173,28 @@ def test_a_new_folder_an_empty_one_and_hydra_s_own_are_nobody_s(tmp_path: Path) 
     (tmp_path / ".hydra").mkdir()
     check_ours(tmp_path)
     assert os.listdir(tmp_path) == [".hydra"]
+
+
+def test_a_kill_while_it_is_cleared_leaves_a_folder_that_is_known(
+    run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At every single file."""
+    unlink, removed = Path.unlink, []
+
+    def dies(path: Path, missing_ok: bool = False) -> None:
+        unlink(path, missing_ok=missing_ok)
+        removed.append(path.name)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "unlink", dies)
+        while any(path.is_file() for path in run.iterdir()):
+            with pytest.raises(KeyboardInterrupt):
+                clear(run)
+            check_ours(run)
+    assert (removed[0], removed[-1]) == ("result.json", "status.json")
+
+
+def test_a_half_written_first_mark_is_nobody_s(tmp_path: Path) -> None:
+    (tmp_path / ".status.json.4711").touch()
+    check_ours(tmp_path)
