@@ -192,7 +192,7 @@ def test_nobody_lets_hydra_make_objects() -> None:
     assert users == {"config/hydra_version.py"}  # which forbids it
 
 
-COMMANDS = ("train", "sweep", "export", "predict", "methods", "data")
+COMMANDS = ("train", "sweep", "export", "predict", "methods", "data", "runs")
 LIGHT = (
     *(f"peftlab.command.{name}" for name in COMMANDS),
     "peftlab.config.resolve",

@@ -40,4 +40,5 @@ def _heat_map(
         for site, value in numbers.items():
             grid[positions.index(site.position), site.block] = value
         panels.append(Panel(name, grid, form=".3g"))
-    return heat_map(panels, positions, list(labels), path, Words(title, "position", "block"))
+    heat_map(panels, positions, list(labels), Words(title, "position", "block"), path)
+    return path

@@ -1,4 +1,4 @@
-"""Heat maps of the placement grid and of gamma, as PNG."""
+"""Heat maps of the placement grid and of gamma, as PNG and SVG."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -6,25 +6,34 @@ from textwrap import fill
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from peftlab.figure.png import plain_text, save
+from peftlab.figure.picture import plain_text, save
 
 COLOUR_MAP = "viridis"  # safe for colour-blind readers, monotone in print, and no grey: grey means no value
+DIFFERENCE_MAP = "RdBu"  # red below 0 and blue above; in grey print the signs of the numbers tell them apart
 WIDE = 8  # columns beyond which panels stand one above the other
+ACROSS = 3  # panels side by side at most; four are two by two
 
 
 @dataclass(frozen=True)
 class Panel:
-    """One matrix of a heat map. `text` replaces what is printed in a cell; NaN without a text is hatched."""
+    """One matrix of a heat map. `text` replaces what is printed in a cell; NaN without a text is hatched.
+
+    unit: what the colour bar says. differences: colours are symmetric about 0. weak: cells that get a ring, which the
+    note of the picture explains.
+    """
 
     title: str
     value: Float[np.ndarray, "rows columns"]
     text: list[list[str | None]] | None = None
     form: str = ".2f"
+    unit: str = ""
+    differences: bool = False
+    weak: Bool[np.ndarray, "rows columns"] | None = None
 
     def label(self, row: int, column: int) -> str:
         """What is printed in a cell."""
@@ -36,42 +45,44 @@ class Panel:
 
 
 class Words(NamedTuple):
-    """The title of a picture and what its rows and columns are called."""
+    """The title of a picture, what its rows and columns are called, and what its marks mean."""
 
     title: str
     row_label: str
     column_label: str
+    note: str = ""
 
 
 def heat_map(
-    panels: list[Panel],
-    rows: list[str],
-    columns: list[str],
-    path: Path,
-    words: Words,
-) -> Path:
-    """Draw panels of one grid (rows x columns), a value in each cell; the PNG appears at `path` in one piece.
+    panels: list[Panel], rows: list[str], columns: list[str], words: Words, *paths: Path
+) -> list[Path]:
+    """Draw panels of one grid (rows x columns), a value in each cell; each of `paths` appears in one piece.
 
     Raises: ValueError when a panel has another shape than the grid.
     """
     shape = (len(rows), len(columns))
     if wrong := [panel.title for panel in panels if panel.value.shape != shape]:
         raise ValueError(f"Panels {wrong} are not {shape[0]} x {shape[1]}.")
-    grid = (len(panels), 1) if shape[1] > WIDE else (1, len(panels))
-    width, height = max(2.2, 0.62 * shape[1]) + 1.6, max(1.2, 0.42 * shape[0]) + 0.9
+    across = 1 if shape[1] > WIDE else len(panels) if len(panels) <= ACROSS else 2
+    grid = (-(-len(panels) // across), across)
+    width, height = max(2.2, 0.62 * shape[1]) + 1.7, max(1.2, 0.42 * shape[0]) + 1.0
     with plain_text(**{"hatch.linewidth": 0.5}):
-        figure = Figure(figsize=(grid[1] * width, grid[0] * height + 0.4), dpi=150, layout="constrained")
-        figure.suptitle(fill(words.title, int(10 * figure.get_figwidth())), fontsize=11)  # 10 letters an inch
+        figure = Figure(figsize=(grid[1] * width, grid[0] * height + 0.5), dpi=150, layout="constrained")
+        letters = int(10 * figure.get_figwidth())  # ten an inch
+        figure.suptitle(fill(words.title, letters), fontsize=11)
+        if words.note:
+            figure.supxlabel(fill(words.note, int(1.6 * letters)), fontsize=8, color="0.3")
         for axes, panel in zip(figure.subplots(*grid, squeeze=False).flat, panels, strict=True):
             _draw(figure, axes, panel, rows, columns)
             axes.set(xlabel=words.column_label, ylabel=words.row_label)
-        return save(figure, path)
+        return [save(figure, path) for path in paths]
 
 
 def _draw(figure: Figure, axes: Axes, panel: Panel, rows: list[str], columns: list[str]) -> None:
     low, high = _limits(panel)
     value = np.ma.masked_invalid(panel.value)
-    image = axes.imshow(value, cmap=COLOUR_MAP, aspect="auto", vmin=low, vmax=high)
+    colours = DIFFERENCE_MAP if panel.differences else COLOUR_MAP
+    image = axes.imshow(value, cmap=colours, aspect="auto", vmin=low, vmax=high)
     axes.set_title(panel.title, fontsize=10)
     axes.set_xticks(range(len(columns)), columns, rotation=0 if max(map(len, columns)) < 8 else 30)
     axes.set_yticks(range(len(rows)), rows)
@@ -79,8 +90,11 @@ def _draw(figure: Figure, axes: Axes, panel: Panel, rows: list[str], columns: li
     axes.spines[:].set_visible(False)
     colour = image.to_rgba(value)
     for row, column in np.ndindex(value.shape):
-        _cell(axes, panel, row, column, colour[row, column])
+        ink = _cell(axes, panel, row, column, colour[row, column])
+        if panel.weak is not None and panel.weak[row, column]:
+            axes.plot(column + 0.36, row - 0.32, "o", ms=3.5, mfc="none", mec=ink, mew=0.8)
     bar = figure.colorbar(image, ax=axes, pad=0.02, aspect=18)
+    bar.set_label(panel.unit, fontsize=8)
     bar.outline.set_visible(False)
     bar.ax.tick_params(length=2, labelsize=8)
 
@@ -88,6 +102,9 @@ def _draw(figure: Figure, axes: Axes, panel: Panel, rows: list[str], columns: li
 def _limits(panel: Panel) -> tuple[float, float]:
     """Range of the colours: one single value stands in its middle, and a panel without values has 0..1."""
     finite = panel.value[np.isfinite(panel.value)]
+    if panel.differences:
+        most = float(np.abs(finite).max(initial=0.0)) or 1.0
+        return -most, most
     if not finite.size:
         return 0.0, 1.0
     low, high = float(finite.min()), float(finite.max())
@@ -95,7 +112,8 @@ def _limits(panel: Panel) -> tuple[float, float]:
     return low - pad, high + pad
 
 
-def _cell(axes: Axes, panel: Panel, row: int, column: int, colour: Float[np.ndarray, "4"]) -> None:
+def _cell(axes: Axes, panel: Panel, row: int, column: int, colour: Float[np.ndarray, "4"]) -> str:
+    """Draw one cell; the colour of its text comes back."""
     label, finite = panel.label(row, column), bool(np.isfinite(panel.value[row, column]))
     corner = (column - 0.5, row - 0.5)
     if not finite:
@@ -107,3 +125,4 @@ def _cell(axes: Axes, panel: Panel, row: int, column: int, colour: Float[np.ndar
     ink = "0.3" if not finite else "white" if luminance < 0.179 else "black"
     size = 8 if max(map(len, label.split("\n"))) < 6 and "\n" not in label else 7
     axes.text(column, row, label, ha="center", va="center", color=ink, fontsize=size)
+    return ink

@@ -1,4 +1,4 @@
-"""Scatter plots with intervals and names, as PNG."""
+"""Scatter plots with intervals and names, as PNG and SVG."""
 
 from itertools import cycle
 from pathlib import Path
@@ -11,8 +11,9 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.transforms import ScaledTranslation, Transform
 
-from peftlab.figure.png import plain_text, save
+from peftlab.figure.picture import plain_text, save
 
+NAMED = 40  # points that have a name and an interval
 BESIDE = 2.5  # between points of one x, in points of the page
 
 
@@ -26,37 +27,50 @@ class Point(NamedTuple):
     high: float
 
 
-def scatter_plot(points: list[Point], path: Path, *, title: str, x_label: str, y_label: str) -> Path:
-    """Points with their names and intervals over a logarithmic x that has room for 0; the PNG appears in one piece.
+def scatter_plot(points: list[Point], *paths: Path, title: str, x_label: str, y_label: str) -> list[Path]:
+    """Points with their names and intervals over a logarithmic x that has room for 0; each file appears in one piece.
 
-    Points whose x differ by less than 10 % stand side by side, so that their intervals can be told apart.
+    Points whose x differ by less than 10 % stand side by side, so that their intervals can be told apart. Of more than
+    NAMED points the best by y have a name and an interval, and the others are grey dots.
     """
+    best = sorted(points, key=lambda point: -point.y)[:NAMED]
+    if len(points) > NAMED:
+        title += f"\nnames and intervals: the {NAMED} best of {len(points):,}"
     with plain_text():
         figure = Figure(figsize=(9, 6), dpi=150, layout="constrained")
         axes = figure.subplots()
+        rest = [point for point in points if point not in best] if len(points) > NAMED else []
+        axes.plot([point.x for point in rest], [point.y for point in rest], ".", color="0.7", markersize=4)
         colours = cycle(matplotlib.colormaps["tab20"].colors)  # type: ignore[attr-defined]
-        colour = dict(zip(points, colours, strict=False))
-        shifts = _side_by_side(points)
-        for point in points:
-            error = [[max(0.0, point.y - point.low)], [max(0.0, point.high - point.y)]]
-            style = {"fmt": "o", "markersize": 4, "elinewidth": 0.8, "color": colour[point]}
-            style["transform"] = _beside(axes, shifts[point][0])
-            axes.errorbar([point.x], [point.y], yerr=np.nan_to_num(error), **style)
-        smallest = min((point.x for point in points if point.x > 0), default=1.0)
-        axes.set_xscale("symlog", linthresh=smallest)
-        axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
-        left = -0.1 * smallest if any(point.x == 0 for point in points) else 0.7 * smallest
-        axes.set_xlim(left, 1.7 * max(smallest, max(point.x for point in points)))
-        low, high = min(point.y for point in points), max(point.y for point in points)
-        pad = max(2.0, 0.2 * (high - low))
-        # from the points: an interval over two seeds can be wider than any accuracy
-        axes.set_ylim(low - pad, high + pad)
+        colour = dict(zip([point for point in points if point in best], colours, strict=False))
+        shifts = _side_by_side(list(colour))
+        for point, (shift, _) in shifts.items():
+            _bar(axes, point, shift, colour[point])
+        _limits(axes, points)
         _name(figure, axes, shifts, colour)
         axes.set(xlabel=x_label, ylabel=y_label)
         axes.set_title(title, fontsize=11)
         axes.grid(alpha=0.25, linewidth=0.5)
         axes.spines[["top", "right"]].set_visible(False)
-        return save(figure, path)
+        return [save(figure, path) for path in paths]
+
+
+def _bar(axes: Axes, point: Point, shift: float, colour: Any) -> None:
+    error = [[max(0.0, point.y - point.low)], [max(0.0, point.high - point.y)]]  # none where a bound is NaN
+    style = {"fmt": "o", "markersize": 4, "elinewidth": 0.8, "color": colour}
+    axes.errorbar([point.x], [point.y], yerr=error, transform=_beside(axes, shift), **style)
+
+
+def _limits(axes: Axes, points: list[Point]) -> None:
+    smallest = min((point.x for point in points if point.x > 0), default=1.0)
+    axes.set_xscale("symlog", linthresh=smallest)
+    axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
+    left = -0.1 * smallest if any(point.x == 0 for point in points) else 0.7 * smallest
+    axes.set_xlim(left, 1.7 * max(smallest, max(point.x for point in points)))
+    low, high = min(point.y for point in points), max(point.y for point in points)
+    pad = max(2.0, 0.2 * (high - low))
+    # from the points: an interval over two seeds can be wider than any accuracy
+    axes.set_ylim(low - pad, high + pad)
 
 
 def _side_by_side(points: list[Point]) -> dict[Point, tuple[float, float]]:

@@ -7,10 +7,13 @@ from math import isfinite, nan
 from typing import Any
 
 from peftlab.errors import UserError
-from peftlab.report.interval import Interval, mean_interval, paired_difference
+from peftlab.report.interval import Interval, mean_interval, paired_difference, score_difference
 from peftlab.report.job import Job
+from peftlab.report.metric import Metric, headline
 
-METRICS = ("mean_acc", "head_acc", "medium_acc", "tail_acc")  # of the test split
+Bounds = tuple[
+    float, float, float
+]  # a value, and the low and high end of its 95 % interval; NaN where there is none
 
 
 @dataclass(frozen=True)
@@ -55,13 +58,22 @@ class Cell:
         """Whether what is shown of the cell is a mean over runs; `seeds`: its sweep has several."""
         return seeds or len(self.jobs) > 1
 
-    def interval(self, metric: str, seeds: bool) -> tuple[float, float, float]:
-        """(value, low, high): a mean with its t interval, or one run with Wilson's over its items; NaN where there is none."""
+    def interval(self, metric: str, seeds: bool) -> Bounds:
+        """A mean over runs with its t interval, or one run with Wilson's over its items; a diverged run has no number."""
         if self.is_mean(seeds):
             mean, half, _ = self.mean(metric)
             return mean, mean - half, mean + half
+        if not self.count["ok"]:
+            return nan, nan, nan
         get = self.jobs[0].metrics.get
         return get(f"test/{metric}", nan), get(f"test/{metric}_low", nan), get(f"test/{metric}_high", nan)
+
+    def contrast(self, baseline: "Cell", metric: str, seeds: bool) -> Bounds:
+        """The difference to the baseline: over common seeds with the t interval of pairs, or of one run over its items."""
+        if self.is_mean(seeds) or baseline.is_mean(seeds):
+            mean, half, _ = self.difference(baseline, metric)
+            return mean, mean - half, mean + half
+        return score_difference(self.interval(metric, seeds), baseline.interval(metric, seeds))
 
     def difference(self, baseline: "Cell", metric: str) -> Interval:
         """Mean difference to the baseline cell, paired by seed; NaN with n = 0 without a common seed."""
@@ -85,6 +97,17 @@ def group_cells(jobs: list[Job]) -> list[Cell]:
                 )
         cell.jobs.append(job)
     return list(by_choice.values())
+
+
+def metrics_of(cells: list[Cell]) -> list[Metric]:
+    """The headline metrics of the cells' task."""
+    return headline(job.result for cell in cells for job in cell.jobs)
+
+
+def num_seeds(cells: list[Cell]) -> str:
+    """Finished runs of a cell, as `n = 2-3`, over cells that have any."""
+    num = {cell.count["ok"] for cell in cells if cell.count["ok"]} or {0}
+    return f"n = {min(num)}" + (f"-{max(num)}" if len(num) > 1 else "")
 
 
 def varying(cells: list[Cell]) -> list[str]:

@@ -1,50 +1,145 @@
-"""heatmap.png: mean and tail accuracy over block depth x position."""
+"""heatmap.png: the headline metrics over block depth x position; heatmap-difference.png: the same beside the baseline."""
 
 import hashlib
 import re
-from math import inf, nan
+from collections.abc import Sequence
+from math import inf, isfinite, nan
 from pathlib import Path
+from typing import NamedTuple
 
-from peftlab.report.cell import Cell, varying
+from peftlab.report.cell import Bounds, Cell, metrics_of, num_seeds, varying
+from peftlab.report.interval import is_clear
+from peftlab.report.metric import Metric
 from peftlab.site import POSITIONS
 
 MARKS = {"diverged": "div", "failed": "fail", "interrupted": "int", "running": "run"}
 DEPTH, POSITION = "placement.depth", "placement.position"
+MOST = 12  # grids of a sweep that are drawn
+Grid = list[list[Cell | None]]
 
 
-def heat_maps(folder: Path, cells: list[Cell]) -> list[Path]:
-    """heatmap.png when depth x position was swept; a picture for each combination of further choices."""
+class Baseline(NamedTuple):
+    """The cell that others are compared with, what it is called, and whether its sweep has several seeds."""
+
+    cell: Cell
+    name: str
+    seeds: bool
+
+
+def heat_maps(folder: Path, cells: list[Cell], baseline: Baseline | None = None) -> list[Path]:
+    """PNG and SVG when depth x position was swept; for each combination of further choices its own, up to MOST.
+
+    With a baseline there is a second picture of each, of the differences to it: a ring marks what is not significant.
+    """
+    grids = _grids(cells)
+    files = []
+    for rest, part in list(grids.items())[:MOST]:
+        name = re.sub(r"[^\w.=+-]+", "_", rest)[:80] + "-" + hashlib.sha256(rest.encode()).hexdigest()[:6]
+        stem = f"heatmap-{name}" if len(grids) > 1 else "heatmap"
+        files += _values(folder / f"{stem}.png", part, rest)
+        if baseline is not None:
+            files += _differences(folder / f"{stem}-difference.png", part, rest, baseline)
+    return files
+
+
+def left_out(cells: list[Cell]) -> list[str]:
+    """A word on the grids that are not drawn."""
+    number = len(_grids(cells))
+    what = f"heat maps: the first {MOST} of {number} combinations of further choices; table.md has every cell"
+    return [what] if number > MOST else []
+
+
+def _grids(cells: list[Cell]) -> dict[str, list[Cell]]:
+    """The cells of each combination of further choices; none if depth x position was not swept."""
     by_rest: dict[str, list[Cell]] = {}
     keys = [key for key in sorted(varying(cells)) if key not in (DEPTH, POSITION)]
     for cell in cells:
         if {DEPTH, POSITION} <= cell.choices.keys():
             by_rest.setdefault(cell.label(keys), []).append(cell)
-    if max(map(len, by_rest.values()), default=0) < 2:
+    return by_rest if max(map(len, by_rest.values()), default=0) > 1 else {}
+
+
+def _values(path: Path, cells: list[Cell], rest: str) -> list[Path]:
+    panels = [(metric, _Measured(metric)) for metric in metrics_of(cells)]
+    title = ("Placement grid", rest, f"seeds per cell: {num_seeds(cells)}")
+    return _draw(path, cells, panels, (", ".join(filter(None, title)), ""))
+
+
+def _differences(path: Path, cells: list[Cell], rest: str, baseline: Baseline) -> list[Path]:
+    """None is drawn where the baseline, or every other cell, was not measured."""
+    panels = [(metric, _Compared(metric, baseline)) for metric in metrics_of(cells)]
+    others = [cell for cell in cells if cell is not baseline.cell]
+    if not any(isfinite(shown.value(cell)) for _, shown in panels for cell in others):
         return []
-    files = []
-    for rest, part in by_rest.items():
-        name = re.sub(r"[^\w.=+-]+", "_", rest)[:80] + "-" + hashlib.sha256(rest.encode()).hexdigest()[:6]
-        path = folder / (f"heatmap-{name}.png" if len(by_rest) > 1 else "heatmap.png")
-        files.append(_heat_map(path, part, rest))
-    return files
+    pairs = f"pairs of one seed, Student's t, {num_seeds(cells)}"
+    how = pairs if baseline.seeds else "one run each, Newcombe's over its test items"
+    note = f"ring: not significant. The 95 % interval of the difference holds 0 or is not known ({how})."
+    title = (f"Placement grid, difference to {baseline.name or 'the baseline'}", rest)
+    return _draw(path, cells, panels, (", ".join(filter(None, title)), note))
 
 
-def _heat_map(path: Path, cells: list[Cell], rest: str) -> Path:
+class _Measured(NamedTuple):
+    """What a panel says of a cell: its mean over seeds."""
+
+    metric: Metric
+
+    def value(self, cell: Cell) -> float:
+        return self.metric.factor * cell.mean(self.metric.name).mean
+
+    def text(self, cell: Cell) -> str | None:
+        """What replaces a cell's plain value: `div`, `fail`, or `81.2` over `2/3` where a seed lacks."""
+        mean, _, n = cell.mean(self.metric.name)
+        return f"{self.metric.text(mean)}\n{n}/{len(cell.jobs)}" if 0 < n < len(cell.jobs) else _mark(cell)
+
+    def is_weak(self, cell: Cell) -> bool:
+        return False
+
+
+class _Compared(NamedTuple):
+    """What a panel says of a cell: its difference to the baseline."""
+
+    metric: Metric
+    baseline: Baseline
+
+    def bounds(self, cell: Cell) -> Bounds:
+        if cell is self.baseline.cell:
+            return (0.0 if cell.count["ok"] else nan), nan, nan
+        return cell.contrast(self.baseline.cell, self.metric.name, self.baseline.seeds)
+
+    def value(self, cell: Cell) -> float:
+        return self.metric.factor * self.bounds(cell)[0]
+
+    def text(self, cell: Cell) -> str | None:
+        return "base" if cell is self.baseline.cell and cell.count["ok"] else _mark(cell)
+
+    def is_weak(self, cell: Cell) -> bool:
+        bounds = self.bounds(cell)
+        return cell is not self.baseline.cell and isfinite(bounds[0]) and not is_clear(bounds)
+
+
+def _draw(
+    path: Path,
+    cells: list[Cell],
+    panels: Sequence[tuple[Metric, _Measured | _Compared]],
+    words: tuple[str, str],
+) -> list[Path]:
+    """A panel a metric, what it says of each cell, and the title and the note of the picture."""
     import numpy as np  # drawing is for the end of a sweep, not for every start
 
     from peftlab.figure.heat_map import Panel, Words, heat_map
 
     rows, columns, grid = heat_grid(cells)
-    panels = []
-    for metric in ("mean_acc", "tail_acc"):
-        value = [[100 * cell.mean(metric).mean if cell else nan for cell in line] for line in grid]
-        text = [[_mark(cell, metric) if cell else None for cell in line] for line in grid]
-        title = f"{metric.removesuffix('_acc')} accuracy (test, %)"
-        panels.append(Panel(title, np.array(value), text, form=".1f"))
-    num = {cell.count["ok"] for cell in cells if cell.count["ok"]} or {0}
-    seeds = f"seeds per cell: n = {min(num)}" + (f"-{max(num)}" if len(num) > 1 else "")
-    title = ", ".join(part for part in ("Placement grid", rest, seeds) if part)
-    return heat_map(panels, rows, columns, path, Words(title, "position", "block depth"))
+    drawn = []
+    for metric, shown in panels:
+        value = np.array([[shown.value(cell) if cell else nan for cell in line] for line in grid])
+        text = [[shown.text(cell) if cell else None for cell in line] for line in grid]
+        weak = np.array([[cell is not None and shown.is_weak(cell) for cell in line] for line in grid])
+        if isinstance(shown, _Measured):
+            drawn.append(Panel(metric.words, value, text, metric.form, metric.unit))
+        else:
+            drawn.append(Panel(metric.words, value, text, f"+{metric.form}", metric.points, True, weak))
+    names = Words(words[0], "position", "block depth", words[1])
+    return heat_map(drawn, rows, columns, names, path, path.with_suffix(".svg"))
 
 
 def heat_grid(cells: list[Cell]) -> tuple[list[str], list[str], list[list[Cell | None]]]:
@@ -67,9 +162,8 @@ def _span(depth: str, cells: list[Cell]) -> tuple[float, float]:
     return min(blocks), max(blocks)
 
 
-def _mark(cell: Cell, metric: str) -> str | None:
-    """What replaces a cell's plain value: `div`, `fail`, or `81.2` over `2/3` where a seed lacks."""
-    if not cell.count["ok"]:
-        return next((mark for state, mark in MARKS.items() if cell.count[state]), None)
-    mean, _, n = cell.mean(metric)
-    return f"{100 * mean:.1f}\n{n}/{len(cell.jobs)}" if 0 < n < len(cell.jobs) else None
+def _mark(cell: Cell) -> str | None:
+    """Why a cell has no number: `div`, `fail`; None if it has one, or nothing is known of it."""
+    return (
+        None if cell.count["ok"] else next((mark for state, mark in MARKS.items() if cell.count[state]), None)
+    )

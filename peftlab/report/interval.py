@@ -1,6 +1,6 @@
-"""Student's t intervals: of a mean over seeds, and of differences within seeds."""
+"""Intervals: Student's t of a mean over seeds and of differences within seeds; Newcombe's of two runs over their items."""
 
-from math import isnan, nan, sqrt
+from math import hypot, isnan, nan, sqrt
 from statistics import fmean, stdev
 from typing import NamedTuple
 
@@ -48,3 +48,24 @@ def paired_difference(cell: dict[int, float], baseline: dict[int, float], level:
             "legal are cells with a common seed."
         )
     return mean_interval([cell[seed] - baseline[seed] for seed in common], level)
+
+
+def score_difference(
+    own: tuple[float, float, float], other: tuple[float, float, float]
+) -> tuple[float, float, float]:
+    """Difference of two proportions p - q with the interval of their own Wilson intervals (p, low, high).
+
+        d - sqrt((p - p_low)^2 + (q_high - q)^2) .. d + sqrt((p_high - p)^2 + (q - q_low)^2)
+
+    The two are taken as independent. Runs that answer the same items mostly agree on them, so it is rather too wide.
+
+    Source: Newcombe 1998, "Interval estimation for the difference between independent proportions", method 10.
+    """
+    (p, p_low, p_high), (q, q_low, q_high) = own, other
+    return p - q, p - q - hypot(p - p_low, q_high - q), p - q + hypot(p_high - p, q - q_low)
+
+
+def is_clear(bounds: tuple[float, float, float]) -> bool:
+    """Whether a difference is significant: its 95 % interval is known and leaves out 0."""
+    _, low, high = bounds
+    return low > 0 or high < 0

@@ -12,7 +12,7 @@ from typing import Any
 from peftlab.config.resolve import choice
 from peftlab.config.summary import KEYS
 from peftlab.record.code import code
-from peftlab.report.cell import METRICS, Cell, has_seeds, varying
+from peftlab.report.cell import Cell, has_seeds, metrics_of, varying
 from peftlab.report.report import Report, write_report
 from peftlab.tracker.tracker import Opening, Safe, Scalar, Series, one_line, tell
 
@@ -95,10 +95,11 @@ def opening(folder: Path, baseline: str | None) -> Opening:
 def tables(report: Report) -> dict[str, list[list[Any]]]:
     """`jobs`: sweep.csv; `cells`: the best on average first; `best`: the best cell of each metric. Accuracies are fractions."""
     keys, seeds = varying(report.cells), has_seeds(report.jobs)
-    columns = [f"{metric}{end}" for metric in METRICS for end in ("", "_low", "_high")]
+    metrics = [metric.name for metric in metrics_of(report.cells)]
+    columns = [f"{metric}{end}" for metric in metrics for end in ("", "_low", "_high")]
     rows = [
-        [*(cell.choices.get(key) for key in keys), cell.count["ok"], *_numbers(cell, seeds)]
-        for cell in sorted(report.cells, key=lambda cell: -_value(cell, METRICS[0], seeds, -1.0))
+        [*(cell.choices.get(key) for key in keys), cell.count["ok"], *_numbers(cell, metrics, seeds)]
+        for cell in sorted(report.cells, key=lambda cell: -_value(cell, metrics[0], seeds, -1.0))
     ]
     best = [
         [
@@ -121,7 +122,7 @@ def best_cells(report: Report) -> dict[str, Cell]:
     """Of each metric, the cell with the highest mean on test: a description of the grid, no choice of a method."""
     seeds = has_seeds(report.jobs)
     found = {}
-    for metric in METRICS:
+    for metric in (metric.name for metric in metrics_of(report.cells)):
         known = [cell for cell in report.cells if isfinite(_value(cell, metric, seeds))]
         if known:
             found[metric] = max(known, key=lambda cell: _value(cell, metric, seeds))
@@ -144,8 +145,8 @@ def _value(cell: Cell, metric: str, seeds: bool, missing: float = float("nan")) 
     return value if isfinite(value) else missing
 
 
-def _numbers(cell: Cell, seeds: bool) -> list[float | None]:
-    return [_number(value) for metric in METRICS for value in cell.interval(metric, seeds)]
+def _numbers(cell: Cell, metrics: list[str], seeds: bool) -> list[float | None]:
+    return [_number(value) for metric in metrics for value in cell.interval(metric, seeds)]
 
 
 def _number(value: float) -> float | None:

@@ -4,26 +4,28 @@ from math import isfinite, nan
 from pathlib import Path
 from statistics import fmean, median
 
+from peftlab.config.summary import num_trained
 from peftlab.inputs.plain import plain
 from peftlab.record.whole_file import renew
-from peftlab.report.cell import METRICS, Cell, varying
+from peftlab.report.cell import Cell, metrics_of, varying
+from peftlab.report.metric import Metric
 
 COSTS = ("trained", "step ms", "MiB")
 
 
 def write_markdown(folder: Path, cells: list[Cell], seeds: bool) -> Path:
-    """One row per cell: trained parameters without the head, accuracies in % with their 95 % intervals, costs.
+    """One row per cell: trained parameters without the head, headline metrics with their 95 % intervals, costs.
 
     With several seeds an interval is Student's t over runs (mean ± half), else Wilson's over test items (low-high).
     Step time and memory are medians over the cell's runs.
     """
-    keys = varying(cells)
-    names = [metric.removesuffix("_acc") for metric in METRICS]
+    keys, metrics = varying(cells), metrics_of(cells)
+    names = [metric.label for metric in metrics]
     heads = [*(key.rpartition(".")[2] or key for key in keys), COSTS[0], *names, "n", *COSTS[1:]]
     lines = ["| " + " | ".join(heads) + " |", "|" + "---|" * len(keys) + "---:|" * (len(heads) - len(keys))]
     for cell in cells:
         words = [*(_inert(cell.choices.get(key, "")) for key in keys), _count(trained(cell))]
-        words += [_accuracy(cell, metric, seeds) for metric in METRICS]
+        words += [_estimate(cell, metric, seeds) for metric in metrics]
         words += [
             str(cell.count["ok"]),
             _number(1000 * _median(cell, "step_s")),
@@ -46,19 +48,18 @@ def trained(cell: Cell) -> float:
         for job in cell.jobs
         if isinstance(job.result.get("num_parameters"), dict)
     ]
-    own = [sum(v for k, v in count.items() if k not in ("backbone", "head")) for count in counts]
-    return fmean(own) if own else nan
+    return fmean(map(num_trained, counts)) if counts else nan
 
 
-def _accuracy(cell: Cell, metric: str, seeds: bool) -> str:
-    value, low, high = cell.interval(metric, seeds)
+def _estimate(cell: Cell, metric: Metric, seeds: bool) -> str:
+    value, low, high = cell.interval(metric.name, seeds)
     if not isfinite(value):
-        return ""
+        return "diverged" if cell.count["diverged"] and not cell.count["ok"] else ""
     if not isfinite(low + high):
-        return f"{100 * value:.1f}"
+        return metric.text(value)
     if cell.is_mean(seeds):
-        return f"{100 * value:.1f} ± {50 * (high - low):.1f}"
-    return f"{100 * value:.1f} ({100 * low:.1f}-{100 * high:.1f})"
+        return f"{metric.text(value)} ± {metric.text((high - low) / 2)}"
+    return f"{metric.text(value)} ({metric.text(low)}-{metric.text(high)})"
 
 
 def _median(cell: Cell, key: str) -> float:

@@ -10,7 +10,7 @@ FIRST = {
     "cells.csv": lambda line: ",num_ok," in line,
     "table.md": lambda line: line.startswith("|") and line.endswith("| n | step ms | MiB |"),
 }
-PICTURES = ("heatmap*.png", "heatmap*.svg", "scatter*.png", "scatter*.svg")
+PICTURES = ("heatmap*.png", "heatmap*.svg", "scatter*.png", "scatter*.svg", "forest*.png", "forest*.svg")
 
 
 def check_own(folder: Path) -> None:

@@ -13,9 +13,10 @@ from typing import Any
 from peftlab.errors import UserError
 from peftlab.record.table import table_text
 from peftlab.record.whole_file import refusal, renew
-from peftlab.report.cell import METRICS, Cell, columns_of, group_cells, has_seeds, varying
+from peftlab.report.cell import Cell, columns_of, group_cells, has_seeds, metrics_of, varying
 from peftlab.report.data import mixed
-from peftlab.report.heat_map import heat_maps
+from peftlab.report.forest import forest
+from peftlab.report.heat_map import Baseline, heat_maps, left_out
 from peftlab.report.job import STATES, Job, number, read, split_choices
 from peftlab.report.markdown import write_markdown
 from peftlab.report.own import check_own
@@ -30,6 +31,7 @@ class Report:
     cells: list[Cell]
     baseline: Cell
     files: list[Path]
+    notes: list[str]  # what no file holds, and why
     num_ok: int
     num_failed: int
     num_diverged: int
@@ -66,6 +68,7 @@ def write_report(folder: str | Path, *, baseline: str | None) -> Report:
         cells=cells,
         baseline=reference,
         files=files,
+        notes=left_out(cells),
         num_ok=count["ok"],
         num_failed=count["failed"],
         num_diverged=count["diverged"],
@@ -79,17 +82,18 @@ def write_report(folder: str | Path, *, baseline: str | None) -> Report:
 def _write(folder: Path, jobs: list[Job], cells: list[Cell], reference: Cell) -> tuple[list[Path], str]:
     """The files that are there, and why others are not."""
     seeds, files, unwritten = has_seeds(jobs), list[Path](), ""
+    compared = Baseline(reference, reference.label(varying(cells)), seeds)
+    names = [metric.name for metric in metrics_of(cells)]
     steps: list[Callable[[], list[Path]]] = [
         lambda: [_write_csv(folder / "sweep.csv", [_job_row(job) for job in jobs])],
-        lambda: heat_maps(folder, cells),
-        lambda: (
-            [_write_csv(folder / "cells.csv", [_cell_row(cell, reference) for cell in cells])]
-            if seeds
-            else []
-        ),
+        lambda: heat_maps(folder, cells, compared),
+        lambda: [_write_csv(folder / "cells.csv", [_cell_row(cell, reference, names) for cell in cells])],
+        lambda: forest(folder, cells, reference, seeds),
         lambda: scatter(folder, cells, seeds),
         lambda: [write_markdown(folder, cells, seeds)],
     ]
+    if not seeds:
+        del steps[2]
     for step in steps:
         try:
             files += step()
@@ -136,10 +140,10 @@ def _job_row(job: Job) -> dict[str, Any]:
     }
 
 
-def _cell_row(cell: Cell, baseline: Cell) -> dict[str, Any]:
+def _cell_row(cell: Cell, baseline: Cell, metrics: list[str]) -> dict[str, Any]:
     row: dict[str, Any] = {**cell.choices, "baseline": int(cell is baseline)}
     row |= {f"num_{state}": cell.count[state] for state in STATES}
-    for metric in METRICS:
+    for metric in metrics:
         for name, interval in (("", cell.mean(metric)), ("_diff", cell.difference(baseline, metric))):
             row |= {f"{metric}{name}{part}": x for part, x in zip(("", "_half", "_n"), interval, strict=True)}
     return row

@@ -5,8 +5,9 @@ from math import isfinite, nan
 from statistics import fmean
 from typing import Any
 
-from peftlab.report.cell import METRICS, Cell, has_seeds, varying
+from peftlab.report.cell import Cell, has_seeds, metrics_of, varying
 from peftlab.report.job import STATES
+from peftlab.report.metric import Metric
 from peftlab.report.report import Report
 
 
@@ -30,7 +31,7 @@ def print_table(report: Report) -> None:
     else:
         lines.append("a-b is a 95 % Wilson interval over n test items")
     unwritten = [f"not all files of the report are there: {report.unwritten}"] if report.unwritten else []
-    for line in [*lines, *unwritten, *map(str, report.files)]:
+    for line in [*lines, *report.notes, *unwritten, *map(str, report.files)]:
         console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
@@ -47,9 +48,11 @@ def _table(report: Report) -> Any:
         brief = max(len(cell.choices.get(key, "")) for cell in cells) < 16
         table.add_column(Text(name if short.count(name) == 1 else key), overflow="fold", no_wrap=brief)
     table.add_column("state", min_width=9, overflow="fold")
-    metrics = [metric for metric in METRICS if any(_estimate(cell, metric, seeds) for cell in cells)]
+    metrics = [
+        metric for metric in metrics_of(cells) if any(_estimate(cell, metric, seeds) for cell in cells)
+    ]
     for metric in metrics:
-        head = f"{metric.removesuffix('_acc')} %" + ("" if seeds else f"\n{_items(report, metric)}")
+        head = f"{metric.label} {metric.unit}".rstrip() + ("" if seeds else f"\n{_items(report, metric)}")
         table.add_column(head, justify="right", min_width=6 if seeds else 9)  # a value, an interval
     for head in ["n"] * seeds + ["time"]:
         table.add_column(head, justify="right", no_wrap=True)
@@ -68,15 +71,19 @@ def _state(cell: Cell) -> str:
     return ", ".join(f"{cell.count[state]} {state}" for state in STATES if cell.count[state])
 
 
-def _estimate(cell: Cell, metric: str, seeds: bool) -> str:
-    """`81.2 ±1.3` over seeds; `81.2 78.1-84.0` for one job, Wilson over its items."""
-    mean, low, high = cell.interval(metric, seeds)
-    text = f" ±{50 * (high - low):.1f}" if cell.is_mean(seeds) else f" {100 * low:.1f}-{100 * high:.1f}"
-    extra = text if isfinite(low + high) else ""
-    return f"{100 * mean:.1f}{extra}" if isfinite(mean) else ""
+def _estimate(cell: Cell, metric: Metric, seeds: bool) -> str:
+    """`81.2 ±1.3` over seeds; `81.2 78.1-84.0` for one job, Wilson over its items; nothing for one that diverged."""
+    mean, low, high = cell.interval(metric.name, seeds)
+    if not isfinite(mean):
+        return ""
+    if not isfinite(low + high):
+        return metric.text(mean)
+    if cell.is_mean(seeds):
+        return f"{metric.text(mean)} ±{metric.text((high - low) / 2)}"
+    return f"{metric.text(mean)} {metric.text(low)}-{metric.text(high)}"
 
 
-def _items(report: Report, metric: str) -> str:
-    num = {job.metrics.get(f"test/{metric.removesuffix('_acc')}_num", nan) for job in report.jobs}
+def _items(report: Report, metric: Metric) -> str:
+    num = {job.metrics.get(f"test/{metric.label}_num", nan) for job in report.jobs}
     num = {n for n in num if isfinite(n)}
     return f"n={min(num):.0f}" + (f"-{max(num):.0f}" if len(num) > 1 else "") if num else ""

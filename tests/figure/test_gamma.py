@@ -9,14 +9,14 @@ from peftlab.site import Site
 
 def test_rows_stand_at_their_block_and_position(tmp_path, monkeypatch):
     drawn = []
-    monkeypatch.setattr(figure, "heat_map", lambda *given: drawn.append(given) or given[3])
+    monkeypatch.setattr(figure, "heat_map", lambda *given: drawn.append(given) or [given[4]])
     rows = [
         {"block": 1, "position": "mlp1", "gamma": 2.0, "ratio": 0.5},
         {"block": 0, "position": "q", "gamma": 1.0, "ratio": 0.25},
     ]
     path = tmp_path / "gamma.png"
     assert gamma_heat_map(rows, ("0", "1"), path) == path
-    panels, positions, columns, _, words = drawn[0]
+    panels, positions, columns, words, _ = drawn[0]
     assert (positions, columns) == (["q", "mlp1"], ["0", "1"])  # in the order of a block
     assert words.title == f"gamma of {tmp_path.name}"
     nan = np.nan

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from peftlab.errors import UserError
-from peftlab.report.interval import Interval, mean_interval, paired_difference
+from peftlab.evaluate.proportion import wilson
+from peftlab.report.interval import Interval, is_clear, mean_interval, paired_difference, score_difference
 
 LEVELS = st.sampled_from([0.8, 0.95, 0.99])
 
@@ -64,3 +65,24 @@ def test_paired_difference_of_one_common_seed_has_no_interval() -> None:
 def test_paired_difference_needs_a_common_seed() -> None:
     with pytest.raises(UserError, match=r"\[0, 1\].*\[2, 3\]"):
         paired_difference({1: 0.5, 0: 0.5}, {2: 0.5, 3: 0.5})
+
+
+def test_the_difference_of_two_proportions_is_newcombe_s() -> None:
+    """His example: 56/70 and 48/80, difference 0.2, method 10 gives 0.0524 to 0.3339."""
+    own, other = (56 / 70, *wilson(56 / 70, 70)), (48 / 80, *wilson(48 / 80, 80))
+    assert score_difference(own, other) == pytest.approx((0.2, 0.0524, 0.3339), abs=5e-5)
+
+
+@pytest.mark.parametrize(
+    ("bounds", "clear"),
+    [
+        ((1.0, 0.1, 2.0), True),
+        ((-1.0, -2.0, -0.1), True),
+        ((1.0, -1.0, 3.0), False),
+        ((1.0, nan, nan), False),
+    ],
+)
+def test_a_difference_is_significant_if_its_interval_leaves_out_0(
+    bounds: tuple[float, ...], clear: bool
+) -> None:
+    assert is_clear(bounds) is clear

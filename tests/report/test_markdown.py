@@ -44,3 +44,10 @@ def test_a_job_without_a_result_leaves_its_cells_empty(tmp_path: Path) -> None:
     cells = [Cell({"peft": "lora"}, [job("lora", 0, 0.4)]), Cell({"peft": "x"}, [lost])]
     assert math.isnan(trained(cells[1]))
     assert "| x |  |  |  |  |  | 0 |  |  |" in write_markdown(tmp_path, cells, seeds=False).read_text()
+
+
+def test_a_diverged_run_has_no_number(tmp_path: Path) -> None:
+    lost = Job(**{**vars(job("x", 0, 0.4)), "state": "diverged"})
+    cells = [Cell({"peft": "lora"}, [job("lora", 0, 0.4)]), Cell({"peft": "x"}, [lost])]
+    text = write_markdown(tmp_path, cells, seeds=False).read_text()
+    assert "| x | 1,032 | diverged | diverged | diverged | diverged | 0 | 250 | 700 |" in text

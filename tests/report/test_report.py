@@ -13,6 +13,8 @@ from scipy import stats
 from peftlab.errors import UserError
 from peftlab.report.report import write_report
 
+PICTURES = tuple(f"heatmap{name}.{end}" for name in ("", "-difference") for end in ("png", "svg"))
+
 
 def rows(path: Path) -> list[dict[str, str]]:
     with path.open(newline="", encoding="utf-8") as file:
@@ -93,7 +95,7 @@ def test_cells_with_jobs_that_did_not_finish(broken: Path) -> None:
 @pytest.mark.usefixtures("drawn")
 def test_one_seed_needs_no_cells_csv(tmp_path: Path) -> None:
     report = write_report(grid(tmp_path / "sweep", (0,)), baseline=None)
-    assert [file.name for file in report.files] == ["sweep.csv", "heatmap.png", "table.md"]
+    assert [file.name for file in report.files] == ["sweep.csv", *PICTURES, "table.md"]
     assert not (tmp_path / "sweep" / "cells.csv").exists()
 
 
@@ -155,7 +157,7 @@ def test_report_counts_and_exit_code(broken: Path) -> None:
     assert (report.num_ok, report.num_failed, report.num_diverged) == (60, 3, 4)
     assert (report.num_interrupted, report.num_unfinished) == (1, 4)
     assert report.exit_code == 1
-    assert [file.name for file in report.files] == ["sweep.csv", "heatmap.png", "cells.csv", "table.md"]
+    assert [file.name for file in report.files] == ["sweep.csv", *PICTURES[:2], "cells.csv", "table.md"]
 
 
 @pytest.mark.parametrize(

@@ -23,10 +23,12 @@ def cell(peft: str, count: int, *tails: float) -> Cell:
 def test_points_are_cells_with_their_intervals(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     drawn: list[Any] = []
     monkeypatch.setattr(
-        peftlab.figure.scatter, "scatter_plot", lambda points, path, **words: drawn.append(points) or path
+        peftlab.figure.scatter,
+        "scatter_plot",
+        lambda points, *paths, **words: drawn.append(points) or list(paths),
     )
     cells = [cell("lora", 100, 0.4, 0.6), cell("linear_probe", 0, 0.3, 0.3)]
-    assert scatter(tmp_path, cells, seeds=True) == [tmp_path / "scatter.png"]
+    assert scatter(tmp_path, cells, seeds=True) == [tmp_path / "scatter.png", tmp_path / "scatter.svg"]
     half = 12.706 * 0.1  # t_{0.975, 1} s / sqrt 2
     lora, probe = drawn[0]
     assert (lora.name, lora.x, lora.y) == ("lora", 100, pytest.approx(50))

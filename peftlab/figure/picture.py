@@ -1,4 +1,4 @@
-"""What every picture shares: text that is taken as it is, and a file that appears in one piece."""
+"""What every picture shares: text that is taken as it is, the same bytes each time, and files that appear in one piece."""
 
 from contextlib import AbstractContextManager
 from io import BytesIO
@@ -7,6 +7,7 @@ from typing import Any
 
 import matplotlib
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
 from peftlab.record.whole_file import renew
@@ -14,12 +15,16 @@ from peftlab.record.whole_file import renew
 
 def plain_text(**settings: Any) -> AbstractContextManager[None]:
     """Inside of it a user's matplotlibrc, or a dollar in a choice, reaches neither TeX nor the formula parser."""
-    rc: Any = {"text.usetex": False, "text.parse_math": False, **settings}
+    text = {"text.usetex": False, "text.parse_math": False}
+    rc: Any = {**text, "svg.hashsalt": "peftlab", "svg.fonttype": "path", **settings}
     return matplotlib.rc_context(rc)
 
 
 def save(figure: Figure, path: Path) -> Path:
-    """Draw without a display and without pyplot's global state."""
+    """Draw a PNG or an SVG, as the name ends, without a display, a date, or pyplot's global state."""
     file = BytesIO()
-    FigureCanvasAgg(figure).print_png(file)
+    if path.suffix == ".svg":
+        FigureCanvasSVG(figure).print_svg(file, metadata={"Date": None})
+    else:
+        FigureCanvasAgg(figure).print_png(file)
     return renew(path, file.getvalue())

@@ -10,8 +10,8 @@ import pytest
 from matplotlib import image
 from matplotlib.figure import Figure
 
-from peftlab.figure import png
-from peftlab.figure.png import plain_text, save
+from peftlab.figure import picture
+from peftlab.figure.picture import plain_text, save
 
 
 def test_a_user_s_settings_reach_no_text_and_come_back() -> None:
@@ -45,7 +45,7 @@ def test_the_old_picture_stays_until_the_new_one_is_whole(
         file.write(b"half")
         raise OSError("disk full")
 
-    monkeypatch.setattr(png.FigureCanvasAgg, "print_png", half)
+    monkeypatch.setattr(picture.FigureCanvasAgg, "print_png", half)
     with pytest.raises(OSError, match="disk full"):
         save(Figure(figsize=(1, 1), facecolor="black"), path)
     assert path.read_bytes() == first
@@ -54,7 +54,7 @@ def test_the_old_picture_stays_until_the_new_one_is_whole(
 
 def test_pyplot_is_not_needed(tmp_path: Path) -> None:
     code = (
-        "import sys; from pathlib import Path; from matplotlib.figure import Figure; from peftlab.figure.png import save; "
+        "import sys; from pathlib import Path; from matplotlib.figure import Figure; from peftlab.figure.picture import save; "
         "save(Figure(figsize=(1, 1)), Path(sys.argv[1])); print('matplotlib.pyplot' in sys.modules)"
     )
     command = [sys.executable, "-c", code, str(tmp_path / "a.png")]
