@@ -26,12 +26,12 @@ def test_rows_stand_at_their_block_and_position(tmp_path, monkeypatch):
 
 def test_a_picture_that_is_there_while_it_is_read(monkeypatch):
     drawn = []
-    monkeypatch.setattr(figure, "heat_map", lambda *given: drawn.append(given) or given[3])
+    monkeypatch.setattr(figure, "heat_map", lambda *given: drawn.append(given) or [given[4]])
     with drawn_gamma({Site(1, "v"): 2.0, Site(0, "q"): 1.0}, ("0", "1"), "gamma after step 3") as path:
         assert path.parent.is_dir()
         path.write_text("png")
     assert not path.parent.exists()
-    panels, positions, columns, _, words = drawn[0]
+    panels, positions, columns, words, _ = drawn[0]
     assert (positions, columns, words.title) == (["q", "v"], ["0", "1"], "gamma after step 3")
     np.testing.assert_array_equal(panels[0].value, [[1.0, np.nan], [np.nan, 2.0]])
     assert len(panels) == 1
