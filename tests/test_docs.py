@@ -3,6 +3,7 @@
 import contextlib
 import os
 import re
+import runpy
 import subprocess
 import sys
 import tomllib
@@ -82,6 +83,17 @@ def test_every_link_leads_to_a_file_and_a_heading(page: str) -> None:
 
 def test_the_readme_fits_on_a_few_screens() -> None:
     assert len((ROOT / "README.md").read_text().splitlines()) <= 130
+
+
+@pytest.mark.slow
+def test_the_picture_of_the_block_is_the_script_s_and_the_same_each_time(tmp_path: Path) -> None:
+    draw = runpy.run_path(str(ROOT / "scripts" / "draw_block.py"))["draw"]
+    first, second = (draw(tmp_path / name)[0].read_bytes() for name in ("a.svg", "b.svg"))
+    assert first == second
+    assert b"<dc:date>" not in first
+    assert len(first) < 100_000
+    shape = re.compile(rb"<!-- .* -->")  # each text stands in a comment before its letters
+    assert shape.findall(first) == shape.findall((ROOT / "docs" / "block.svg").read_bytes())
 
 
 def test_every_page_is_reached_from_the_readme() -> None:

@@ -22,9 +22,10 @@ def plain_text(**settings: Any) -> AbstractContextManager[None]:
 
 def save(figure: Figure, path: Path) -> Path:
     """Draw a PNG or an SVG, as the name ends, without a display, a date, or pyplot's global state."""
-    file = BytesIO()
+    file, dpi = BytesIO(), figure.dpi
     if path.suffix == ".svg":
         FigureCanvasSVG(figure).print_svg(file, metadata={"Date": None})
+        figure.dpi = dpi  # an SVG is 72 to the inch, and a PNG after it is not
     else:
         FigureCanvasAgg(figure).print_png(file)
     return renew(path, file.getvalue())

@@ -35,6 +35,14 @@ def test_the_picture_has_its_size_and_its_colour(tmp_path: Path) -> None:
     assert (pixels == [1, 0, 0, 1]).all()
 
 
+def test_an_svg_drawn_before_it_leaves_the_png_as_it_is(tmp_path: Path) -> None:
+    figure = Figure(figsize=(2, 1), dpi=50)
+    with plain_text():
+        first, second = (save(figure, tmp_path / name).read_bytes() for name in ("a.svg", "b.svg"))
+    assert first == second
+    assert image.imread(save(figure, tmp_path / "a.png")).shape == (50, 100, 4)
+
+
 def test_the_old_picture_stays_until_the_new_one_is_whole(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
