@@ -198,8 +198,9 @@ def test_every_method_with_every_scaling_passes_or_is_refused_with_a_sentence(
         resolve(config)
     else:
         name = parts_of(node)[0].form.word
+        word = config["scaling"]["_target_"].split(".")[-2]
         with pytest.raises(
-            UserError, match=f"^scaling={scaling} needs a delta to multiply, and {name} has none; legal: "
+            UserError, match=f"^scaling={word} needs a delta to multiply, and {name} has none; legal: "
         ):
             resolve(config)
 
