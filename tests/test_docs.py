@@ -36,7 +36,7 @@ SETUP = (
 )
 # what a run of the tests adds to a command of the documents that names no backbone: twelve small blocks, one epoch
 SMALL = ("backbone=tiny", "backbone.depth=12", "backbone.model_args.depth=12")
-SHORT = ("device=cpu", "fit.epochs=1", "fit.batch_size=64", "fit.warmup_epochs=0")
+SHORT = ("device=cpu", "fit.epochs=1", "fit.batch_size=128", "fit.eval_batch_size=512", "fit.warmup_epochs=0")
 SOON = ("scaling.outer.warmup=0", "scaling.outer.every=2")  # with scaling=meta: an outer step in an epoch
 LANGUAGES = {"bash", "python", "text", "yaml"}
 COMMANDS = [(block, words) for page in PAGES for block in blocks(page, "bash") for words in block.commands()]
@@ -188,11 +188,11 @@ def run(words: list[str]) -> None:
 
 
 def plain(text: str) -> str:
-    """What is said without its numbers, lines and frames: a page shows one machine's."""
+    """What is said without its numbers (and their signs), lines and frames: a page shows one machine's."""
     text = re.sub(r"[─━┏┳┓┃┡╇┩│└┴┘╭╮╰╯]", " ", text)
     text = re.sub(r"\b(?=\w*\d)[0-9a-f]{8,}\b", "#", text)
     text = re.sub(r"/\S*/outputs", "outputs", text)
-    return " ".join(re.sub(r"\d[\d,.]*", "#", text).split())
+    return " ".join(re.sub(r"(?:(?<!\w)[+-])?\d[\d,.]*", "#", text).split())
 
 
 @pytest.fixture
