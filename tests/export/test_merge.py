@@ -69,6 +69,7 @@ def test_several_sites_that_change_one_input_act_in_turn(perturbed, recipe, form
     if form == "ia3":
         part = {key: value for key, value in part.items() if key not in ("rank", "dropout")}
         part["_target_"] = "peftlab.peft.ia3.Ia3"
+        part = {"_target_": "peftlab.peft.part.Hybrid", "parts": {"scales": part}, "cuts": {}}
     check(perturbed("lora", "learned", node=part))
 
 
