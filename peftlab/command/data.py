@@ -12,10 +12,10 @@ from peftlab.config.compose import composed
 from peftlab.config.resolve import choice
 from peftlab.config.schema import check_schema
 from peftlab.config.sentence import sentence
-from peftlab.errors import UserError
+from peftlab.errors import WRONG, UserError
 from peftlab.option import Choice
 
-FINE, PROBLEMS, WRONG = 0, 1, 2
+FINE, PROBLEMS = 0, 1
 CUTS = ("imbalance", "max_per_class", "seed", "groups", "group_counts_imbalance", "val_fraction")
 
 

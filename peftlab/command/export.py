@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 
 from peftlab.command.parser import Parser
-from peftlab.errors import UserError
+from peftlab.errors import FAILED, WRONG, UserError
 from peftlab.export.publish import check_out
 from peftlab.record.finished import finished_run
 from peftlab.record.whole_file import refusal
@@ -13,7 +13,7 @@ FORMATS = ("timm", "peft", "adapter")
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Write a finished run for another program and say how far its logits are: 0, or 1 for a wrong input."""
+    """Write a finished run for another program and say how far its logits are: 0, 2 for a wrong input, or 1 if the disk fails."""
     parser = Parser(
         prog="peftlab-export",
         description="A finished run as a plain timm model, a Hugging Face PEFT adapter, or an adapter without gamma.",
@@ -39,7 +39,7 @@ def main(argv: list[str] | None = None) -> int:
         if sentence is None:
             raise
         print(f"peftlab-export: {sentence}", file=sys.stderr)
-        return 1
+        return WRONG if isinstance(error, UserError) else FAILED
     if card["head"].get("where") == "head.safetensors":
         print(
             f"the {card['head']['kind']} head is no linear layer: the model gives features (num_classes=0), and"

@@ -1,8 +1,8 @@
 """peftlab-methods: which method works on which backbone, and how many parameters it trains there at its defaults."""
 
-import argparse
 import sys
 
+from peftlab.command.parser import Parser
 from peftlab.config.directory import config_dir
 
 BACKBONES = (
@@ -23,7 +23,7 @@ def main(argv: list[str] | None = None) -> int:
         group: sorted(file.stem for file in (config_dir() / group).glob("*.yaml"))
         for group in ("peft", "backbone")
     }
-    parser = argparse.ArgumentParser(prog="peftlab-methods", description=__doc__)
+    parser = Parser(prog="peftlab-methods", description=__doc__)
     parser.add_argument("--method", nargs="+", default=legal["peft"], metavar="NAME", help="default: all")
     parser.add_argument(
         "--backbone",
@@ -39,10 +39,11 @@ def main(argv: list[str] | None = None) -> int:
         else chosen.backbone
     )
     for group, names in (("peft", chosen.method), ("backbone", backbones)):
-        wrong = [name for name in names if name not in legal[group]]
+        listed = [name for name in legal[group] if name != "timm"]  # which is a name to fill in
+        wrong = [name for name in names if name not in listed]
         if wrong:
             print(
-                f"peftlab-methods: {group}={wrong[0]} is not a choice; legal: {', '.join(legal[group])}",
+                f"peftlab-methods: {group}={wrong[0]} cannot be listed; legal: {', '.join(listed)}",
                 file=sys.stderr,
             )
             return 2

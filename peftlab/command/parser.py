@@ -1,14 +1,14 @@
 """A command line whose wrong words are one sentence."""
 
 import argparse
-import sys
 from typing import Any, NoReturn
 
 from peftlab import __version__
+from peftlab.errors import stop
 
 
 class Parser(argparse.ArgumentParser):
-    """argparse, with `--version`, exit code 1 and no usage text for a wrong word."""
+    """argparse, with `--version`, exit code 2 and no usage text for a wrong word."""
 
     def __init__(self, **given: Any) -> None:
         super().__init__(**given)
@@ -16,4 +16,20 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """One sentence on stderr."""
-        sys.exit(f"{self.prog}: {message}")
+        stop(f"{self.prog}: {message}; {self.prog} --help lists what is legal")
+
+
+def check_options(words: list[str]) -> None:
+    """Hydra's own options, read as Hydra will read them, in case one is wrong or stands between two KEY=VALUE."""
+    from hydra._internal.utils import get_args_parser  # not at the top: peftlab-methods needs no hydra
+
+    parser = get_args_parser()
+
+    def error(message: str) -> NoReturn:
+        stop(
+            f"peftlab: {message}; legal: KEY=VALUE side by side, options before or after them all; "
+            "peftlab --hydra-help lists the options"
+        )
+
+    parser.error = error  # type: ignore[method-assign]
+    parser.parse_args(words)

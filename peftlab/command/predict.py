@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 
 from peftlab.command.parser import Parser
-from peftlab.errors import UserError
+from peftlab.errors import FAILED, WRONG, UserError
 from peftlab.inputs.plain import plain
 from peftlab.record.finished import finished_run
 from peftlab.record.table import table_text
@@ -16,7 +16,7 @@ Row = tuple[str, int, str, float]
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Print the most probable classes of each image: 0, or 1 for a wrong input or if no image can be read."""
+    """Print the most probable classes of each image: 0, 2 for a wrong input, or 1 if the disk fails."""
     parser = Parser(prog="peftlab-predict", description="Classes and probabilities of new images.")
     parser.add_argument("run", metavar="RUN", help="the folder of a finished run")
     parser.add_argument(
@@ -38,7 +38,7 @@ def main(argv: list[str] | None = None) -> int:
         if sentence is None:
             raise
         print(f"peftlab-predict: {sentence}", file=sys.stderr)
-        return 1
+        return WRONG if isinstance(error, UserError) else FAILED
     return 0 if rows else 1
 
 

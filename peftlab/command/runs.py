@@ -4,7 +4,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from peftlab.errors import UserError
+from peftlab.command.parser import Parser
+from peftlab.errors import WRONG, UserError
 from peftlab.record.json_file import json_text
 from peftlab.report.runs.compare import compare, compare_text
 from peftlab.report.runs.remove import refusal, remove, remove_report
@@ -34,7 +35,7 @@ def main(argv: list[str] | None = None) -> int:
         return {"list": _list, "show": _show, "compare": _compare, "remove": _remove}[chosen.verb](chosen)
     except UserError as error:
         print(f"peftlab-runs: {plain(str(error))}", file=sys.stderr)
-        return 2
+        return WRONG
     except BrokenPipeError:  # `| head`
         sys.stderr.close()
         return 0
@@ -42,9 +43,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     style = argparse.RawDescriptionHelpFormatter
-    parser = argparse.ArgumentParser(
-        "peftlab-runs", description=__doc__, epilog=EPILOG, formatter_class=style
-    )
+    parser = Parser(prog="peftlab-runs", description=__doc__, epilog=EPILOG, formatter_class=style)
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", help="list if it is left out")
     listing = verbs.add_parser(
         "list", help="a table of the runs below a folder", epilog=EPILOG, formatter_class=style

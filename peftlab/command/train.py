@@ -15,14 +15,15 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from peftlab import __version__
+from peftlab.command.parser import check_options
 from peftlab.config.directory import config_dir
 from peftlab.config.hydra_version import VERSION_BASE, careful_save, save_waiting, trusted_targets
 from peftlab.config.multirun import Multirun
 from peftlab.config.name import choices, register_resolvers, task_config
 from peftlab.config.sentence import sentence
 from peftlab.config.summary import summary
-from peftlab.engine.separate import FAILED, INTERRUPTED, Job, run_job
-from peftlab.errors import UserError
+from peftlab.engine.separate import Job, run_job
+from peftlab.errors import FAILED, INTERRUPTED, UserError, stop
 from peftlab.record.record import Record
 from peftlab.record.whole_file import refusal
 from peftlab.report.callback import SweepReport
@@ -31,13 +32,14 @@ from peftlab.report.callback import SweepReport
 def main() -> None:
     """Run, sweep or print what the command line asks for, and exit.
 
-    Exit codes: 0 all ran, 1 a wrong input or a failed run, 130 interrupted. A wrong input is one sentence on stderr.
+    Exit codes: 0 all ran, 1 a run failed, 2 the command was refused before anything ran, 130 interrupted.
     """
     if "--version" in sys.argv[1:]:  # Hydra would say its own
         print(f"peftlab {__version__}")
         sys.exit(0)
     os.environ["HYDRA_FULL_ERROR"] = "1"  # hand errors over to us instead of printing half a traceback
     sys.argv[1:] = rewrite(sys.argv[1:])
+    check_options(sys.argv[1:])
     SweepReport.started = SweepReport.last = SweepReport.error = None
     register_resolvers()
     run = hydra.main(**VERSION_BASE, config_path=str(config_dir()), config_name="config")(job)
@@ -49,20 +51,19 @@ def main() -> None:
             SweepReport().on_multirun_end(SweepReport.started)
         raise
     except (UserError, HydraException, OmegaConfBaseException, ValueError) as error:
-        sys.exit(
-            f"peftlab: {sentence(error, sys.argv[1:])}"
-        )  # ValueError: Hydra's, for peft=null; `job` lets none out
+        # ValueError: Hydra's, for peft=null; `job` lets none out
+        stop(f"peftlab: {sentence(error, sys.argv[1:])}")
     except OSError as error:  # Hydra's, who makes the folders
         sentence_of_disk = refusal(error, Path.cwd())
         if sentence_of_disk is None:
             raise
         if SweepReport.started is not None:
             SweepReport().on_multirun_end(SweepReport.started)
-        sys.exit(f"peftlab: {sentence_of_disk}")
+        stop(f"peftlab: {sentence_of_disk}", FAILED)
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
     if isinstance(SweepReport.error, UserError):
-        sys.exit(f"peftlab: {SweepReport.error}")
+        stop(f"peftlab: {SweepReport.error}")
     if SweepReport.error is not None:
         traceback.print_exception(SweepReport.error)
         sys.exit(FAILED)

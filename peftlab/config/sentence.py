@@ -10,6 +10,9 @@ from omegaconf.errors import OmegaConfBaseException
 
 from peftlab.config.directory import config_dir
 
+# mappings whose keys are people's own: Hydra changes what is there, and wants a + before what is not
+OPEN = ("backbone.model_args", "peft.cuts", "dataset.groups", "recipes")
+
 
 def sentence(error: Exception, words: Sequence[str] = ()) -> str:
     """One line for the user; the original message where it is not one of the common mistakes.
@@ -38,7 +41,9 @@ def sentence(error: Exception, words: Sequence[str] = ()) -> str:
     )
     if overridden:
         key = overridden.group(1) or overridden.group(2)
-        return f"{key} is neither a group nor a key of this config; peftlab --help lists them"
+        if key.rpartition(".")[0] in OPEN:
+            return f"{key} is no key of {key.rpartition('.')[0]} yet; legal: a + before it adds one, as +{key}=VALUE"
+        return f"{key} is neither a group nor a key of this config; legal: what peftlab --help lists"
     several = re.search(r"Ambiguous value for argument '([^=]+)=(.*?)' 1\.", text)
     if several:
         key, value = several.groups()
@@ -67,4 +72,7 @@ def _unknown_key(text: str, cause: OmegaConfBaseException) -> str:
     near = get_close_matches(key, legal, n=1)
     hint = f" (did you mean {near[0]}?)" if near else ""
     given = re.search(r"\+([\w.]+=\S*)", text)
+    parent = full.rpartition(".")[0]
+    if parent in OPEN:
+        return f"{full} is no key of {parent} yet; legal: a + before it adds one, as +{full}=VALUE"
     return f"{given.group(1) if given else full} is not a key of {full.rpartition('.')[0] or 'the config'}; legal: {', '.join(legal)}{hint}"

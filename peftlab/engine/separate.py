@@ -7,11 +7,9 @@ from typing import Any
 
 from peftlab.config.identity import Identity
 from peftlab.config.resolve import resolve
-from peftlab.errors import UserError
+from peftlab.errors import FAILED, INTERRUPTED, WRONG, UserError, stop
 from peftlab.record.record import Record
 from peftlab.record.whole_file import refusal
-
-FAILED, INTERRUPTED = 1, 130
 
 
 @dataclass(frozen=True)
@@ -29,7 +27,7 @@ def run_job(job: Job) -> str | None:
     Returns the sentence of a failure that its folder does not tell: another run lies there, or nothing can be written.
 
     Raises:
-        SystemExit: with the sentence of a wrong input or the code of a failure outside a sweep, and after an interrupt.
+        SystemExit: outside a sweep with 2 where nothing was begun and 1 for a run that failed, and 130 after an interrupt.
     """
     record, sweep = job.record, job.group is not None
     try:
@@ -50,7 +48,10 @@ def run_job(job: Job) -> str | None:
         if sentence is None:
             traceback.print_exc()
         if not sweep:
-            sys.exit(FAILED if sentence is None else f"peftlab: {sentence}")
+            if sentence is None:
+                sys.exit(FAILED)
+            refused = isinstance(error, UserError) and not record.has_begun
+            stop(f"peftlab: {sentence}", WRONG if refused else FAILED)
         if sentence is not None:
             print(f"peftlab: {sentence}", file=sys.stderr)
         return None if told else sentence or f"{type(error).__name__}: {error}"

@@ -23,7 +23,9 @@ def test_a_wrong_name_is_one_sentence(
     words: list[str], group: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(words) == 2
-    assert capsys.readouterr().err.startswith(f"peftlab-methods: {group}={words[1]} is not a choice; legal: ")
+    assert capsys.readouterr().err.startswith(
+        f"peftlab-methods: {group}={words[1]} cannot be listed; legal: "
+    )
 
 
 def test_nothing_heavy_before_the_table() -> None:

@@ -1,7 +1,6 @@
 """The table, the CSV, and one sentence for a wrong input."""
 
 import csv
-import sys
 
 import numpy as np
 import pytest
@@ -38,8 +37,7 @@ def call(capsys, *words):
     try:
         code = main(list(words))
     except SystemExit as stop:
-        print(stop.code, file=sys.stderr)
-        code = 1
+        code = stop.code
     streams = capsys.readouterr()
     return code, streams.out, streams.err.strip()
 
@@ -88,10 +86,10 @@ def test_an_unreadable_file_is_a_warning(capsys, run, images):
     assert len([line for line in out.splitlines() if not line.startswith(" ")]) == 3
 
 
-def test_nothing_readable_ends_with_1(capsys, run, tmp_path):
+def test_nothing_readable_ends_with_2(capsys, run, tmp_path):
     (tmp_path / "one.png").write_text("broken")
     code, out, err = call(capsys, run, str(tmp_path / "one.png"), "--csv", str(tmp_path / "out.csv"))
-    assert (code, out) == (1, "")
+    assert (code, out) == (2, "")
     assert err.splitlines()[-1].endswith("one.png holds no image that can be read; legal: 8-bit images")
     assert not (tmp_path / "out.csv").exists()
 
@@ -117,7 +115,7 @@ def test_wrong_inputs_are_one_sentence(capsys, run, images, tmp_path):
     }
     for words, sentence in cases.items():
         code, out, err = call(capsys, *words)
-        assert (code, out) == (1, "")
+        assert (code, out) == (2, "")
         assert err.startswith("peftlab-predict: ")
         assert sentence in err
         assert "\n" not in err

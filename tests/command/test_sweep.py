@@ -32,8 +32,11 @@ def test_every_file_that_is_named_is_there(tmp_path: Path, capsys: pytest.Captur
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["nowhere"], "folder=nowhere does not exist; legal is the folder of a sweep.\n"),
-        (["{}", "--baseline", "a=1"], "baseline=a=1 is no cell of this sweep; legal are placement.depth="),
+        (["nowhere"], "peftlab-sweep: folder=nowhere does not exist; legal is the folder of a sweep.\n"),
+        (
+            ["{}", "--baseline", "a=1"],
+            "peftlab-sweep: baseline=a=1 is no cell of this sweep; legal are placement.depth=",
+        ),
     ],
 )
 def test_main_answers_a_wrong_input_in_one_sentence(
@@ -51,4 +54,8 @@ def test_a_wrong_word_is_exit_code_2(capsys: pytest.CaptureFixture[str], words: 
         main(words)
     assert stop.value.code == code
     streams = capsys.readouterr()
-    assert "peftlab-sweep [-h] [--baseline BASELINE] folder" in (streams.err if code else streams.out)
+    if code:
+        assert streams.err.startswith("peftlab-sweep: ")
+        assert streams.err.endswith("; peftlab-sweep --help lists what is legal\n")
+    else:
+        assert "peftlab-sweep [-h] [--version] [--baseline BASELINE] folder" in streams.out

@@ -50,13 +50,13 @@ def told(*words: str) -> str:
         ("sede=3", "sede=3 is not a key of the config; legal: backbone, baseline, "),
         (
             "scaling/estimator=direct",
-            "scaling/estimator is neither a group nor a key of this config; peftlab --help ",
+            "scaling/estimator is neither a group nor a key of this config; legal: what peftlab --help ",
         ),
         (
             "hydra.nosuch=1",
-            "hydra.nosuch is neither a group nor a key of this config; peftlab --help lists them",
+            "hydra.nosuch is neither a group nor a key of this config; legal: what peftlab --help lists",
         ),
-        ("~foo", "foo is neither a group nor a key of this config; peftlab --help lists them"),
+        ("~foo", "foo is neither a group nor a key of this config; legal: what peftlab --help lists"),
         ("+peft.rank=3", "+peft.rank is a key of the config already; write it without the +"),
         # spelling
         ("foo", "foo cannot be read; legal: KEY=VALUE, in quotes where it holds spaces or brackets"),
