@@ -19,6 +19,7 @@ import yaml
 
 from peftlab.errors import UserError
 from peftlab.record.json_file import read_json
+from peftlab.record.status import FILE as STATUS
 from peftlab.record.status import STATES, read_status
 
 # the files that a run leaves in its folder, all of them
@@ -74,7 +75,7 @@ def clear(folder: Path) -> None:
     """Remove what a run has written, by name; what else lies there stays, and what a link points to."""
     for name in sorted(WRITTEN, key="result.json".__ne__):  # first: from then on it is not finished
         path = folder / name
-        if name == "status.json":  # last: a kill leaves a folder that is known as a run's
+        if name == STATUS:  # last: a kill leaves a folder that is known as a run's
             continue
         if path.parent != folder and path.parent.is_symlink():
             path.parent.unlink()
@@ -88,8 +89,8 @@ def clear(folder: Path) -> None:
     for name in ("last", "search", SUPERNET, "wandb"):
         _remove_empty(folder / name)
     clear_parts(folder)
-    if (folder / "status.json").is_file() or (folder / "status.json").is_symlink():
-        (folder / "status.json").unlink()
+    if (folder / STATUS).is_file() or (folder / STATUS).is_symlink():
+        (folder / STATUS).unlink()
 
 
 def clear_parts(folder: Path) -> None:
