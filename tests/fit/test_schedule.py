@@ -39,7 +39,7 @@ def test_lr_factor_is_linear_then_half_a_cosine() -> None:
 
 
 def test_the_schedule_spans_the_true_number_of_steps(composed: Callable[..., dict[str, Any]]) -> None:
-    experiment = build(resolve(composed(*SMALL, "fit.accumulate=2")))
+    experiment = build(resolve(composed(*SMALL, "fit.accumulate=2", "optim.lr=0.01")))
     plan = experiment.resolved.fit
     done = [happened[0] for happened in fit(plan, experiment.network, [experiment.learner], start=0)]
     per_epoch = experiment.schedule.per_epoch
