@@ -21,5 +21,5 @@ def test_what_is_written_comes_back_under_its_format(composed, tmp_path):
 @pytest.mark.parametrize("data", [b"", b"3", b"- a", b"a: [", b"\xff\xfe{"])
 def test_a_damaged_file(tmp_path, data):
     (tmp_path / "config.yaml").write_bytes(data)
-    with pytest.raises(UserError, match=r"config\.yaml .*; the file is damaged$"):
+    with pytest.raises(UserError, match=r"config\.yaml .*; the file is damaged; legal: .*resume=false"):
         read_config(tmp_path)

@@ -166,7 +166,14 @@ def test_a_found_placement_loads_by_its_file(
     finished: tuple[Path, dict[str, Any]], composed: Config, tmp_path: Path
 ) -> None:
     folder, _ = finished
-    words = ["backbone=tiny", "peft=noah", "dataset.val_fraction=0.2", "fit.epochs=2", "fit.batch_size=64"]
+    words = [
+        "backbone=tiny",
+        "peft=noah",
+        "dataset.val_fraction=0.2",
+        "recipe=lift",
+        "fit.epochs=2",
+        "fit.batch_size=64",
+    ]
     config = composed(*words, "placement=from_file", f"placement.file={folder / 'search' / 'found.yaml'}")
     go(tmp_path / "run", config)
     first, second = (load_file(path / "adapter.safetensors") for path in (folder, tmp_path / "run"))
