@@ -6,12 +6,13 @@ from pathlib import Path
 
 from peftlab.command.parser import Parser
 from peftlab.errors import WRONG, UserError
+from peftlab.inputs.plain import plain
 from peftlab.record.json_file import json_text
 from peftlab.report.runs.compare import compare, compare_text
 from peftlab.report.runs.remove import refusal, remove, remove_report
 from peftlab.report.runs.row import DAMAGED, Row, read_row, rows
 from peftlab.report.runs.select import check_key, columns, constant, filtered, ordered
-from peftlab.report.runs.text import list_csv, list_json, list_text, plain, show_text
+from peftlab.report.runs.text import list_csv, list_json, list_text, show_text
 
 VERBS = ("list", "show", "compare", "remove")
 EPILOG = """keys: run sweep state peft backbone dataset scaling depth position alpha rank seed task num_parameters, the

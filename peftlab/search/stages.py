@@ -1,6 +1,5 @@
 """The stages of placement=noah: train a supernet, search it, and train what was found. Other placements are one run."""
 
-import hashlib
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,6 +18,7 @@ from peftlab.errors import UserError
 from peftlab.model.load import load
 from peftlab.placement.space import Genotype, Space
 from peftlab.record.adapter import WEIGHTS
+from peftlab.record.content import file_sha256
 from peftlab.record.finished import finished_run
 from peftlab.record.json_file import read_json
 from peftlab.record.record import Record
@@ -174,7 +174,7 @@ class _Fitness:
         )
         batches = experiment.trunk.batches(data.val)
         self._batches = list(batches) if len(data.val) <= MAX_KEPT else batches
-        digest = hashlib.sha256((folder / WEIGHTS).read_bytes()).hexdigest()
+        digest = file_sha256(folder / WEIGHTS)
         self._identity = {"supernet": digest, "split": data.index_hash}
         self._known = read_scores(record, self._identity)
 

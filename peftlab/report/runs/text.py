@@ -3,6 +3,7 @@
 from datetime import timedelta
 from typing import Any
 
+from peftlab.inputs.plain import plain
 from peftlab.record.json_file import json_text
 from peftlab.record.table import table_text
 from peftlab.report.runs.row import Row
@@ -60,8 +61,3 @@ def shown(name: str, value: Any) -> str:
     if isinstance(value, float) and name not in ("alpha", "started"):
         return f"{value:.1f}" if abs(value) >= 1 else f"{value:.4g}"
     return plain(str(value))
-
-
-def plain(text: str) -> str:
-    """Without what moves a cursor, rings or colours."""
-    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
