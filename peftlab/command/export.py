@@ -33,9 +33,7 @@ def main(argv: list[str] | None = None) -> int:
 
         card = export(folder, words.to, out, rank=words.rank, images=words.images)
     except Exception as error:
-        sentence = (
-            str(error) if isinstance(error, UserError) else refusal(error, Path(words.out or words.run))
-        )
+        sentence = refusal(error, Path(words.out or words.run))
         if sentence is None:
             raise
         print(f"peftlab-export: {sentence}", file=sys.stderr)

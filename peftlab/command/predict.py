@@ -32,9 +32,7 @@ def main(argv: list[str] | None = None) -> int:
     try:
         rows = _answer(finished_run(words.run), words.images, _top(words.top), _table_path(words.csv))
     except Exception as error:
-        sentence = (
-            str(error) if isinstance(error, UserError) else refusal(error, Path(words.csv or words.run))
-        )
+        sentence = refusal(error, Path(words.csv or words.run))
         if sentence is None:
             raise
         print(f"peftlab-predict: {sentence}", file=sys.stderr)

@@ -41,7 +41,7 @@ def run_job(job: Job) -> str | None:
         record.interrupt()
         sys.exit(INTERRUPTED)
     except Exception as error:
-        sentence = str(error) if isinstance(error, UserError) else refusal(error, record.folder)
+        sentence = refusal(error, record.folder)
         told = (sweep or record.has_begun or sentence is None) and record.fail(
             sentence or f"{type(error).__name__}: {error}", None if sentence else traceback.format_exc()
         )

@@ -61,7 +61,9 @@ def check_place(path: Path, key: str) -> None:
 
 
 def refusal(error: Exception, where: Path) -> str | None:
-    """The sentence of an error of the disk, in whatever words a library puts it; None for any other error."""
+    """The sentence of a wrong input, or of an error of the disk in whatever words a library puts it; None for any other error."""
+    if isinstance(error, UserError):
+        return str(error)
     told = (os.strerror(number) for number in NO_ROOM[:4])  # by a library that has errors of its own
     reason: str | None = next((words for words in told if words in str(error)), None)
     if isinstance(error, OSError) and error.errno in NO_ROOM:
