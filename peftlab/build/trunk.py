@@ -17,7 +17,6 @@ from peftlab.dataset.batches import EvalBatches
 from peftlab.dataset.dataset import Dataset
 from peftlab.dataset.split import Split
 from peftlab.errors import UserError
-from peftlab.option import Choice
 from peftlab.task.task import Task
 
 VAL_FRACTION = 0.1  # cut from train for fit.select=best where the dataset has no validation split
@@ -106,7 +105,7 @@ def open_trunk(resolved: Resolved) -> Trunk:
         UserError: for weights or data that cannot be had.
     """
     device = _device(resolved.root.device)
-    backbone = shared("backbone", (_key(resolved.backbone), str(device)), lambda: _backbone(resolved, device))
+    backbone = shared("backbone", (_key(resolved), str(device)), lambda: _backbone(resolved, device))
     return Trunk(backbone, open_dataset(resolved, backbone), device, resolved.fit.eval_batch_size)
 
 
@@ -132,8 +131,9 @@ def _backbone(resolved: Resolved, device: torch.device) -> Backbone:
     return replace(backbone, model=backbone.model.to(device))
 
 
-def _key(choice: Choice) -> str:
-    """The options, and of files that they name the size and time, so that a file that was replaced is read again."""
+def _key(resolved: Resolved) -> str:
+    """The options of the backbone, and of files that they name the size and time, so that a file that was replaced is read again."""
+    choice = resolved.backbone
     files = [Path(value).expanduser() for value in choice.options.values() if isinstance(value, str)]
     stamps = [(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in files if file.is_file()]
     return json.dumps([choice.target, dict(choice.options), stamps], sort_keys=True, default=str)

@@ -2,11 +2,12 @@
 
 from pathlib import Path
 
-import yaml
-
 from peftlab.errors import UserError
+from peftlab.inputs.yaml_text import parse_yaml
 from peftlab.placement.cells import cells
 from peftlab.placement.ground import Ground, Placement
+
+MAX_BYTES = 2**18  # a hundred times what all sites of a large backbone need
 
 
 def from_file(ground: Ground, *, file: str) -> Placement:
@@ -21,8 +22,12 @@ def from_file(ground: Ground, *, file: str) -> Placement:
             f"placement.file={file} does not exist; legal: a YAML file with cells, as RUN/search/found.yaml"
         )
     try:
-        found = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:  # ValueError: no text
+        if path.stat().st_size > MAX_BYTES:
+            raise UserError(
+                f"placement.file={file} has more than {MAX_BYTES} bytes; legal: one with a mapping cells"
+            )
+        found = parse_yaml(path.read_bytes())
+    except (OSError, ValueError) as error:
         raise UserError(
             f"placement.file={file} is not a YAML file; legal: one with a mapping cells"
         ) from error

@@ -15,9 +15,8 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-import yaml
-
 from peftlab.errors import UserError
+from peftlab.inputs.yaml_text import parse_yaml
 from peftlab.record.json_file import read_json
 from peftlab.record.status import FILE as STATUS
 from peftlab.record.status import STATES, read_status
@@ -114,9 +113,9 @@ def _is_config(folder: Path) -> bool:
     if not path.is_file() or (folder / "export.yaml").exists():
         return False
     try:
-        text = path.read_text(encoding="utf-8")
-        return text.startswith("format: ") and isinstance(yaml.safe_load(text), dict)
-    except (OSError, ValueError, RecursionError, yaml.YAMLError):
+        data = path.read_bytes()
+        return data.startswith(b"format: ") and isinstance(parse_yaml(data), dict)
+    except (OSError, ValueError):
         return False
 
 

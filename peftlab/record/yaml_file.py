@@ -3,11 +3,10 @@
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from peftlab.errors import UserError
+from peftlab.inputs.yaml_text import parse_yaml
 
-MAX_BYTES = 2**26
+MAX_BYTES = 2**24
 WAY_OUT = "legal: a whole copy of it, or the same command with resume=false, which runs it again"
 
 
@@ -20,8 +19,8 @@ def read_yaml(path: Path, what: str) -> dict[str, Any]:
     try:
         if path.stat().st_size > MAX_BYTES:
             raise UserError(f"{path} has more than {MAX_BYTES} bytes; the file is damaged; {WAY_OUT}")
-        found = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: no text; a date that is none
+        found = parse_yaml(path.read_bytes())
+    except ValueError as error:
         raise UserError(f"{path} is not YAML; the file is damaged; {WAY_OUT}") from error
     except OSError as error:
         raise UserError(f"{path} cannot be read ({error.strerror}); {WAY_OUT}") from error

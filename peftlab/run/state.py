@@ -18,10 +18,10 @@ from peftlab.dataset.split import Split
 from peftlab.figure.gamma import drawn_gamma
 from peftlab.network.cell import Widths
 from peftlab.record.checkpoint import load_last, save_last
-from peftlab.record.placement import placement_text
 from peftlab.record.record import Record
 from peftlab.record.rows import Mark, check_rows
 from peftlab.run import mirror
+from peftlab.run.placement import placement_text
 from peftlab.run.sites import gammas
 from peftlab.tracker.tracker import Opening, Safe, Tracker
 

@@ -34,3 +34,13 @@ def test_a_file_that_is_no_placement(tmp_path, text, sentence):
         path.write_text(text)
     with pytest.raises(UserError, match=f"^{sentence}"):
         from_file(GROUND, file=str(path))
+
+
+def test_a_file_that_is_larger_than_a_placement(tmp_path):
+    path = tmp_path / "found.yaml"
+    path.write_text("a: &a [1,1,1,1,1,1,1,1,1]\n" + "b: &b [*a,*a,*a]\n" * 20000)
+    with pytest.raises(UserError, match=r"has more than 262144 bytes; legal"):
+        from_file(GROUND, file=str(path))
+    path.write_text("a0: &a0 [1,1]\n" + "".join(f"a{i}: &a{i} [*a{i - 1},*a{i - 1}]\n" for i in range(1, 40)))
+    with pytest.raises(UserError, match="is not a YAML file"):
+        from_file(GROUND, file=str(path))

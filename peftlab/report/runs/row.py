@@ -6,11 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from peftlab.config.summary import KEYS, num_trained, summary
 from peftlab.config.upgrade import format_of
 from peftlab.errors import UserError
+from peftlab.inputs.yaml_text import parse_yaml
 from peftlab.record.json_file import read_json
 from peftlab.record.lock import is_locked
 from peftlab.record.status import DONE, STATES, read_status
@@ -128,8 +127,8 @@ def _flat(
 
 def _config(path: Path) -> dict[str, Any]:
     try:
-        found = yaml.load((path / "config.yaml").read_bytes(), getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-    except (OSError, ValueError, RecursionError, yaml.YAMLError):
+        found = parse_yaml((path / "config.yaml").read_bytes())
+    except (OSError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}
 

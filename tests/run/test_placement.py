@@ -7,8 +7,8 @@ import pytest
 
 from peftlab.build.experiment import build
 from peftlab.config.resolve import resolve
-from peftlab.record.placement import placement_text
 from peftlab.record.record import Record
+from peftlab.run.placement import placement_text
 from peftlab.run.state import Run
 from peftlab.site import Site
 
