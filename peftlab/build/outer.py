@@ -36,12 +36,15 @@ class OuterSplit:
     seed: int
 
     def positions(self, draw: int) -> Int64[np.ndarray, " n"]:
-        """Which training items the `draw`-th split holds. Held out for good, it leaves a class its only item."""
+        """Which training items the `draw`-th split holds. Held out for good, it leaves each class an item to train on."""
         labels, plan = self.dataset.train.labels, self.plan
         found = outer_split(
             labels, fraction=plan.fraction, stratified=plan.stratified, seed=self.seed, draw=draw
         )
-        return found[self.dataset.counts[labels[found]] > 1] if plan.hold_out else found
+        if not plan.hold_out:
+            return found
+        classes, firsts, drawn = np.unique(labels[found], return_index=True, return_counts=True)
+        return np.delete(found, firsts[drawn == self.dataset.counts[classes]])
 
     def inner(self) -> Split:
         """What the inner steps are trained on: everything, or what is not held out."""
@@ -55,12 +58,17 @@ class OuterSplit:
         return coverage(self.dataset.train.labels, self.positions(0), len(self.dataset.class_names))
 
     def check(self, num_steps: int) -> None:
-        """Some outer step falls into the run.
+        """Some outer step falls into the run, and has items.
 
         Raises:
-            UserError: if none does.
+            UserError: if none does, or has none.
         """
         plan = self.plan
+        if not len(self.positions(0)):
+            raise UserError(
+                f"scaling.outer.hold_out=true with scaling.outer.fraction={plan.fraction} holds nothing out, since each class keeps"
+                " an image to train on; legal: false, or a class with two images or more and a larger share"
+            )
         if not any(plan.due(step) for step in range(1, num_steps + 1)):
             raise UserError(
                 f"scaling.outer.warmup={plan.warmup} and scaling.outer.every={plan.every} leave no outer step in the"

@@ -55,6 +55,26 @@ def test_what_is_held_out_is_not_trained_on_and_a_class_keeps_its_only_item(comp
     assert len(experiment.train) == len(inner)
 
 
+@pytest.mark.parametrize("stratified", ["true", "false"])
+@pytest.mark.parametrize("fraction", [0.2, 0.9])
+def test_no_class_is_held_out_whole(composed: Config, stratified: str, fraction: float) -> None:
+    words = (f"scaling.outer.stratified={stratified}", f"scaling.outer.fraction={fraction}")
+    _, split = built(composed, "scaling.outer.hold_out=true", "dataset.imbalance=200", *words)
+    assert (split.inner().counts(10) >= 1).all()
+    assert len(split.positions(0))
+
+
+def test_one_image_of_each_class_cannot_be_held_out(composed: Config) -> None:
+    with pytest.raises(UserError, match=r"hold_out=true .* holds nothing out, .* legal: false, or"):
+        built(
+            composed,
+            "scaling.outer.hold_out=true",
+            "dataset.max_per_class=1",
+            "dataset.imbalance=1",
+            "fit.epochs=50",
+        )
+
+
 def test_coverage_counts_the_first_split(composed: Config) -> None:
     experiment, split = built(composed)
     labels = experiment.trunk.dataset.train.labels[split.positions(0)]

@@ -8,7 +8,7 @@ from functools import partial
 
 import numpy as np
 from jaxtyping import Int64, UInt8
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from peftlab.dataset.image.images import shared_images
 from peftlab.dataset.split import Split
@@ -85,7 +85,10 @@ def decode_rgb(encoded: bytes, *, name: str, found: str = "dataset.path holds") 
     except (
         Exception
     ) as error:  # what a decoder raises for damaged bytes is its own affair: struct.error, KeyError, ...
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        unknown = isinstance(error, UnidentifiedImageError)  # which says no more than an address in memory
+        reason = (
+            "not one of these formats" if unknown else (str(error) or type(error).__name__).splitlines()[0]
+        )
         raise UserError(
             f"{found} an unreadable image, {name} ({reason}); legal: whole {', '.join(FORMATS)} files"
         ) from error
