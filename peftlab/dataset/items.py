@@ -1,12 +1,23 @@
 """What a split holds its items in, and what makes a network's inputs of them: all that batches know of a kind of data."""
 
-from collections.abc import Iterable
-from typing import Any, Protocol, runtime_checkable
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 import torch
 from jaxtyping import Int64
 from torch import Tensor
+
+
+class Contents(NamedTuple):
+    """The items of a source's split as they are stored, by row id, without their labels.
+
+    `read(row)` gives `sizes[row]` bytes, the same for the same item; `describe(row)` names it for people.
+    """
+
+    sizes: Int64[np.ndarray, " n"]
+    read: Callable[[int], bytes]
+    describe: Callable[[int], str]
 
 
 @runtime_checkable

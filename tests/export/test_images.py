@@ -57,7 +57,11 @@ def test_other_images_get_the_run_s_own_transform(perturbed, tmp_path):
 
 def test_data_that_is_gone_since_the_run(perturbed, tmp_path):
     (tmp_path / "gone").mkdir()
-    source = {"_target_": "peftlab.dataset.source.image_folder.image_folder", "test_fraction": 0.5}
+    source = {
+        "_target_": "peftlab.dataset.source.image_folder.image_folder",
+        "test_fraction": 0.5,
+        "follow_links": False,
+    }
     run = perturbed("lora", **{"dataset.source": source, "dataset.path": str(tmp_path / "gone")}).run
     (tmp_path / "gone").rmdir()
     with pytest.raises(

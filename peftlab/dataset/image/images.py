@@ -7,6 +7,8 @@ import torch
 from jaxtyping import Int64, UInt8
 from torch import Tensor
 
+from peftlab.dataset.items import Contents
+
 MAX_KEPT_BYTES = 2**30
 MAX_SHARED = 4
 
@@ -26,7 +28,7 @@ class Images:
         self._known = np.zeros(num_images, dtype=bool)
         self._kept: UInt8[np.ndarray, "n h w 3"] | None = None
         self._keepable = True
-        self.read: Callable[[int], bytes] | None = None  # as they are encoded, where they are
+        self.contents: Contents | None = None
 
     def __len__(self) -> int:
         return self._num_images

@@ -5,11 +5,11 @@ import io
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from itertools import combinations
-from typing import Any
 
 import numpy as np
 from PIL import Image
 
+from peftlab.dataset.items import Contents
 from peftlab.dataset.source.encoded_split import FORMATS, orientation
 from peftlab.dataset.source.source import Source
 from peftlab.dataset.split import Split
@@ -62,8 +62,8 @@ def _look(found: Audit, name: str, split: Split, row: int) -> None:
         (name, row)
     )
     found.sizes[width, height] += 1
-    read: Any = getattr(split.items, "read", None)
-    if read is not None:
-        with Image.open(io.BytesIO(read(row)), formats=FORMATS) as image:
+    contents: Contents | None = getattr(split.items, "contents", None)
+    if contents is not None:
+        with Image.open(io.BytesIO(contents.read(row)), formats=FORMATS) as image:
             found.modes[f"{image.format} {image.mode}"] += 1
             found.num_turned += orientation(image) != 1

@@ -10,6 +10,7 @@ from sklearn.datasets import load_digits
 
 from peftlab.dataset.draw_per_class import draw_per_class, share_per_class
 from peftlab.dataset.image.images import shared_images
+from peftlab.dataset.items import Contents
 from peftlab.dataset.source.source import Source
 from peftlab.dataset.split import Split
 from peftlab.errors import UserError
@@ -41,7 +42,9 @@ def digits(path: str | None) -> Source:
     )
     train = np.setdiff1d(np.arange(len(labels)), held_out)
     open_test: Callable[[], Split] = partial(_split, pixels, labels, held_out)
-    return Source([str(name) for name in bunch.target_names], _split(pixels, labels, train), None, open_test)
+    names = [str(name) for name in bunch.target_names]
+    test_contents = partial(_contents, pixels[held_out], held_out)
+    return Source(names, _split(pixels, labels, train), None, open_test, test_contents=test_contents)
 
 
 def _split(
@@ -49,7 +52,21 @@ def _split(
 ) -> Split:
     digest = hashlib.sha256(pixels[rows].tobytes() + labels[rows].astype("<i8").tobytes()).hexdigest()
     images = shared_images(partial(_pick, pixels), num_images=len(pixels), fingerprint=f"digits-{digest}")
+    images.contents = _contents(pixels, np.arange(len(pixels)))
     return Split(images, labels[rows], rows)
+
+
+def _contents(pixels: UInt8[np.ndarray, "n 8 8 3"], numbers: Int64[np.ndarray, " n"]) -> Contents:
+    sizes = np.full(len(pixels), pixels[0].nbytes, dtype=np.int64)
+    return Contents(sizes, partial(_stored, pixels), partial(_describe, numbers))
+
+
+def _stored(pixels: UInt8[np.ndarray, "n 8 8 3"], row: int) -> bytes:
+    return pixels[row].tobytes()
+
+
+def _describe(numbers: Int64[np.ndarray, " n"], row: int) -> str:
+    return f"digit {numbers[row]}"
 
 
 def _pick(pixels: UInt8[np.ndarray, "n 8 8 3"], row: int) -> UInt8[np.ndarray, "8 8 3"]:

@@ -3,7 +3,7 @@
 import hashlib
 import io
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 
 import numpy as np
@@ -11,6 +11,7 @@ from jaxtyping import Int64, UInt8
 from PIL import Image, UnidentifiedImageError
 
 from peftlab.dataset.image.images import shared_images
+from peftlab.dataset.items import Contents
 from peftlab.dataset.split import Split
 from peftlab.errors import UserError
 
@@ -31,36 +32,25 @@ MAGIC = {b"\x89PNG": "PNG", b"\xff\xd8\xff": "JPEG"}
 EIGHT_BIT_MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "YCbCr")
 
 
-def encoded_split(
-    class_names: Sequence[str],
-    labels: Int64[np.ndarray, " n"],
-    sizes: Int64[np.ndarray, " n"],
-    read: Callable[[int], bytes],
-    describe: Callable[[int], str],
-) -> Split:
-    """All rows of a source: `read(row)` gives `sizes[row]` bytes, `describe(row)` names it in errors."""
-    key = fingerprint(class_names, labels, sizes, read)
-    images = shared_images(partial(_decode_row, read, describe), num_images=len(labels), fingerprint=key)
-    images.read = read
+def encoded_split(class_names: Sequence[str], labels: Int64[np.ndarray, " n"], contents: Contents) -> Split:
+    """All rows of a source."""
+    key = fingerprint(class_names, labels, contents)
+    images = shared_images(partial(_decode_row, contents), num_images=len(labels), fingerprint=key)
+    images.contents = contents
     return Split(images, labels, np.arange(len(labels), dtype=np.int64))
 
 
-def fingerprint(
-    class_names: Sequence[str],
-    labels: Int64[np.ndarray, " n"],
-    sizes: Int64[np.ndarray, " n"],
-    read: Callable[[int], bytes],
-) -> str:
+def fingerprint(class_names: Sequence[str], labels: Int64[np.ndarray, " n"], contents: Contents) -> str:
     """sha256 over class names, labels, sizes and content: the same for a hub set and for a local copy of it.
 
     Above 1 GiB the content is left out, because reading it would take longer than a user waits at the start.
     """
     digest = hashlib.sha256("\0".join(class_names).encode())
     digest.update(labels.astype("<i8").tobytes())
-    digest.update(sizes.astype("<i8").tobytes())
-    if sizes.sum() < MAX_HASHED_BYTES:
+    digest.update(contents.sizes.astype("<i8").tobytes())
+    if contents.sizes.sum() < MAX_HASHED_BYTES:
         for row in range(len(labels)):
-            digest.update(read(row))
+            digest.update(contents.read(row))
     return digest.hexdigest()
 
 
@@ -121,7 +111,5 @@ def _to_rgb(image: Image.Image, turn: int, name: str, found: str) -> UInt8[np.nd
     return np.array(upright.convert("RGB"))
 
 
-def _decode_row(
-    read: Callable[[int], bytes], describe: Callable[[int], str], row: int
-) -> UInt8[np.ndarray, "h w 3"]:
-    return decode_rgb(read(row), name=describe(row))
+def _decode_row(contents: Contents, row: int) -> UInt8[np.ndarray, "h w 3"]:
+    return decode_rgb(contents.read(row), name=contents.describe(row))

@@ -8,9 +8,10 @@ from typing import NamedTuple
 
 import pyarrow as pa
 
+from peftlab.dataset.items import Contents
 from peftlab.dataset.source.parquet import find_parquet, read_parquet
 from peftlab.dataset.source.source import Source
-from peftlab.dataset.source.table import class_names, table_split
+from peftlab.dataset.source.table import check_labels, class_names, table_contents, table_split
 from peftlab.dataset.split import Split
 from peftlab.errors import UserError
 
@@ -18,10 +19,17 @@ PROBE_S = 5
 
 
 class Tables(NamedTuple):
-    """The table of each split, and the folder that the files which it names lie in."""
+    """The table of each split, and the folders that the files which it names lie in."""
 
     of: dict[str, Callable[[], pa.Table]]
-    root: Path
+    roots: tuple[Path, ...]
+
+
+class Columns(NamedTuple):
+    """The names of the columns that hold pictures and labels."""
+
+    image: str
+    label: str
 
 
 def hub(
@@ -41,7 +49,7 @@ def hub(
     Raises:
         UserError: for a set that is in none of these places, and for a split or column that it does not have.
     """
-    tables, root = _find(path, hub_id, folder, config_name)
+    tables, roots = _find(path, hub_id, folder, config_name)
     wanted = {"train_split": train_split, "val_split": val_split, "test_split": test_split}
     for key, split in wanted.items():
         if split is not None and split not in tables:
@@ -51,10 +59,13 @@ def hub(
     _check_apart(wanted)
     train_table = tables[train_split]()
     names = class_names(train_table, label_column=label_column)
-    read = partial(_read, names, image_column, label_column, root)
+    columns = Columns(image_column, label_column)
+    read = partial(_read, names, columns, roots)
     train = read(train_split, lambda: train_table)
     val = None if val_split is None else read(val_split, tables[val_split])
-    return Source(names, train, val, partial(read, test_split, tables[test_split]))
+    test = (test_split, tables[test_split])
+    contents = partial(_contents, names, columns, roots, *test)
+    return Source(names, train, val, partial(read, *test), test_contents=contents)
 
 
 def _check_apart(wanted: dict[str, str | None]) -> None:
@@ -70,16 +81,19 @@ def _check_apart(wanted: dict[str, str | None]) -> None:
 
 
 def _read(
-    names: list[str],
-    image_column: str,
-    label_column: str,
-    root: Path,
-    split: str,
-    table: Callable[[], pa.Table],
+    names: list[str], columns: Columns, roots: tuple[Path, ...], split: str, table: Callable[[], pa.Table]
 ) -> Split:
-    return table_split(
-        table(), names, image_column=image_column, label_column=label_column, split=split, root=root
-    )
+    image, label = columns
+    return table_split(table(), names, image_column=image, label_column=label, split=split, roots=roots)
+
+
+def _contents(
+    names: list[str], columns: Columns, roots: tuple[Path, ...], split: str, table: Callable[[], pa.Table]
+) -> Contents:
+    """The pictures alone; a label that is in no class is told now, and not after the training."""
+    found = table()
+    check_labels(found, names, label_column=columns.label, split=split)
+    return table_contents(found, columns.image, split, roots)
 
 
 def _find(path: str | None, hub_id: str | None, folder: str | None, config_name: str | None) -> Tables:
@@ -125,13 +139,14 @@ def _local(root: Path, config_name: str | None) -> Tables:
         raise UserError(
             f"dataset.source.config_name={config_name} is not in {root}; legal: null, {', '.join(legal)}"
         )
-    files = find_parquet(folder, key="dataset.path")
-    return Tables({split: partial(read_parquet, found) for split, found in files.items()}, root)
+    files = find_parquet(folder, key="dataset.path", root=root)
+    return Tables({split: partial(read_parquet, found) for split, found in files.items()}, (root,))
 
 
 def _remote(hub_id: str, config_name: str | None, *, looked: str) -> Tables:
     # Imported here: 1.5 s that a local folder need not pay.
     import datasets
+    from huggingface_hub.constants import HF_HUB_CACHE
 
     before = datasets.config.HF_HUB_OFFLINE
     try:
@@ -148,8 +163,9 @@ def _remote(hub_id: str, config_name: str | None, *, looked: str) -> Tables:
         ) from error
     finally:
         datasets.config.HF_HUB_OFFLINE = before
-    cache = Path(datasets.config.HF_CACHE_HOME)
-    return Tables({split: partial(_table, found[split]) for split in found}, cache)
+    own = Path(HF_HUB_CACHE, f"datasets--{hub_id.replace('/', '--')}")
+    unpacked = Path(datasets.config.EXTRACTED_DATASETS_PATH)  # of archives
+    return Tables({split: partial(_table, found[split]) for split in found}, (own, unpacked))
 
 
 def _is_reachable(hub_id: str) -> bool:

@@ -9,7 +9,9 @@ import numpy as np
 from jaxtyping import Int64
 
 from peftlab.dataset.draw_per_class import draw_per_class, share_per_class
+from peftlab.dataset.items import Contents
 from peftlab.dataset.source.encoded_split import encoded_split
+from peftlab.dataset.source.link import is_inside, real
 from peftlab.dataset.source.source import Source
 from peftlab.dataset.source.tree import ENDINGS, entries, is_hidden, pictures
 from peftlab.dataset.split import Split
@@ -26,15 +28,16 @@ SPLITS = {
 }
 
 
-def image_folder(path: str | None, *, test_fraction: Fraction) -> Source:
+def image_folder(path: str | None, *, test_fraction: Fraction, follow_links: bool) -> Source:
     """`path/train/CLASS/*` and `path/test/CLASS/*` (and `val`, `valid` or `validation`), or `path/CLASS/*` alone.
 
     Labels follow the sorted class names; files may lie in folders below the class. Hidden files and folders and what
     systems leave are passed over anywhere in the tree. A folder without train/ gets a stratified test split of
-    `test_fraction`, the same one always.
+    `test_fraction`, the same one always. With `follow_links` what is linked may lie anywhere, else in the folder.
 
     Raises:
-        UserError: for a missing folder, no class folder, a class without images, splits of different classes.
+        UserError: for a missing folder, no class folder, a class without images or that is a link out of the folder,
+            splits of different classes.
     """
     if path is None or not path.strip():
         raise UserError(
@@ -44,9 +47,10 @@ def image_folder(path: str | None, *, test_fraction: Fraction) -> Source:
     if not root.is_dir():
         raise UserError(f"dataset.path={path} is not a folder; legal: a folder of class folders")
     splits = _split_folders(root)
+    bounds = Path(real(root).anchor) if follow_links else root
     if not splits:
-        return _with_cut(root, test_fraction)
-    return _with_splits(root, splits)
+        return _with_cut(root, test_fraction, bounds)
+    return _with_splits(root, splits, bounds)
 
 
 def _split_folders(root: Path) -> dict[str, Path]:
@@ -64,12 +68,14 @@ def _split_folders(root: Path) -> dict[str, Path]:
     return found
 
 
-def _with_splits(root: Path, splits: dict[str, Path]) -> Source:
+def _with_splits(root: Path, splits: dict[str, Path], bounds: Path) -> Source:
     if missing := [split for split in ("train", "test") if split not in splits]:
         there = ", ".join(f"{folder.name}/" for folder in splits.values())
         raise UserError(
             f"dataset.path={root} has {there} but no {missing[0]}/; legal: both, or class folders without them"
         )
+    for folder in splits.values():
+        _check_link(folder, bounds)
     names = _class_folders(splits["train"])
     for other in (folder for split, folder in splits.items() if split != "train"):
         if difference := sorted(set(names) ^ set(_class_folders(other))):
@@ -78,20 +84,21 @@ def _with_splits(root: Path, splits: dict[str, Path]) -> Source:
                 f" {other.name}/ only; legal: the same class folders in both"
             )
     ignored: Counter[str] = Counter()
-    read = {split: _list_files(folder, names, ignored) for split, folder in splits.items()}
+    read = {split: _list_files(folder, names, ignored, bounds) for split, folder in splits.items()}
     made = {split: partial(_split, *found, names) for split, found in read.items()}
     val = made["val"]() if "val" in made else None
-    return Source([plain(name) for name in names], made["train"](), val, made["test"], ignored=ignored)
+    shown, test = [plain(name) for name in names], partial(_contents, read["test"][0])
+    return Source(shown, made["train"](), val, made["test"], ignored=ignored, test_contents=test)
 
 
-def _with_cut(root: Path, test_fraction: float) -> Source:
+def _with_cut(root: Path, test_fraction: float, bounds: Path) -> Source:
     names = _class_folders(root)
     if not 0 < test_fraction < 1:
         raise UserError(
             f"dataset.source.test_fraction={test_fraction} leaves a split empty; legal: above 0, below 1"
         )
     ignored: Counter[str] = Counter()
-    files, labels = _list_files(root, names, ignored)
+    files, labels = _list_files(root, names, ignored, bounds)
     counts = np.bincount(labels, minlength=len(names)).astype(np.int64)
     # A class with one image trains and is absent from the test, which the metrics count.
     num_test = np.minimum(np.maximum(share_per_class(counts, test_fraction), 1), counts - 1)
@@ -109,6 +116,7 @@ def _with_cut(root: Path, test_fraction: float) -> Source:
         None,
         partial(_split, test_files, labels[test], names),
         ignored=ignored,
+        test_contents=partial(_contents, test_files),
     )
 
 
@@ -132,7 +140,7 @@ def _class_folders(folder: Path) -> list[str]:
 
 
 def _list_files(
-    folder: Path, names: list[str], ignored: Counter[str]
+    folder: Path, names: list[str], ignored: Counter[str], bounds: Path
 ) -> tuple[list[Path], Int64[np.ndarray, " n"]]:
     files: list[Path] = []
     labels: list[int] = []
@@ -140,21 +148,33 @@ def _list_files(
         if entry.name not in names:
             ignored["hidden or of the system" if is_hidden(entry.name) else "outside the class folders"] += 1
     for label, name in enumerate(names):
-        found = pictures(folder / name, ignored)
+        _check_link(folder / name, bounds)
+        found = pictures(folder / name, ignored, bounds)
         if not found:
             raise UserError(
                 f"dataset.path has the class folder {plain(str(folder / name))} without images ({' '.join(ENDINGS)})"
             )
         files += found
         labels += [label] * len(found)
-        ignored["linked class folders, which were followed"] += (folder / name).is_symlink()
     return files, np.array(labels, dtype=np.int64)
 
 
+def _check_link(folder: Path, bounds: Path) -> None:
+    if not is_inside(folder, bounds):
+        raise UserError(
+            f"dataset.path has the folder {plain(str(folder))}, a link out of the data set to {plain(str(real(folder)))}; legal:"
+            " folders inside it, or, if you made the link, dataset.source.follow_links=true"
+        )
+
+
 def _split(files: list[Path], labels: Int64[np.ndarray, " n"], names: list[str]) -> Split:
-    sizes = np.array([file.stat().st_size for file in files], dtype=np.int64)
     safe = [name.encode(errors="surrogateescape").decode(errors="backslashreplace") for name in names]
-    return encoded_split(safe, labels, sizes, partial(_read_file, files), partial(_describe, files))
+    return encoded_split(safe, labels, _contents(files))
+
+
+def _contents(files: list[Path]) -> Contents:
+    sizes = np.array([file.stat().st_size for file in files], dtype=np.int64)
+    return Contents(sizes, partial(_read_file, files), partial(_describe, files))
 
 
 def _read_file(files: list[Path], row: int) -> bytes:

@@ -6,27 +6,28 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from peftlab.dataset.source.link import is_inside
 from peftlab.errors import UserError
+from peftlab.inputs.plain import plain
 
 SHARD = re.compile(r"(?P<split>.+?)-\d{5}-of-\d{5}(-[0-9a-f]+)?")
 
 
-def find_parquet(folder: Path, *, key: str) -> dict[str, list[Path]]:
+def find_parquet(folder: Path, *, key: str, root: Path | None = None) -> dict[str, list[Path]]:
     """The files of every split: `data/train-00000-of-00001.parquet`, `train.parquet` or `train/0000.parquet`.
+
+    `root` is the data set's own folder, where that is another; no file lies outside of it.
 
     Raises:
         UserError: for a folder without parquet files, and for one that holds several configurations of a set.
     """
     files: dict[str, list[Path]] = {}
-    inside = folder.resolve()
     for file in sorted(folder.rglob("*.parquet")):
         if any(part.startswith(".") or part == "__MACOSX" for part in file.relative_to(folder).parts):
             continue  # .ipynb_checkpoints, ._train.parquet
-        if file.is_symlink() and not (
-            file.resolve().is_relative_to(inside) or "blobs" in file.resolve().parts
-        ):
+        if not is_inside(file, root or folder):
             raise UserError(
-                f"{key}={folder} has {file.name}, a link out of the folder; legal: files inside it"
+                f"{key}={folder} has {plain(file.name)}, a link out of the folder; legal: files inside it"
             )
         shard = SHARD.fullmatch(file.stem)
         split = shard["split"] if shard else file.parent.name if file.stem.isdigit() else file.stem
@@ -57,6 +58,12 @@ def read_parquet(files: list[Path]) -> pa.Table:
             tables.append(pq.ParquetFile(file).read())
         except (pa.ArrowException, OSError) as error:
             raise UserError(
-                f"dataset.path holds the unreadable file {file}; legal: a whole parquet file"
+                f"dataset.path holds the unreadable file {plain(str(file))}; legal: a whole parquet file"
             ) from error
-    return pa.concat_tables(tables)
+    try:
+        return pa.concat_tables(tables)
+    except pa.ArrowException as error:
+        raise UserError(
+            f"dataset.path: {plain(str(files[0]))} and the files beside it have other columns ({str(error).splitlines()[0]});"
+            " legal: the same columns in each file of a split"
+        ) from error

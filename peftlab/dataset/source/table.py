@@ -1,6 +1,7 @@
 """An Arrow table of encoded pictures and labels, as the Hugging Face hub stores image sets."""
 
 import json
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -9,7 +10,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from jaxtyping import Int64
 
+from peftlab.dataset.items import Contents
 from peftlab.dataset.source.encoded_split import encoded_split
+from peftlab.dataset.source.link import is_inside, real
 from peftlab.dataset.split import Split
 from peftlab.errors import UserError
 from peftlab.inputs.plain import plain
@@ -24,14 +27,8 @@ def class_names(table: pa.Table, *, label_column: str) -> list[str]:
         UserError: for a column that is missing or holds neither strings nor whole numbers.
     """
     column = _column(table, label_column, key="label_column")
-    features = (
-        json.loads((table.schema.metadata or {}).get(b"huggingface", b"{}"))
-        .get("info", {})
-        .get("features", {})
-    )
-    names = features.get(label_column, {}).get("names")
-    if names:
-        return [plain(str(name)) for name in names]
+    if names := _listed(table, label_column):
+        return names
     if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
         return [plain(name) for name in sorted(pc.unique(column).to_pylist(), key=str) if name is not None]
     if pa.types.is_integer(column.type):
@@ -39,6 +36,16 @@ def class_names(table: pa.Table, *, label_column: str) -> list[str]:
     raise UserError(
         f"dataset.source.label_column={label_column} holds {column.type}; legal: a column of classes"
     )
+
+
+def _listed(table: pa.Table, label_column: str) -> list[str]:
+    """What the metadata say, which somebody wrote; none where they are no list of names."""
+    try:
+        found = json.loads((table.schema.metadata or {})[b"huggingface"])
+        names = found["info"]["features"][label_column]["names"]
+    except (LookupError, TypeError, ValueError, RecursionError):
+        return []
+    return [plain(str(name)) for name in names] if isinstance(names, list) else []
 
 
 def _numbered(column: pa.ChunkedArray, label_column: str) -> list[str]:
@@ -59,24 +66,37 @@ def table_split(
     image_column: str,
     label_column: str,
     split: str,
-    root: Path | None = None,
+    roots: Sequence[Path] = (),
 ) -> Split:
-    """All rows of `table` with labels that are positions in `names`. A cell may name a file below `root` and no other.
+    """All rows of `table` with labels that are positions in `names`. A cell may name a file below one of `roots` and no other.
 
     Raises:
-        UserError: for a missing column, a column without pictures, and a row whose label is in no class.
+        UserError: for a missing column, a column without pictures, a row without one or whose label is in no class.
+    """
+    labels = check_labels(table, names, label_column=label_column, split=split)
+    return encoded_split(names, labels, table_contents(table, image_column, split, roots))
+
+
+def table_contents(table: pa.Table, image_column: str, split: str, roots: Sequence[Path] = ()) -> Contents:
+    """The pictures of a table.
+
+    Raises:
+        UserError: for a missing column, a column without pictures, a row without one.
     """
     column = _column(table, image_column, key="image_column")
-    cells = pc.struct_field(column, "bytes") if _is_image_struct(column.type) else column
+    fields = [field.name for field in column.type] if pa.types.is_struct(column.type) else []
+    cells = pc.struct_field(column, "bytes") if "bytes" in fields else column
     if not (pa.types.is_binary(cells.type) or pa.types.is_large_binary(cells.type)):
         raise UserError(
             f"dataset.source.image_column={image_column} holds {column.type}; legal: a column of images"
         )
-    sizes = pc.fill_null(pc.binary_length(cells), 0).to_numpy().astype(np.int64)
-    labels = _labels(_column(table, label_column, key="label_column"), names, label_column, split)
-    return encoded_split(
-        names, labels, sizes, partial(_read_cell, column, split, root), partial(_describe, split)
-    )
+    # A set of loose files is a table of paths: into the library's cache, or beside the table.
+    paths = pc.struct_field(column, "path") if "path" in fields else pa.nulls(len(column))
+    empty = np.flatnonzero(pc.is_null(cells).to_numpy())
+    files = {int(row): _file(paths[int(row)].as_py(), int(row), split, roots) for row in empty}
+    sizes = np.array(pc.fill_null(pc.binary_length(cells), 0).to_numpy(), dtype=np.int64)
+    sizes[empty] = [file.stat().st_size for file in files.values()]
+    return Contents(sizes, partial(_read_cell, cells, files), partial(_describe, split))
 
 
 def _column(table: pa.Table, name: str, *, key: str) -> pa.ChunkedArray:
@@ -87,13 +107,15 @@ def _column(table: pa.Table, name: str, *, key: str) -> pa.ChunkedArray:
     return table.column(name)
 
 
-def _is_image_struct(kind: pa.DataType) -> bool:
-    return pa.types.is_struct(kind) and kind.get_field_index("bytes") >= 0
-
-
-def _labels(
-    column: pa.ChunkedArray, names: list[str], label_column: str, split: str
+def check_labels(
+    table: pa.Table, names: list[str], *, label_column: str, split: str
 ) -> Int64[np.ndarray, " n"]:
+    """The labels of all rows, each a position in `names`.
+
+    Raises:
+        UserError: for a missing column, and a row whose label is in no class.
+    """
+    column = _column(table, label_column, key="label_column")
     if pa.types.is_integer(column.type):
         try:
             labels = pc.fill_null(column.cast(pa.int64()), -1).to_numpy().astype(np.int64)
@@ -115,21 +137,21 @@ def _labels(
     return labels
 
 
-def _read_cell(column: pa.ChunkedArray, split: str, root: Path | None, row: int) -> bytes:
-    cell = column[row].as_py()
-    if not isinstance(cell, dict):
-        cell = {"bytes": cell, "path": None}
-    if cell["bytes"] is not None:
-        return bytes(cell["bytes"])
-    # A set of loose files is a table of paths: into the library's cache, or beside the table.
-    text = str(cell.get("path") or "")
-    file = None if root is None or not text or "\0" in text else (root / text).resolve()
-    if file is None or root is None or not file.is_relative_to(root.resolve()) or not file.is_file():
-        raise UserError(
-            f"dataset.path has no image in {_describe(split, row)}{f' but the path {plain(text)}' if text else ''}; legal: an"
-            " image in every row, or the path of one inside the data set's folder"
-        )
-    return file.read_bytes()
+def _read_cell(cells: pa.ChunkedArray, files: dict[int, Path], row: int) -> bytes:
+    return files[row].read_bytes() if row in files else bytes(cells[row].as_py())
+
+
+def _file(path: object, row: int, split: str, roots: Sequence[Path]) -> Path:
+    """The file that a cell names."""
+    text = str(path or "")
+    for root in roots if text and "\0" not in text else ():
+        file = real(root / text)
+        if is_inside(root / text, root) and file.is_file():
+            return file
+    raise UserError(
+        f"dataset.path has no image in {_describe(split, row)}{f' but the path {plain(text)}' if text else ''}; legal: an"
+        " image in every row, or the path of one inside the data set's folder"
+    )
 
 
 def _describe(split: str, row: int) -> str:

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
+from peftlab.dataset.source.link import is_inside, real
 from peftlab.errors import UserError
 from peftlab.inputs.plain import plain
 
@@ -18,17 +19,16 @@ def is_hidden(name: str) -> bool:
     return name.startswith(".") or name.lower() in LEFTOVERS
 
 
-def pictures(folder: Path, ignored: Counter[str]) -> list[Path]:
+def pictures(folder: Path, ignored: Counter[str], root: Path | None = None) -> list[Path]:
     """The pictures in a folder and below, sorted; what else lies there is counted by its kind in `ignored`.
 
-    The folder itself may be a link, made by whoever wants it here. A link below it is followed if it stays inside:
-    a data set names nothing outside its folder.
+    A link is followed if it stays in `root`, which is the folder itself or one above it: a data set names nothing outside
+    its folder. That folder may be a link, made by whoever wants it here.
 
     Raises:
         UserError: for a folder that cannot be read.
     """
-    root = folder.resolve()
-    return sorted(_walk(folder, root, (root,), ignored))
+    return sorted(_walk(folder, root or folder, (real(folder),), ignored))
 
 
 def _walk(folder: Path, root: Path, above: tuple[Path, ...], ignored: Counter[str]) -> Iterator[Path]:
@@ -38,16 +38,16 @@ def _walk(folder: Path, root: Path, above: tuple[Path, ...], ignored: Counter[st
             continue
         path, target = Path(entry.path), Path(entry.path)
         if entry.is_symlink():
-            target = Path(os.path.realpath(path))
-            if not target.is_relative_to(root):
+            target = real(path)
+            if not is_inside(path, root):
                 ignored["links that leave the folder"] += 1
                 continue
             if target in above or not target.exists():
                 ignored["links to nothing or to themselves"] += 1
                 continue
         if target.is_dir():
-            yield from _walk(path, root, (*above, Path(os.path.realpath(path))), ignored)
-        elif target.suffix.lower() in ENDINGS and path.suffix.lower() in ENDINGS and target.is_file():
+            yield from _walk(path, root, (*above, real(path)), ignored)
+        elif path.suffix.lower() in ENDINGS and target.is_file():
             yield path
         else:
             ignored["no pictures"] += 1

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from peftlab.dataset.items import Contents
 from peftlab.dataset.source import encoded_split as module
 from peftlab.dataset.source.encoded_split import decode_rgb, encoded_split, fingerprint
 from peftlab.errors import UserError
@@ -66,7 +67,7 @@ def test_a_broken_picture_is_named(picture: Picture, encoded: Encoded, cut: int)
 
 def _split(names: list[str], labels: list[int], data: list[bytes]) -> str:
     ids, sizes = np.array(labels, dtype=np.int64), np.array([len(one) for one in data], dtype=np.int64)
-    return fingerprint(names, ids, sizes, data.__getitem__)
+    return fingerprint(names, ids, Contents(sizes, data.__getitem__, str))
 
 
 def test_fingerprint_sees_names_labels_sizes_and_content() -> None:
@@ -89,7 +90,7 @@ def test_a_large_set_is_known_by_its_sizes(monkeypatch: pytest.MonkeyPatch) -> N
 def test_rows_of_a_split_decode_their_own_bytes(picture: Picture, encoded: Encoded) -> None:
     data = [encoded(picture(row)) for row in range(3)]
     sizes = np.array([len(one) for one in data], dtype=np.int64)
-    split = encoded_split(["a"], np.zeros(3, dtype=np.int64), sizes, data.__getitem__, str)
+    split = encoded_split(["a"], np.zeros(3, dtype=np.int64), Contents(sizes, data.__getitem__, str))
     taken = split.items.take(np.array([2, 0], dtype=np.int64))
     assert np.array_equal(taken[0].permute(1, 2, 0).numpy(), picture(2))
     assert np.array_equal(taken[1].permute(1, 2, 0).numpy(), picture(0))

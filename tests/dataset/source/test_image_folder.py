@@ -14,7 +14,7 @@ SPLITS = {"train/b": 2, "train/a": 3, "test/a": 1, "test/b": 2}
 
 
 def test_train_and_test_folders(class_folders: Folders, picture: Callable[..., np.ndarray]) -> None:
-    source = image_folder(str(class_folders(SPLITS)), test_fraction=0.2)
+    source = image_folder(str(class_folders(SPLITS)), test_fraction=0.2, follow_links=False)
     assert source.class_names == ["a", "b"]
     assert source.train.labels.tolist() == [0, 0, 0, 1, 1]
     assert source.val is None
@@ -28,7 +28,9 @@ def test_train_and_test_folders(class_folders: Folders, picture: Callable[..., n
 
 @pytest.mark.parametrize("name", ["val", "valid"])
 def test_a_validation_folder_is_used(class_folders: Folders, name: str) -> None:
-    source = image_folder(str(class_folders(SPLITS | {f"{name}/a": 2, f"{name}/b": 1})), test_fraction=0.2)
+    source = image_folder(
+        str(class_folders(SPLITS | {f"{name}/a": 2, f"{name}/b": 1})), test_fraction=0.2, follow_links=False
+    )
     assert source.val is not None
     assert source.val.labels.tolist() == [0, 0, 1]
 
@@ -36,7 +38,7 @@ def test_a_validation_folder_is_used(class_folders: Folders, name: str) -> None:
 def test_one_folder_gets_a_stratified_test_split_that_stays(class_folders: Folders) -> None:
     root = class_folders({"a": 10, "b": 5, "c": 1})
     (root / ".cache").mkdir()
-    source, again = (image_folder(str(root), test_fraction=0.2) for _ in range(2))
+    source, again = (image_folder(str(root), test_fraction=0.2, follow_links=False) for _ in range(2))
     test = source.open_test()
     assert source.class_names == ["a", "b", "c"]
     assert source.train.counts(3).tolist() == [8, 4, 1]
@@ -53,7 +55,9 @@ def test_one_folder_gets_a_stratified_test_split_that_stays(class_folders: Folde
 
 
 def test_a_class_may_be_called_train(class_folders: Folders) -> None:
-    assert image_folder(str(class_folders({"train": 4, "plane": 4})), test_fraction=0.25).class_names == [
+    assert image_folder(
+        str(class_folders({"train": 4, "plane": 4})), test_fraction=0.25, follow_links=False
+    ).class_names == [
         "plane",
         "train",
     ]
@@ -62,14 +66,14 @@ def test_a_class_may_be_called_train(class_folders: Folders) -> None:
 def test_files_below_a_class_folder_and_other_files(class_folders: Folders) -> None:
     root = class_folders({"a/deep": 3, "b": 2})
     (root / "a" / "notes.txt").write_text("not a picture")
-    source = image_folder(str(root), test_fraction=0.5)
+    source = image_folder(str(root), test_fraction=0.5, follow_links=False)
     assert (source.train.counts(2) + source.open_test().counts(2)).tolist() == [3, 2]
 
 
 def test_the_unreadable_image_is_named(class_folders: Folders) -> None:
     root = class_folders(SPLITS)
     (root / "train" / "a" / "001.png").write_bytes(b"not a picture")
-    split = image_folder(str(root), test_fraction=0.2).train
+    split = image_folder(str(root), test_fraction=0.2, follow_links=False).train
     with pytest.raises(UserError, match=r"unreadable image, .*train/a/001\.png"):
         split.items.take(split.rows)
 
@@ -89,7 +93,7 @@ def test_the_unreadable_image_is_named(class_folders: Folders) -> None:
 )
 def test_wrong_folders(class_folders: Folders, folders: dict[str, int], message: str) -> None:
     with pytest.raises(UserError, match=rf"^dataset\.path.* {message}"):
-        image_folder(str(class_folders(folders)), test_fraction=0.2)
+        image_folder(str(class_folders(folders)), test_fraction=0.2, follow_links=False)
 
 
 @pytest.mark.parametrize(
@@ -101,10 +105,10 @@ def test_wrong_folders(class_folders: Folders, folders: dict[str, int], message:
 )
 def test_no_folder(path: str | None, message: str) -> None:
     with pytest.raises(UserError, match=message):
-        image_folder(path, test_fraction=0.2)
+        image_folder(path, test_fraction=0.2, follow_links=False)
 
 
 @pytest.mark.parametrize("fraction", [0.0, 1.0])
 def test_a_test_fraction_that_empties_a_split(class_folders: Folders, fraction: float) -> None:
     with pytest.raises(UserError, match=rf"^dataset\.source\.test_fraction={fraction} leaves"):
-        image_folder(str(class_folders({"a": 4})), test_fraction=fraction)
+        image_folder(str(class_folders({"a": 4})), test_fraction=fraction, follow_links=False)
