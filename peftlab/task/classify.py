@@ -21,6 +21,10 @@ from peftlab.task.task import Context, Outputs, Summary, Table
 
 GROUPS = ("mean", "head", "medium", "tail")
 OTHERS = ("micro_acc", "macro_f1", "worst_acc", "harmonic_acc", "geometric_acc")
+WORSE = (
+    "worse than the frozen backbone: mostly optim.lr or scaling.value is too large for this method; dataset.val_fraction=0.2"
+    " gives validation images to choose them on"
+)
 
 
 class Classify:
@@ -125,7 +129,8 @@ class Classify:
                 gain += _interval(known, f"gain/{name}_acc", "({:+.1f}, {:+.1f})")
                 row += [f"{100 * known[f'frozen/{name}_acc']:.1f}", gain]
             table.append([*row, f"{known[f'{name}_num']:.0f}"])
-        return Summary(table, "  ".join(f"{key} {100 * known[key]:.1f}" for key in OTHERS))
+        line = "  ".join(f"{key} {100 * known[key]:.1f}" for key in OTHERS)
+        return Summary(table, f"{line}\n{WORSE}" if known.get("gain/mean_acc_high", 0) < 0 else line)
 
     def card(self) -> dict[str, Any]:
         """The class names in the order of the outputs."""

@@ -194,8 +194,18 @@ def test_the_summary_has_the_frozen_accuracy_and_the_gain_beside_it(task: Callab
     table, _ = found.summary(metrics)
     assert table[0] == ["", "accuracy %", "95 % interval", "frozen", "gain, paired 95 %", "images"]
     assert table[1][3:] == ["31.0", "+19.0 (-1.0, +20.0)", "90"]
-    without, _ = found.summary({**metrics, "frozen/mean_acc": None})
+    without, _ = found.summary({**metrics, "frozen/mean_acc": None, "gain/mean_acc_high": None})
     assert without == found.summary(found.metrics(some())).table
+
+
+@pytest.mark.parametrize(("high", "said"), [(-0.01, True), (0.01, False), (None, False)])
+def test_a_run_that_is_worse_than_the_frozen_backbone_is_told_what_to_try(
+    task: Callable[..., Classify], high: float | None, said: bool
+) -> None:
+    found = task()
+    gain = dict.fromkeys(f"gain/{name}{end}" for name in found.headline for end in ("", "_low", "_high"))
+    line = found.summary({**found.metrics(some()), **gain, "gain/mean_acc_high": high}).line
+    assert ("worse than the frozen backbone" in line and "optim.lr" in line) == said
 
 
 def test_a_group_without_a_class_says_so(task: Callable[..., Classify], dataset: Dataset) -> None:
