@@ -5,14 +5,11 @@ import os
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # tiny tensors; the cores are for the test processes
 import sys
 from collections.abc import Callable
-from copy import deepcopy
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
-
-from peftlab.config import compose
 
 pytest_plugins = [
     "fixtures.configs",
@@ -49,38 +46,6 @@ def fresh_trunk(monkeypatch: pytest.MonkeyPatch) -> None:
     from peftlab.build import trunk
 
     monkeypatch.setattr(trunk, "_shared", {kind: OrderedDict() for kind in trunk.KEPT})
-
-
-@pytest.fixture
-def composed() -> Callable[..., dict[str, Any]]:
-    """The resolved config of a command line, as plain dicts: `composed("peft=lora", "seed=1")`."""
-    return compose.composed
-
-
-@pytest.fixture(scope="session")
-def recipe() -> Callable[..., dict[str, Any]]:
-    """A config of the tiny backbone, from the real YAML: `recipe("lora", "meta", **{"peft.rank": 4})`.
-
-    The head starts from random vectors, so no data is needed. `cells` gives placement=cells, not the grid.
-    """
-
-    @cache
-    def base(peft: str, scaling: str) -> dict[str, Any]:
-        return compose.composed("backbone=tiny", f"peft={peft}", f"scaling={scaling}", "head.init=random")
-
-    def make(peft: str, scaling: str = "fixed", cells: Any = None, **keys: Any) -> dict[str, Any]:
-        result = deepcopy(base(peft, scaling))
-        if cells is not None:
-            target = "peftlab.placement.cells.cells"
-            result["placement"] = {"_target_": target, "cells": cells, "budget": None}
-        for key, value in keys.items():
-            node, (*path, option) = result, key.split(".")
-            for word in path:
-                node = node[word]
-            node[option] = value
-        return result
-
-    return make
 
 
 def random_vit(name: str, **model_args: Any) -> Any:

@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 import torch
 import yaml
+from fixtures.configs import composed
 from safetensors.torch import load, save
 
 import peftlab
 from peftlab.command.export import main as export
 from peftlab.command.predict import main as predict
 from peftlab.command.sweep import main as sweep
-from peftlab.config.compose import composed
 from peftlab.config.identity import Identity
 from peftlab.config.resolve import resolve
 from peftlab.errors import UserError

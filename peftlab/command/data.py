@@ -12,7 +12,7 @@ from peftlab.config.compose import composed
 from peftlab.config.resolve import choice
 from peftlab.config.schema import check_schema
 from peftlab.config.sentence import sentence
-from peftlab.errors import WRONG, UserError
+from peftlab.errors import UserError
 from peftlab.option import Choice
 
 FINE, PROBLEMS = 0, 1
@@ -30,11 +30,8 @@ def main(argv: list[str] | None = None) -> int:
         "words", nargs="+", metavar="WORD", help="a choice of the group dataset, and KEY=VALUE as for peftlab"
     )
     words = parser.parse_args(argv).words
-    try:
+    with parser.answers():
         config = _config([f"dataset={word}" if "=" not in word else word for word in words])
-    except UserError as error:
-        print(f"peftlab-data: {error}", file=sys.stderr)
-        return WRONG
     try:
         lines, problems = _check(choice(config["dataset"]), config["seed"])
     except UserError as error:

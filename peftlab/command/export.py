@@ -1,13 +1,10 @@
 """The entry point `peftlab-export`. Imports no torch until its words have passed every check."""
 
-import sys
 from pathlib import Path
 
 from peftlab.command.parser import Parser
-from peftlab.errors import FAILED, WRONG, UserError
 from peftlab.export.publish import check_out
 from peftlab.record.finished import finished_run
-from peftlab.record.whole_file import refusal
 
 FORMATS = ("timm", "peft", "adapter")
 
@@ -25,19 +22,13 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--images", metavar="PATH", help="compare on these images, not on the run's own")
     parser.add_argument("--force", action="store_true", help="replace an earlier export")
     words = parser.parse_args(argv)
-    try:
+    with parser.answers(Path(words.out or words.run)):
         folder = finished_run(words.run)
         out = folder / f"export_{words.to}" if words.out is None else Path(words.out).expanduser()
         check_out(out, force=words.force)
         from peftlab.export.export import export
 
         card = export(folder, words.to, out, rank=words.rank, images=words.images)
-    except Exception as error:
-        sentence = refusal(error, Path(words.out or words.run))
-        if sentence is None:
-            raise
-        print(f"peftlab-export: {sentence}", file=sys.stderr)
-        return WRONG if isinstance(error, UserError) else FAILED
     if card["head"].get("where") == "head.safetensors":
         print(
             f"the {card['head']['kind']} head is no linear layer: the model gives features (num_classes=0), and"

@@ -1,9 +1,8 @@
 """peftlab-methods: which method works on which backbone, and how many parameters it trains there at its defaults."""
 
-import sys
-
 from peftlab.command.parser import Parser
 from peftlab.config.directory import config_dir
+from peftlab.errors import stop
 
 BACKBONES = (
     "vit_tiny_patch8_32",
@@ -42,11 +41,7 @@ def main(argv: list[str] | None = None) -> int:
         listed = [name for name in legal[group] if name != "timm"]  # which is a name to fill in
         wrong = [name for name in names if name not in listed]
         if wrong:
-            print(
-                f"peftlab-methods: {group}={wrong[0]} cannot be listed; legal: {', '.join(listed)}",
-                file=sys.stderr,
-            )
-            return 2
+            stop(f"peftlab-methods: {group}={wrong[0]} cannot be listed; legal: {', '.join(listed)}")
     print_table(chosen.method, backbones)
     return 0
 

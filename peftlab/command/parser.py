@@ -1,10 +1,15 @@
 """A command line whose wrong words are one sentence."""
 
 import argparse
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, NoReturn
 
 from peftlab import __version__
-from peftlab.errors import stop
+from peftlab.errors import FAILED, WRONG, UserError, stop
+from peftlab.inputs.plain import plain
+from peftlab.record.whole_file import refusal
 
 
 class Parser(argparse.ArgumentParser):
@@ -17,6 +22,18 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """One sentence on stderr."""
         stop(f"{self.prog}: {message}; {self.prog} --help lists what is legal")
+
+    @contextmanager
+    def answers(self, where: Path | None = None) -> Iterator[None]:
+        """What goes wrong in here ends the command with one sentence: 2 for a wrong input, 1 for a disk that fails at `where`."""
+        try:
+            yield
+        except Exception as error:
+            sentence = refusal(error, where or Path.cwd())
+            if sentence is None:
+                raise
+            said = plain(" ".join(sentence.splitlines()))
+            stop(f"{self.prog}: {said}", WRONG if isinstance(error, UserError) else FAILED)
 
 
 def check_options(words: list[str]) -> None:

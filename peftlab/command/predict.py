@@ -4,11 +4,11 @@ import sys
 from pathlib import Path
 
 from peftlab.command.parser import Parser
-from peftlab.errors import FAILED, WRONG, UserError
+from peftlab.errors import UserError
 from peftlab.inputs.plain import plain
 from peftlab.record.finished import finished_run
 from peftlab.record.table import table_text
-from peftlab.record.whole_file import check_place, refusal, write_whole
+from peftlab.record.whole_file import check_place, write_whole
 
 BATCH_SIZE = 32
 COLUMNS = ("file", "rank", "class", "probability")
@@ -29,14 +29,8 @@ def main(argv: list[str] | None = None) -> int:
         "--top", type=int, default=5, metavar="N", help="how many classes of each image (default 5)"
     )
     words = parser.parse_args(argv)
-    try:
+    with parser.answers(Path(words.csv or words.run)):
         rows = _answer(finished_run(words.run), words.images, _top(words.top), _table_path(words.csv))
-    except Exception as error:
-        sentence = refusal(error, Path(words.csv or words.run))
-        if sentence is None:
-            raise
-        print(f"peftlab-predict: {sentence}", file=sys.stderr)
-        return WRONG if isinstance(error, UserError) else FAILED
     return 0 if rows else 1
 
 

@@ -1,9 +1,8 @@
 """peftlab-sweep: the report of a sweep that ran before, or still runs."""
 
-import sys
+from pathlib import Path
 
 from peftlab.command.parser import Parser
-from peftlab.errors import WRONG, UserError
 from peftlab.report.report import write_report
 from peftlab.report.table import print_table
 
@@ -14,10 +13,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("folder", help="the folder of a sweep, with one sub-folder per job")
     parser.add_argument("--baseline", help="cell to compare with: placement.depth=0-2,placement.position=q")
     arguments = parser.parse_args(argv)
-    try:
+    with parser.answers(Path(arguments.folder)):
         report = write_report(arguments.folder, baseline=arguments.baseline)
-    except UserError as error:
-        print(f"peftlab-sweep: {error}", file=sys.stderr)
-        return WRONG
     print_table(report)
     return report.exit_code

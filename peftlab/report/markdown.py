@@ -52,14 +52,8 @@ def trained(cell: Cell) -> float:
 
 
 def _estimate(cell: Cell, metric: Metric, seeds: bool) -> str:
-    value, low, high = cell.interval(metric.name, seeds)
-    if not isfinite(value):
-        return "diverged" if cell.count["diverged"] and not cell.count["ok"] else ""
-    if not isfinite(low + high):
-        return metric.text(value)
-    if cell.is_mean(seeds):
-        return f"{metric.text(value)} ± {metric.text((high - low) / 2)}"
-    return f"{metric.text(value)} ({metric.text(low)}-{metric.text(high)})"
+    is_lost = cell.count["diverged"] and not cell.count["ok"]
+    return cell.estimate(metric, seeds, "({}-{})") or ("diverged" if is_lost else "")
 
 
 def _median(cell: Cell, key: str) -> float:

@@ -48,9 +48,7 @@ def _table(report: Report) -> Any:
         brief = max(len(cell.choices.get(key, "")) for cell in cells) < 16
         table.add_column(Text(name if short.count(name) == 1 else key), overflow="fold", no_wrap=brief)
     table.add_column("state", min_width=9, overflow="fold")
-    metrics = [
-        metric for metric in metrics_of(cells) if any(_estimate(cell, metric, seeds) for cell in cells)
-    ]
+    metrics = [metric for metric in metrics_of(cells) if any(cell.estimate(metric, seeds) for cell in cells)]
     for metric in metrics:
         head = f"{metric.label} {metric.unit}".rstrip() + ("" if seeds else f"\n{_items(report, metric)}")
         table.add_column(head, justify="right", min_width=6 if seeds else 9)  # a value, an interval
@@ -59,7 +57,7 @@ def _table(report: Report) -> Any:
     for cell in sorted(cells, key=lambda cell: not (cell.count["ok"] or cell.count["diverged"])):
         times = [job.wall_s for job in cell.jobs if isfinite(job.wall_s)]
         row = [cell.choices.get(key, "") for key in keys] + [_state(cell)]
-        row += [_estimate(cell, metric, seeds) for metric in metrics] + [str(cell.count["ok"])] * seeds
+        row += [cell.estimate(metric, seeds) for metric in metrics] + [str(cell.count["ok"])] * seeds
         table.add_row(*map(Text, row), str(timedelta(seconds=round(fmean(times)))) if times else "")
     return table
 
@@ -69,18 +67,6 @@ def _state(cell: Cell) -> str:
     if len(cell.count) == 1:
         return next(iter(cell.count))
     return ", ".join(f"{cell.count[state]} {state}" for state in STATES if cell.count[state])
-
-
-def _estimate(cell: Cell, metric: Metric, seeds: bool) -> str:
-    """`81.2 ±1.3` over seeds; `81.2 78.1-84.0` for one job, Wilson over its items; nothing for one that diverged."""
-    mean, low, high = cell.interval(metric.name, seeds)
-    if not isfinite(mean):
-        return ""
-    if not isfinite(low + high):
-        return metric.text(mean)
-    if cell.is_mean(seeds):
-        return f"{metric.text(mean)} ±{metric.text((high - low) / 2)}"
-    return f"{metric.text(mean)} {metric.text(low)}-{metric.text(high)}"
 
 
 def _items(report: Report, metric: Metric) -> str:

@@ -54,5 +54,7 @@ def test_a_picture_in_two_splits_and_one_that_is_damaged(
     "words", [["nope"], ["digits", "dataset.sed=3"], ["digits", "dataset.seed=-1"], ["digits", "x y"]]
 )
 def test_a_wrong_command(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["check", *words]) == 2
+    with pytest.raises(SystemExit) as stop:
+        main(["check", *words])
+    assert stop.value.code == 2
     assert capsys.readouterr().err.startswith("peftlab-data: ")

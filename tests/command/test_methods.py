@@ -22,7 +22,9 @@ def test_printed_table(capsys: pytest.CaptureFixture[str]) -> None:
 def test_a_wrong_name_is_one_sentence(
     words: list[str], group: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(words) == 2
+    with pytest.raises(SystemExit) as stop:
+        main(words)
+    assert stop.value.code == 2
     assert capsys.readouterr().err.startswith(
         f"peftlab-methods: {group}={words[1]} cannot be listed; legal: "
     )

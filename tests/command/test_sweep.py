@@ -42,7 +42,9 @@ def test_every_file_that_is_named_is_there(tmp_path: Path, capsys: pytest.Captur
 def test_main_answers_a_wrong_input_in_one_sentence(
     broken: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], sentence: str
 ) -> None:
-    assert main([argument.format(broken) for argument in arguments]) == 2
+    with pytest.raises(SystemExit) as stop:
+        main([argument.format(broken) for argument in arguments])
+    assert stop.value.code == 2
     out, err = capsys.readouterr()
     assert (out, err.count("\n")) == ("", 1)
     assert err.startswith(sentence)

@@ -1,6 +1,7 @@
 """A command line's config without a run."""
 
 import pytest
+from fixtures import configs
 
 from peftlab.config.compose import composed, composed_of
 from peftlab.config.resolve import resolve
@@ -41,3 +42,17 @@ def test_a_choice_that_does_not_exist_is_one_sentence() -> None:
         UserError, match=r"^peft=lorra is not a choice of the group peft; legal: .*\(did you mean lora\?\)$"
     ):
         composed_of({"peft": "lorra"})
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("backbone=tiny", "peft.rank=3", "seed=1", "placement.position=[q,v]"),
+        ("peft=hlpt", "peft.cuts.bottom=25", "optim=sgd", "optim.lr=0.5"),
+        ("scaling=meta", "scaling/estimator=unrolled", "scaling.outer.every=7", "+backbone.model_args.x=1"),
+        ("placement=random_k", "seed=4", "seed=5", "dataset=digits_lt", "dataset.path='a b'"),
+    ],
+)
+def test_what_the_tests_compose_is_what_the_command_line_composes(words: tuple[str, ...]) -> None:
+    for _ in range(2):
+        assert configs.composed(*words) == composed(*words)

@@ -5,8 +5,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from fixtures.configs import composed
 
-from peftlab.config.compose import composed
 from peftlab.config.place import check_cells, place
 from peftlab.config.resolve import resolve
 from peftlab.placement.depth import block_labels

@@ -47,7 +47,7 @@ def test_what_is_no_path_points_to_nothing(given: dict) -> None:
 
 
 def test_the_packaged_weights_are_a_file() -> None:
-    from peftlab.config.compose import composed
+    from fixtures.configs import composed
 
     checkpoint = composed()["backbone"]["checkpoint"]
     assert checkpoint.startswith("package:")

@@ -3,14 +3,13 @@
 import sys
 from collections.abc import Iterator
 from copy import deepcopy
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from fixtures.configs import composed
 
-from peftlab.config import compose
 from peftlab.config.file import config_text, read_config
 from peftlab.config.registry import HYBRID, check_targets, registered, targets_of
 from peftlab.config.resolve import resolve, resolve_again
@@ -49,14 +48,9 @@ def put(config: dict[str, Any], path: str, value: Any) -> dict[str, Any]:
     return config
 
 
-@cache
-def composed(*words: str) -> dict[str, Any]:
-    return compose.composed(*words)
-
-
 @pytest.fixture
 def config() -> dict[str, Any]:
-    return deepcopy(composed("backbone=tiny"))
+    return composed("backbone=tiny")
 
 
 @pytest.mark.parametrize("target", HOSTILE, ids=repr)

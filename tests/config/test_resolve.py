@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fixtures.configs import composed
 
-from peftlab.config.compose import composed
 from peftlab.config.directory import config_dir
 from peftlab.config.place import place
 from peftlab.config.resolve import choice, parts_of, resolve

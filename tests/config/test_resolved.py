@@ -4,8 +4,8 @@ import dataclasses
 from typing import Any, get_type_hints
 
 import pytest
+from fixtures.configs import composed
 
-from peftlab.config.compose import composed
 from peftlab.config.resolve import resolve
 from peftlab.config.resolved import Resolved, Root
 from peftlab.config.schema import GROUPS

@@ -7,10 +7,10 @@ from importlib import import_module
 from typing import Any
 
 import pytest
+from fixtures.configs import composed
 from hypothesis import given
 from hypothesis import strategies as st
 
-from peftlab.config.compose import composed
 from peftlab.config.directory import config_dir
 from peftlab.config.resolve import parts_of
 from peftlab.config.signature import misfit, signature

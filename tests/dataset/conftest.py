@@ -11,9 +11,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
+from fixtures.configs import composed
 from PIL import Image
 
-from peftlab.config.compose import composed
 from peftlab.config.resolve import choice
 from peftlab.dataset.cut import Cuts
 from peftlab.dataset.dataset import Dataset, cut_dataset

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from fixtures.configs import composed
 
-from peftlab.config.compose import composed
 from peftlab.config.directory import config_dir
 from peftlab.config.resolve import choice
 from peftlab.dataset.dataset import Dataset

@@ -295,9 +295,9 @@ def test_a_wrong_word_is_one_sentence(given, words):
 )
 def test_the_sentence_is_that_of_the_command_line(given, typed):
     """`composed` and `resolve` are what the command line does, on a backbone of as many blocks."""
+    from fixtures.configs import composed
     from hydra.errors import HydraException
 
-    from peftlab.config.compose import composed
     from peftlab.config.resolve import resolve
     from peftlab.config.sentence import sentence
 
@@ -333,8 +333,9 @@ CASES = [
 @pytest.mark.parametrize(("given", "words"), CASES)
 def test_the_defaults_are_those_of_the_command_line(given, words):
     """The names and the values of theta, gamma and masks are those that `build` gives for the same words and seed."""
+    from fixtures.configs import composed
+
     from peftlab.build.experiment import build
-    from peftlab.config.compose import composed
     from peftlab.config.resolve import resolve
 
     tiny = ("backbone=tiny", "head.init=random", "device=cpu")

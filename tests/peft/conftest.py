@@ -128,7 +128,8 @@ def learn_alike() -> Callable[..., None]:
 @pytest.fixture
 def finished(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
     """A run from a command line on the digits: its folder, and the model as it was at the end."""
-    from peftlab.config.compose import composed
+    from fixtures.configs import composed
+
     from peftlab.config.resolve import resolve
     from peftlab.model.model import Model
     from peftlab.record.record import Record

@@ -4,8 +4,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from fixtures.configs import composed
 
-from peftlab.config.compose import composed
 from peftlab.config.resolve import choice, resolve
 from peftlab.errors import UserError
 from peftlab.placement.rules import Widths, check_budget, check_no_sites, check_supernet

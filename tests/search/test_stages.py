@@ -50,7 +50,7 @@ def scores_of(folder: Path) -> dict[str, float]:
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
     """One run through all three stages; the tests only read it."""
-    from peftlab.config.compose import composed
+    from fixtures.configs import composed
 
     config = composed(*TINY)
     folder = tmp_path_factory.mktemp("noah") / "run"

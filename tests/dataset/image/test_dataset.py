@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from fixtures.configs import composed
 
-from peftlab.config.compose import composed
 from peftlab.dataset.batches import EvalBatches, TrainBatches
 from peftlab.dataset.dataset import Dataset
 from peftlab.dataset.image.dataset import image_dataset
