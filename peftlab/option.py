@@ -45,6 +45,7 @@ Share = Annotated[float | int, Range(0, 1, "()")]  # of items, of which both sid
 BelowOne = Annotated[
     float | int, Range(0, 1, "[)")
 ]  # dropout, momentum and betas, of which 1 lets nothing through
+Imbalance = Annotated[float | int, Range(1, 1_000_000)]  # largest class over smallest
 Width = Annotated[int, Range(1, 4096)]  # of a delta: rank, bottleneck, length, num_tokens
 NumBlocks = Annotated[int, Range(1, 1000)]
 LearningRate = Annotated[float | int, Range(0, 1000, "(]")]

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from peftlab.backbone.backbone import Backbone
+from peftlab.config.device import NO_GPU
 from peftlab.config.resolved import Resolved
 from peftlab.dataset.batches import EvalBatches
 from peftlab.dataset.dataset import Dataset
@@ -141,5 +142,5 @@ def _key(resolved: Resolved) -> str:
 
 def _device(name: str) -> torch.device:
     if name == "cuda" and not torch.cuda.is_available():
-        raise UserError("device=cuda: this machine has no CUDA device that torch can use; legal: auto, cpu")
+        raise UserError(NO_GPU)
     return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")

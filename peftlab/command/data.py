@@ -12,6 +12,7 @@ from peftlab.config.compose import composed
 from peftlab.config.resolve import choice
 from peftlab.config.schema import check_schema
 from peftlab.config.sentence import sentence
+from peftlab.dataset.rules import check_dataset
 from peftlab.errors import UserError
 from peftlab.option import Choice
 
@@ -49,6 +50,8 @@ def _config(words: list[str]) -> dict[str, Any]:
     except (HydraException, OmegaConfBaseException, ValueError) as error:
         raise UserError(sentence(error, words)) from error
     check_schema(config)
+    options = choice(config["dataset"]).options
+    check_dataset(options, options["source"].word if "source" in options else "")
     return config
 
 

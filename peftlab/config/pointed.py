@@ -4,9 +4,9 @@ import os
 from pathlib import Path
 from typing import Any
 
+from peftlab.backbone.timm.checkpoint import checkpoint_path
 from peftlab.record.whole import check_whole
 
-PACKAGED = Path(__file__).resolve().parents[1] / "backbone" / "weights"
 # what placement.run means: of this file of the run the sites, or the search, are made
 OF_RUN = {"from_gamma": "gamma.csv", "noah": "adapter.safetensors"}
 
@@ -62,4 +62,4 @@ def _checkpoint(node: Any) -> Path | None:
     name = node.get("checkpoint") if isinstance(node, dict) else None
     if not isinstance(name, str):
         return None
-    return PACKAGED / name[8:] if name.startswith("package:") else Path(name).expanduser()
+    return checkpoint_path(name)

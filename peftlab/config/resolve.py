@@ -2,7 +2,10 @@
 
 from typing import Any
 
+from peftlab.backbone.timm.arguments import check_arguments
+from peftlab.backbone.timm.checkpoint import check_checkpoint
 from peftlab.backbone.timm.name import check_timm_name
+from peftlab.config.device import check_device
 from peftlab.config.place import check_cells, place
 from peftlab.config.pointed import check_pointed
 from peftlab.config.resolved import Resolved, Root
@@ -29,6 +32,7 @@ def resolve(config: dict[str, Any]) -> Resolved:
     """
     resolved = resolve_again(config)
     check_pointed(config)
+    check_device(resolved.root.device)
     _check(resolved)
     return resolved
 
@@ -93,8 +97,8 @@ def _part(name: str, path: str, node: dict[str, Any]) -> Part:
 
 def _check(resolved: Resolved) -> None:
     parts, data = resolved.parts, resolved.dataset.options
-    check_dataset(data, data["source"].word if "source" in data else "")
-    check_timm_name(str(resolved.backbone.options["name"]))
+    check_dataset(data, data["source"].word if "source" in data else "", resolved.fit.select)
+    _check_backbone(resolved.backbone)
     for part in parts:
         check_part(part)
     widths = {part.name: _widths(part) for part in parts}
@@ -113,6 +117,14 @@ def _check(resolved: Resolved) -> None:
         check_no_sites(resolved.placement, parts[0].form.word)
     check_plan(resolved.fit)
     check_gamma(resolved.scaling)
+
+
+def _check_backbone(backbone: Choice) -> None:
+    name = str(backbone.options["name"])
+    check_timm_name(name)
+    if backbone.word == "model":  # timm_model
+        check_checkpoint(backbone.options)
+        check_arguments(name, backbone.options["model_args"])
 
 
 def _widths(part: Part) -> Widths:

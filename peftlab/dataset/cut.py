@@ -7,8 +7,8 @@ import numpy as np
 from jaxtyping import Int64
 
 from peftlab.dataset.draw_per_class import draw_per_class, share_per_class
-from peftlab.dataset.group import uses_thresholds
 from peftlab.dataset.long_tail import long_tail, long_tail_counts
+from peftlab.dataset.rules import check_counted
 from peftlab.dataset.source.source import Source
 from peftlab.dataset.split import Split
 from peftlab.errors import UserError
@@ -53,10 +53,7 @@ def group_counts(source: Source, tail: Split, cuts: Cuts) -> Int64[np.ndarray, "
     if imbalance is None:
         return tail.counts(num_classes)
     key = "dataset.group_counts_imbalance"
-    if not uses_thresholds(cuts.groups):
-        raise UserError(
-            f"{key}={imbalance} would have no effect with lists of classes; legal: null with them"
-        )
+    check_counted(imbalance, cuts.groups)
     counts = source.train.counts(num_classes)
     return long_tail_counts(counts, imbalance=imbalance, max_per_class=cuts.max_per_class, key=key)
 

@@ -6,11 +6,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Int64
 
+from peftlab.dataset.rules import NAMES, check_groups, uses_thresholds
 from peftlab.errors import UserError
-
-NAMES = ("head", "medium", "tail")
-THRESHOLDS = ("many_above", "few_below")
-LEGAL = "{many_above: 100, few_below: 20} or {head: [...], medium: [...], tail: [...]}, the others null"
 
 
 def group_classes(
@@ -23,38 +20,19 @@ def group_classes(
     Raises:
         UserError: for other keys, overlapping thresholds, an unknown class, a class in no group or in two.
     """
-    given = {key: value for key, value in groups.items() if value is not None}
+    check_groups(groups)
     if uses_thresholds(groups):
-        return _by_count(given["many_above"], given["few_below"], counts)
-    if given and set(given) <= set(NAMES):
-        return _by_list(given, class_names)
-    raise UserError(f"dataset.groups has the keys {', '.join(map(str, given)) or '(none)'}; legal: {LEGAL}")
-
-
-def uses_thresholds(groups: dict[str, Any]) -> bool:
-    """Whether counts make the groups. A key set to null counts as absent: an override cannot remove a key."""
-    return {key for key, value in groups.items() if value is not None} == set(THRESHOLDS)
+        return _by_count(groups["many_above"], groups["few_below"], counts)
+    return _by_list({key: value for key, value in groups.items() if value is not None}, class_names)
 
 
 def _by_count(many_above: Any, few_below: Any, counts: Int64[np.ndarray, " c"]) -> dict[str, list[int]]:
-    for key, value in (("many_above", many_above), ("few_below", few_below)):
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            raise UserError(f"dataset.groups.{key}={value} is not a number; legal: a count of training items")
-    if few_below > many_above + 1:
-        raise UserError(
-            f"dataset.groups.few_below={few_below} reaches into head; legal: up to {many_above} + 1"
-        )
     head, tail = counts > many_above, counts < few_below
     masks = {"head": head, "medium": ~head & ~tail, "tail": tail}
     return {name: [int(class_id) for class_id in np.flatnonzero(mask)] for name, mask in masks.items()}
 
 
 def _by_list(groups: dict[str, Any], class_names: Sequence[str]) -> dict[str, list[int]]:
-    for name, entries in groups.items():
-        if not isinstance(entries, list):
-            raise UserError(
-                f"dataset.groups.{name}={entries} is no list; legal: a list of class names, as {name}=[{class_names[0]}]"
-            )
     ids = {name: [_class_id(entry, class_names, name) for entry in groups.get(name, [])] for name in NAMES}
     listed = [class_id for name in NAMES for class_id in ids[name]]
     for class_id in listed:

@@ -1,24 +1,120 @@
 """What can be said of a choice of data before torch is imported and a picture is read."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from peftlab.dataset.source.where import place_of
 from peftlab.errors import UserError
 
+NAMES = ("head", "medium", "tail")
+THRESHOLDS = ("many_above", "few_below")
+LEGAL = "{many_above: 100, few_below: 20} or {head: [...], medium: [...], tail: [...]}, the others null"
 
-def check_dataset(options: Mapping[str, Any], source: str) -> None:
-    """`source` is the word of the choice's source.
+
+def check_dataset(options: Mapping[str, Any], source: str, select: str = "last") -> None:
+    """`source` is the word of the choice's source, `select` the run's fit.select.
 
     Raises:
-        UserError: for an empty path, a folder that is not there, and a crop that is no range of areas.
+        UserError: for a path that cannot be one of this source, a crop that is no range of areas, numbers of a picture's
+            channels that are none, groups of no classes, and a validation split that is asked for and taken away.
     """
-    path, crop = options.get("path"), options.get("crop_scale")
+    path = options.get("path")
     if isinstance(path, str) and not path.strip():
         raise UserError("dataset.path is empty; legal: an existing folder, or null")
-    if source == "image_folder" and path is not None and not Path(path).expanduser().is_dir():
-        raise UserError(f"dataset.path={path} is not a folder; legal: a folder of class folders")
-    if crop is not None and (len(crop) != 2 or not 0 < crop[0] <= crop[1] <= 1):
+    if source == "image_folder" and not (path is not None and Path(path).expanduser().is_dir()):
+        given = "null names no folder" if path is None else f"{path} is not a folder"
+        raise UserError(f"dataset.path={given}; legal: a folder of class folders")
+    if source == "digits" and path is not None:
+        raise UserError(
+            f"dataset.path={path} has no meaning for digits, which come with scikit-learn; legal: null"
+        )
+    if source == "hub":
+        from_hub = options["source"].options
+        place_of(path, from_hub["hub_id"], from_hub["folder"])
+    if "crop_scale" in options:
+        check_crop(options["crop_scale"])
+        check_channels(options["mean"], options["std"], options["standardise"])
+    if "groups" in options:
+        check_groups(options["groups"])
+        if options.get("group_counts_imbalance") is not None:
+            check_counted(options["group_counts_imbalance"], options["groups"])
+    if "val_fraction" in options:
+        _check_validation(options, source, select)
+
+
+def check_crop(crop: Sequence[float | int]) -> None:
+    """Raises UserError for anything but two shares of an area in order."""
+    if len(crop) != 2 or not 0 < crop[0] <= crop[1] <= 1:
         raise UserError(
             f"dataset.crop_scale={crop} is no range of areas; legal: [lower, upper] between 0 and 1"
+        )
+
+
+def check_channels(
+    mean: Sequence[float | int] | None, std: Sequence[float | int] | None, standardise: bool
+) -> None:
+    """Raises UserError for a mean or std of other than three channels, or beside `standardise`."""
+    if standardise and (mean is not None or std is not None):
+        raise UserError(
+            f"dataset.mean={mean}, dataset.std={std} have no effect with dataset.standardise; legal: null"
+        )
+    for key, values in (("mean", mean), ("std", std)):
+        if values is not None and (len(values) != 3 or (key == "std" and min(values) <= 0)):
+            raise UserError(
+                f"dataset.{key}={values} is not one number a channel; legal: three (std above 0), or null"
+            )
+
+
+def uses_thresholds(groups: Mapping[str, Any]) -> bool:
+    """Whether counts make the groups. A key set to null counts as absent: an override cannot remove a key."""
+    return {key for key, value in groups.items() if value is not None} == set(THRESHOLDS)
+
+
+def check_groups(groups: Mapping[str, Any]) -> None:
+    """Raises UserError for keys that are none of groups, thresholds that overlap, and a group that is no list."""
+    given = {key: value for key, value in groups.items() if value is not None}
+    if uses_thresholds(groups):
+        _check_thresholds(given["many_above"], given["few_below"])
+        return
+    if not given or not set(given) <= set(NAMES):
+        raise UserError(
+            f"dataset.groups has the keys {', '.join(map(str, given)) or '(none)'}; legal: {LEGAL}"
+        )
+    for name, entries in given.items():
+        if not isinstance(entries, list):
+            raise UserError(
+                f"dataset.groups.{name}={entries} is no list; legal: a list of class names, as {name}=[CLASS]"
+            )
+
+
+def _check_thresholds(many_above: Any, few_below: Any) -> None:
+    for key, value in (("many_above", many_above), ("few_below", few_below)):
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise UserError(f"dataset.groups.{key}={value} is not a number; legal: a count of training items")
+    if few_below > many_above + 1:
+        raise UserError(
+            f"dataset.groups.few_below={few_below} reaches into head; legal: up to {many_above} + 1"
+        )
+
+
+def check_counted(imbalance: float | int, groups: Mapping[str, Any]) -> None:
+    """Raises UserError for counts at another imbalance beside lists of classes, which need no counts."""
+    if not uses_thresholds(groups):
+        raise UserError(
+            f"dataset.group_counts_imbalance={imbalance} would have no effect with lists of classes; legal: null with them"
+        )
+
+
+def _check_validation(options: Mapping[str, Any], source: str, select: str) -> None:
+    fraction, given = options["val_fraction"], options["source"].options
+    own = source == "hub" and given["val_split"] is not None
+    if own and fraction:
+        raise UserError(
+            f"dataset.val_fraction={fraction} but the data set has its own validation split; legal: 0 or null"
+        )
+    if select == "best" and fraction == 0 and not own and source in ("hub", "digits"):
+        raise UserError(
+            "fit.select=best needs items to select on, and dataset.val_fraction=0 leaves none; legal: above 0 or null, or"
+            " fit.select=last"
         )

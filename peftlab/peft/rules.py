@@ -8,7 +8,7 @@ from peftlab.site import LINEAR
 
 
 def check_part(part: Part) -> None:
-    """Its insertion, its positions and its scale go with its form.
+    """Its insertion, its positions, its ranks and its scale go with its form.
 
     Raises:
         UserError: for the first that does not.
@@ -25,6 +25,11 @@ def check_part(part: Part) -> None:
     if not set(part.positions) <= set(places) or not (part.is_selection or part.positions):
         raise UserError(
             f"{part.path}.positions=[{', '.join(part.positions)}] does not go with {given}; legal: some of {', '.join(places)}"
+        )
+    rank, eval_rank = (part.form.options.get(key) for key in ("rank", "eval_rank"))
+    if eval_rank is not None and eval_rank > rank:
+        raise UserError(
+            f"{part.path}.eval_rank={eval_rank} is not a rank of {word}; legal: 1 to {rank}, or null"
         )
     if part.is_selection and part.scale is not None:
         raise UserError(

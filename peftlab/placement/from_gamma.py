@@ -10,6 +10,8 @@ from peftlab.option import Finite, PositiveInt
 from peftlab.placement.ground import Ground, Placement
 from peftlab.site import Site, parse_site, site_order
 
+MAX_BYTES = 2**20  # a hundred times what all sites of a large backbone need
+
 
 def from_gamma(
     ground: Ground,
@@ -35,7 +37,9 @@ def from_gamma(
         raise UserError(f"{given}: placement=from_gamma takes exactly one of the two")
     values = _read(run, by)
     wrong = [
-        site for site in values if site.block >= len(ground.labels) or site.position not in ground.positions
+        site
+        for site in values
+        if not 0 <= site.block < len(ground.labels) or site.position not in ground.positions
     ]
     if wrong:
         raise UserError(
@@ -74,21 +78,32 @@ def _read(run: str, by: str) -> dict[Site, float]:
             f"placement.run={run} has no gamma.csv; legal: the folder of a finished scaling=meta or learned run"
         )
     try:
+        if path.stat().st_size > MAX_BYTES:
+            raise ValueError(f"more than {MAX_BYTES} bytes")
         with path.open(newline="", encoding="utf-8") as file:
             rows = list(csv.DictReader(file))
-    except (OSError, ValueError, csv.Error) as error:  # ValueError: no text
+        return _values(rows, by)
+    except (OSError, ValueError, csv.Error) as error:  # ValueError: no text, or no table of sites
+        reason = error.strerror if isinstance(error, OSError) else error
         raise UserError(
-            f"placement.run={run}: {path} cannot be read ({error}); legal: the gamma.csv that a run wrote"
+            f"placement.run={run}: {path} is not a gamma.csv ({reason}); legal: one that a run wrote which did not diverge"
         ) from error
-    if not rows or by not in rows[0]:
-        raise UserError(f"placement.by={by} is not a column of {path}; legal: gamma, ratio")
-    try:
-        values = {parse_site(row["site"]): float(row[by]) for row in rows}
-    except (KeyError, TypeError, ValueError) as error:
-        raise UserError(f"placement.run={run}: {path} is not the gamma.csv of a run ({error})") from error
-    unknown = [site for site, value in values.items() if not math.isfinite(value)]
-    if unknown:
-        raise UserError(
-            f"placement.run={run}: the {by} of {unknown[0]} is not a finite number; legal: a run that did not diverge"
-        )
-    return values
+
+
+def _values(rows: list[dict[str, str]], by: str) -> dict[Site, float]:
+    """Raises ValueError for what is no table of sites with a finite number each."""
+    lacking = [key for key in ("site", by) if not rows or key not in rows[0]]
+    if lacking:
+        raise ValueError(f"it has no {'row' if not rows else f'column {lacking[0]}'}")
+    found: dict[Site, float] = {}
+    for number, row in enumerate(rows, start=1):
+        try:
+            site, value = parse_site(row["site"]), float(row[by])
+        except (AttributeError, TypeError, ValueError) as error:
+            raise ValueError(f"row {number} has no site and {by}") from error
+        if site in found:
+            raise ValueError(f"the site {site} is there twice")
+        if not math.isfinite(value):
+            raise ValueError(f"the {by} of {site} is not a finite number")
+        found[site] = value
+    return found

@@ -51,7 +51,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"fit.select": "test"}, "fit.select=test is not legal; legal: last, best"),
     (
         {"dataset.imbalance": "30"},
-        "dataset.imbalance=30 is not legal; legal: a number above 0 and at most 1000000 or null",
+        "dataset.imbalance=30 is not legal; legal: a number from 1 to 1000000 or null",
     ),
     ({"dataset.crop_scale": ["a", 1]}, "dataset.crop_scale=['a', 1] is not legal; legal: a list of a number"),
     ({"dataset.groups": None}, "dataset.groups=null is not legal; legal: a mapping"),

@@ -1,30 +1,72 @@
 """What is refused before torch is imported."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from peftlab.dataset.rules import check_dataset
-from peftlab.errors import UserError
+from peftlab.config.resolve import resolve
+
+Change = Callable[..., dict[str, Any]]
+Refused = Callable[[dict[str, Any]], str]
+LISTS = {"dataset.groups.many_above": None, "dataset.groups.few_below": None}
 
 
 @pytest.mark.parametrize(
-    ("options", "words"),
+    ("dataset", "values", "words"),
     [
-        ({"path": ""}, "dataset.path is empty"), ({"path": "  "}, "dataset.path is empty"),
-        ({"path": "/no/such/folder"}, "dataset.path=/no/such/folder is not a folder"),
-        ({"crop_scale": [0.5, 0.2]}, "dataset.crop_scale="), ({"crop_scale": [0.0, 1.0]}, "dataset.crop_scale="),
-        ({"crop_scale": [0.5]}, "dataset.crop_scale="), ({"crop_scale": [0.5, 1.5]}, "dataset.crop_scale="),
+        ("image_folder", {"path": ""}, "path is empty"),
+        ("hub", {"path": "  "}, "path is empty"),
+        ("image_folder", {}, "path=null names no folder"),
+        ("image_folder", {"path": "/no/such"}, "path=/no/such is not a folder"),
+        ("hub", {}, "path=null names no data set; legal: "),
+        ("hub", {"path": "/no/such"}, "path=/no/such is not a folder; legal: "),
+        ("mstar10_lt", {}, "path=null and the set mstar10 was not found"),
+        ("digits", {"path": "/"}, "path=/ has no meaning for digits"),
+        ("digits", {"crop_scale": [0.5, 0.2]}, "crop_scale=[0.5, 0.2] is no range of areas"),
+        ("digits", {"crop_scale": [0.0, 1.0]}, "crop_scale="),
+        ("digits", {"crop_scale": [0.5]}, "crop_scale="),
+        ("digits", {"crop_scale": [0.5, 1.5]}, "crop_scale="),
+        ("digits", {"mean": [0.5]}, "mean=[0.5] is not one number a channel"),
+        ("digits", {"std": [0, 1, 1]}, "std=[0, 1, 1] is not one number a channel"),
+        ("digits", {"mean": [0, 0, 0], "standardise": True}, "mean=[0, 0, 0], dataset.std=None have no effect"),
+        ("digits", {"imbalance": 0.5}, "imbalance=0.5 is not legal; legal: a number from 1 to 1000000 or null"),
+        ("digits", {"group_counts_imbalance": 0.5}, "group_counts_imbalance=0.5 is not legal"),
+        ("digits", {"val_fraction": 1}, "val_fraction=1 is not legal; legal: a number from 0 to below 1 or null"),
+        ("digits", {"groups": {}}, "groups has the keys (none)"),
+        ("digits", {"groups": {"head": 3}}, "groups.head=3 is no list"),
+        ("digits", {"groups": {"head": [0], "many_above": 3}}, "groups has the keys head, many_above"),
+        ("digits", {"groups": {"many_above": 3, "few_below": 9}}, "groups.few_below=9 reaches into head"),
+        ("digits", {"groups": {"many_above": "x", "few_below": 9}}, "groups.many_above=x is not a number"),
+        ("digits", {"groups": {"head": [0]}, "group_counts_imbalance": 2}, "group_counts_imbalance=2 would have no"),
+        ("cifar100", {"source.val_split": "val", "val_fraction": 0.1}, "val_fraction=0.1 but the data set has its own"),
     ],
 )  # fmt: skip
-def test_refused(options: dict[str, Any], words: str) -> None:
-    with pytest.raises(UserError) as error:
-        check_dataset(options, "image_folder")
-    assert str(error.value).startswith(words)
+def test_refused(
+    change: Change,
+    refused: Refused,
+    monkeypatch: pytest.MonkeyPatch,
+    dataset: str,
+    values: dict[str, Any],
+    words: str,
+) -> None:
+    monkeypatch.delenv("PEFTLAB_DATA", raising=False)
+    config = change({f"dataset.{key}": value for key, value in values.items()}, dataset=dataset)
+    assert refused(config).startswith(f"dataset.{words}")
 
 
-def test_legal(tmp_path: Path) -> None:
-    for options in ({"path": str(tmp_path)}, {"path": None, "crop_scale": [0.08, 1.0]}, {}):
-        check_dataset(options, "image_folder")
-    check_dataset({"path": "owner/name"}, "hub")
+def test_best_of_nothing(change: Change, refused: Refused) -> None:
+    best = {"fit.select": "best"}
+    assert refused(change({**best, "dataset.val_fraction": 0})).startswith("fit.select=best needs items")
+    for fraction in (None, 0.1):
+        resolve(change({**best, "dataset.val_fraction": fraction}))
+    resolve(
+        change({**best, "dataset.val_fraction": 0, "dataset.source.val_split": "val"}, dataset="cifar100")
+    )
+
+
+def test_legal(change: Change, tmp_path: Path) -> None:
+    resolve(change({"dataset.path": str(tmp_path)}, dataset="image_folder"))
+    resolve(change({"dataset.path": "owner/name"}, dataset="hub"))
+    resolve(change({"dataset.imbalance": 1, "dataset.val_fraction": 0}))

@@ -92,3 +92,11 @@ def test_a_rule_without_a_width_is_refused(change: Change, refused: Refused, pef
 )
 def test_a_rule_where_some_part_has_a_width(change: Change, peft: str) -> None:
     resolve(change({"scaling.rule": "over_rank"}, peft=peft))
+
+
+def test_a_dylora_is_tested_at_a_rank_that_it_has(change: Change, refused: Refused) -> None:
+    assert (
+        refused(change({"peft.eval_rank": 9}, peft="dylora"))
+        == "peft.eval_rank=9 is not a rank of dylora; legal: 1 to 8, or null"
+    )
+    resolve(change({"peft.eval_rank": 8}, peft="dylora"))

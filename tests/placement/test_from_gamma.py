@@ -124,18 +124,38 @@ def test_a_run_without_gamma(tmp_path: Path) -> None:
 
 
 def test_a_gamma_of_another_backbone_or_method(run: str) -> None:
+    write(Path(run), {**GAMMAS, Site(-1, "q"): 1.0})
+    with pytest.raises(UserError, match=r"has a gamma at -1\.q"):
+        place(run, keep=1)
+    write(Path(run), GAMMAS)
     for depth, legal in ((11, LINEAR), (12, ("q", "v")), ([2, 2, 6], LINEAR)):
         with pytest.raises(UserError, match=rf"placement\.run={run} has a gamma at .* lacks"):
             from_gamma(Ground(block_labels(depth), legal, []), run=run, by="gamma", threshold=None, keep=1)
 
 
 @pytest.mark.parametrize(
-    "text",
-    ["", "site,gamma\n", "site,gamma\n0.q,abc\n", "site,gamma\n0q,1\n", "site,gamma\n0.q,\n", "a,b\n1,2\n"],
+    ("text", "words"),
+    [
+        (b"", "it has no row"),
+        (b"site,gamma\n", "it has no row"),
+        (b"a,b\n1,2\n", "it has no column site"),
+        (b"site,b\n0.q,2\n", "it has no column gamma"),
+        (b"site,gamma\n0.q,1\n0.v,abc\n", "row 2 has no site and gamma"),
+        (b"site,gamma\n0q,1\n", "row 1 has no site and gamma"),
+        (b"site,gamma\n0.q,\n", "row 1 has no site and gamma"),
+        (b"site,gamma\n0.q\n", "row 1 has no site and gamma"),
+        (b"site,gamma\n0.q,1\n1.v,2\n0.q,1\n", "the site 0.q is there twice"),
+        (b"site,gamma\n0.q,nan\n", "the gamma of 0.q is not a finite number"),
+        (b"site,gamma\n0.q,1e999\n", "the gamma of 0.q is not a finite number"),
+        (b"\xff\xfe\0", "utf-8"),
+        (b"site,gamma\n0.q," + b"9" * 2**20, "more than 1048576 bytes"),
+        (b'site,gamma\n"' + b"x" * 200_000 + b'",1', "field larger than field limit"),
+    ],
 )
-def test_a_file_that_is_no_gamma_table(tmp_path: Path, text: str) -> None:
-    (tmp_path / "gamma.csv").write_text(text)
-    wrong(str(tmp_path), str(tmp_path), keep=1)
+def test_a_file_that_is_no_gamma_table(tmp_path: Path, text: bytes, words: str) -> None:
+    (tmp_path / "gamma.csv").write_bytes(text)
+    wrong(str(tmp_path), f"{tmp_path / 'gamma.csv'} is not a gamma.csv (", keep=1)
+    wrong(str(tmp_path), words, keep=1)
 
 
 def test_a_gamma_that_is_not_a_number_ranks_nowhere(tmp_path: Path) -> None:

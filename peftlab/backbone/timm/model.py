@@ -1,6 +1,7 @@
 """backbone=<any>: a timm model by name, with weights from timm's hub, a local file or the package itself."""
 
 import hashlib
+import math
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,8 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from peftlab.backbone.backbone import Backbone
+from peftlab.backbone.timm.arguments import check_arguments
+from peftlab.backbone.timm.checkpoint import check_checkpoint, checkpoint_path
 from peftlab.backbone.timm.hub import hub_or_cache
 from peftlab.backbone.timm.table import timm_table
 from peftlab.errors import UserError
@@ -17,7 +20,7 @@ from peftlab.inputs.image import InputSpec
 from peftlab.option import NumBlocks
 from peftlab.stream import stream_seed
 
-PACKAGED = Path(__file__).parents[1] / "weights"
+UNUSED = ("mask_token",)  # of pretraining by masked patches
 
 
 def timm_model(
@@ -38,7 +41,8 @@ def timm_model(
     Raises:
         UserError: unknown name, weights that cannot be had, a file that does not match the model or its sha256.
     """
-    _check_weights(pretrained, checkpoint, sha256)
+    check_checkpoint({"pretrained": pretrained, "checkpoint": checkpoint, "sha256": sha256})
+    check_arguments(name, model_args)
     model = _create(name, pretrained, model_args)
     if checkpoint is not None:
         _load(model, name, checkpoint, sha256)
@@ -54,17 +58,6 @@ def timm_model(
     return Backbone(
         model=model, name=name, input_spec=spec, num_features=int(num_features), hash=digest, **given
     )
-
-
-def _check_weights(pretrained: bool, checkpoint: str | None, sha256: str | None) -> None:
-    if pretrained and checkpoint is not None:
-        raise UserError(
-            f"backbone.pretrained=true and backbone.checkpoint={checkpoint} exclude each other; set one"
-        )
-    if sha256 is not None and checkpoint is None:
-        raise UserError(
-            f"backbone.sha256={sha256} has no file to check; set backbone.checkpoint, or backbone.sha256=null"
-        )
 
 
 def _create(name: str, pretrained: bool, model_args: dict[str, Any]) -> nn.Module:
@@ -98,9 +91,7 @@ def _first_sentence(error: Exception) -> str:
 
 
 def _load(model: nn.Module, name: str, checkpoint: str, sha256: str | None) -> None:
-    path = PACKAGED / checkpoint[8:] if checkpoint.startswith("package:") else Path(checkpoint).expanduser()
-    if not path.is_file():
-        raise UserError(f"backbone.checkpoint={checkpoint} is not a file; looked for {path}")
+    path = checkpoint_path(checkpoint)
     if sha256 is not None and hashlib.sha256(path.read_bytes()).hexdigest() != sha256:
         raise UserError(
             f"backbone.checkpoint={checkpoint} does not have sha256 {sha256}: the file is damaged or another one"
@@ -108,17 +99,31 @@ def _load(model: nn.Module, name: str, checkpoint: str, sha256: str | None) -> N
     state = _read(path, checkpoint)
     classifier = tuple(f"{key}." for key in _classifiers(model))
     wanted = model.state_dict()
+    unused = (*classifier, *UNUSED)
     state = {
-        key: value.float() for key, value in state.items() if key in wanted or not key.startswith(classifier)
+        key: value.float() for key, value in state.items() if key in wanted or not key.startswith(unused)
     }
     missing, extra = sorted(wanted.keys() - state.keys()), sorted(state.keys() - wanted.keys())
     shapes = [key for key in wanted.keys() & state.keys() if wanted[key].shape != state[key].shape]
+    if shapes == ["pos_embed"] and not (missing or extra) and wanted["pos_embed"].dim() == 3:
+        own, theirs = _side(wanted["pos_embed"], model), _side(state["pos_embed"], model)
+        raise UserError(
+            f"backbone.checkpoint={checkpoint} is of images of {theirs} pixels, and the model reads {own}; legal:"
+            f" ++backbone.model_args.img_size={theirs}"
+        )
     if missing or extra or shapes:
         raise UserError(
             f"backbone.checkpoint={checkpoint} is not a {name}: {len(missing)} weights missing {missing[:3]},"
             f" {len(extra)} not in the model {extra[:3]}, {len(shapes)} of another shape {sorted(shapes)[:3]}"
         )
     model.load_state_dict(state, strict=True)
+
+
+def _side(positions: Tensor, model: nn.Module) -> int:
+    """The side in pixels of the square pictures that a table of absolute positions is for."""
+    of: Any = model
+    prefix = 0 if getattr(of, "no_embed_class", False) else of.num_prefix_tokens
+    return int(math.isqrt(positions.shape[1] - prefix) * of.patch_embed.patch_size[0])
 
 
 def _read(path: Path, checkpoint: str) -> dict[str, Tensor]:

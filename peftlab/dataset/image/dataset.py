@@ -9,7 +9,7 @@ from peftlab.dataset.image.input import crop_area, used_spec
 from peftlab.dataset.image.transform import ImageTransform, eval_transform, train_transform
 from peftlab.dataset.source.source import Source
 from peftlab.inputs.image import InputSpec
-from peftlab.option import Fraction, NonNegativeInt, PositiveFloat, PositiveInt
+from peftlab.option import BelowOne, Imbalance, NonNegativeInt, PositiveInt
 
 
 def image_dataset(
@@ -20,12 +20,12 @@ def image_dataset(
     name: str,
     source: Callable[[str | None], Source],
     path: str | None,
-    imbalance: PositiveFloat | None,
+    imbalance: Imbalance | None,
     max_per_class: PositiveInt | None,
     seed: NonNegativeInt,
     groups: dict[str, Any],
-    group_counts_imbalance: PositiveFloat | None,
-    val_fraction: Fraction | None,
+    group_counts_imbalance: Imbalance | None,
+    val_fraction: BelowOne | None,
     num_workers: NonNegativeInt,
     augment: Literal["random_resized_crop", "pad_crop_flip", "pad_crop", "none"],
     crop_scale: list[float],

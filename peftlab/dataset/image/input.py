@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from peftlab.dataset.rules import check_channels, check_crop
 from peftlab.errors import UserError
 from peftlab.inputs.image import InputSpec
 
@@ -21,7 +22,7 @@ def used_spec(
         UserError: for a mean or std of other than three channels or beside `standardise`, or an interpolation
             (of the backbone's own, too) that tensors do not have.
     """
-    _check_values(mean, std, standardise)
+    check_channels(mean, std, standardise)
     used = replace(
         spec,
         interpolation=interpolation or spec.interpolation,
@@ -41,20 +42,5 @@ def crop_area(crop_scale: list[float]) -> tuple[float, float]:
     Raises:
         UserError: for anything but two shares in order.
     """
-    if len(crop_scale) != 2 or not 0 < crop_scale[0] <= crop_scale[1] <= 1:
-        raise UserError(
-            f"dataset.crop_scale={crop_scale} is no range of areas; legal: [lower, upper] between 0 and 1"
-        )
+    check_crop(crop_scale)
     return crop_scale[0], crop_scale[1]
-
-
-def _check_values(mean: list[float] | None, std: list[float] | None, standardise: bool) -> None:
-    if standardise and (mean is not None or std is not None):
-        raise UserError(
-            f"dataset.mean={mean}, dataset.std={std} have no effect with dataset.standardise; legal: null"
-        )
-    for key, values in (("mean", mean), ("std", std)):
-        if values is not None and (len(values) != 3 or (key == "std" and min(values) <= 0)):
-            raise UserError(
-                f"dataset.{key}={values} is not one number a channel; legal: three (std above 0), or null"
-            )

@@ -1,6 +1,5 @@
 """Any image data set of the Hugging Face hub, or a local folder of the same layout."""
 
-import os
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -12,6 +11,7 @@ from peftlab.dataset.items import Contents
 from peftlab.dataset.source.parquet import find_parquet, read_parquet
 from peftlab.dataset.source.source import Source
 from peftlab.dataset.source.table import check_labels, class_names, table_contents, table_split
+from peftlab.dataset.source.where import place_of
 from peftlab.dataset.split import Split
 from peftlab.errors import UserError
 
@@ -97,39 +97,10 @@ def _contents(
 
 
 def _find(path: str | None, hub_id: str | None, folder: str | None, config_name: str | None) -> Tables:
-    if path is not None:
-        if not path.strip():
-            raise UserError(
-                "dataset.path is empty; legal: an existing folder, a hub id as owner/name, or null"
-            )
-        local = Path(path).expanduser()
-        if local.is_dir():
-            return _local(local, config_name)
-        if (
-            local.is_absolute()
-            or path.startswith((".", "~"))
-            or path.count("/") != 1
-            or not all(path.split("/"))
-        ):
-            raise UserError(
-                f"dataset.path={path} is not a folder; legal: an existing folder, or a hub id as owner/name"
-            )
-        return _remote(path, config_name, looked=f"no folder {path} here")
-    root = os.environ.get("PEFTLAB_DATA")
-    if root and folder and (Path(root) / folder).is_dir():
-        return _local(Path(root) / folder, config_name)
-    looked = f"no folder {Path(root) / folder}" if root and folder else "PEFTLAB_DATA is not set"
-    if hub_id is not None:
-        return _remote(hub_id, config_name, looked=looked)
-    if folder is None:
-        raise UserError(
-            "dataset.path=null names no data set; legal: a hub id as owner/name, or a folder of its layout"
-        )
-    raise UserError(
-        f"dataset.path=null and the set {folder} was not found ({looked}; no hub id is known); "
-        "legal: dataset.path=FOLDER with data/train-00000-of-00001.parquet in it, or the environment "
-        f"variable PEFTLAB_DATA=PARENT of a folder {folder}"
-    )
+    place = place_of(path, hub_id, folder)
+    if place.folder is not None:
+        return _local(place.folder, config_name)
+    return _remote(place.hub_id, config_name, looked=place.looked)
 
 
 def _local(root: Path, config_name: str | None) -> Tables:
