@@ -1,5 +1,6 @@
 """What runs share: the frozen backbone, the data, and what heads start from. Made once per process and key."""
 
+import hashlib
 import json
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator
@@ -16,12 +17,13 @@ from peftlab.config.device import NO_GPU
 from peftlab.config.resolved import Resolved
 from peftlab.dataset.batches import EvalBatches
 from peftlab.dataset.dataset import Dataset
+from peftlab.dataset.overlap import Overlap, overlap, parts_of
 from peftlab.dataset.split import Split
 from peftlab.errors import UserError
 from peftlab.task.task import Task
 
 VAL_FRACTION = 0.1  # cut from train for fit.select=best where the dataset has no validation split
-KEPT = {"backbone": 2, "start": 16, "probe": 16}  # how many of each stay in memory
+KEPT = {"backbone": 2, "start": 16, "probe": 16, "overlap": 4}  # how many of each stay in memory
 T = TypeVar("T")
 
 _shared: dict[str, OrderedDict[Hashable, Any]] = {kind: OrderedDict() for kind in KEPT}
@@ -56,6 +58,7 @@ class Trunk:
 
     backbone: Backbone
     dataset: Dataset
+    overlap: Overlap
     device: torch.device
     eval_batch_size: int
 
@@ -107,7 +110,8 @@ def open_trunk(resolved: Resolved) -> Trunk:
     """
     device = _device(resolved.root.device)
     backbone = shared("backbone", (_key(resolved), str(device)), lambda: _backbone(resolved, device))
-    return Trunk(backbone, open_dataset(resolved, backbone), device, resolved.fit.eval_batch_size)
+    dataset = open_dataset(resolved, backbone)
+    return Trunk(backbone, dataset, _overlap(dataset), device, resolved.fit.eval_batch_size)
 
 
 def open_dataset(resolved: Resolved, backbone: Backbone) -> Dataset:
@@ -125,6 +129,21 @@ def open_dataset(resolved: Resolved, backbone: Backbone) -> Dataset:
             "fit.select=best needs items to select on; legal: dataset.val_fraction above 0 or null, or fit.select=last"
         )
     return dataset
+
+
+def _overlap(dataset: Dataset) -> Overlap:
+    """What its splits have in common, found once per process.
+
+    Raises:
+        UserError: if one is a copy of another, or empty.
+    """
+    parts = parts_of(dataset)
+    sizes = {name: hashlib.sha256(part.sizes.tobytes()).hexdigest() for name, part in parts.items()}
+    named = next((part.contents.describe(0) for part in parts.values() if len(part.rows)), "")
+    key = (dataset.index_hash, sizes.get("test"), named)
+    found = shared("overlap", key, lambda: overlap(dataset, parts))
+    found.check()
+    return found
 
 
 def _backbone(resolved: Resolved, device: torch.device) -> Backbone:

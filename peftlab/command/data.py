@@ -80,7 +80,10 @@ def _check(dataset: Choice, seed: int) -> tuple[list[str], list[str]]:
         f"ignored: {_counted(+source.ignored) or 'nothing'}",
         f"unreadable: {len(found.unreadable)}",
     ]
-    problems = [f"the same picture {words}" for words in across]
+    problems = [
+        f"the same picture {words}, as {found.example(*pair)}"
+        for words, pair in zip(across, sorted(found.across()), strict=True)
+    ]
     problems += (
         [f"{len(found.unreadable)} unreadable, the first: {found.unreadable[0]}"] if found.unreadable else []
     )

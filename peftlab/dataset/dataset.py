@@ -10,7 +10,7 @@ from jaxtyping import Int64
 
 from peftlab.dataset.cut import Cuts, group_counts, tail_cut, validation_cut
 from peftlab.dataset.group import group_classes
-from peftlab.dataset.items import Transform
+from peftlab.dataset.items import Contents, Transform
 from peftlab.dataset.source.source import Source
 from peftlab.dataset.split import Split
 from peftlab.errors import UserError
@@ -21,8 +21,9 @@ class Dataset:
     """`counts` are training items per class after all cuts.
 
     `groups` (head, medium, tail) come from the counts of the long tail, before the validation cut. No test
-    item is read before `open_test()`. `index` holds the row ids of train and val, `index_hash` is a sha256
-    over them and the source's content.
+    item is decoded, and no label of one seen, before `open_test()`; `test_contents` tells which of them are in another split,
+    too, and `ignored` what lies beside the items. `index` holds the row ids of train and val, `index_hash` is a sha256 over
+    them and the source's content.
     """
 
     name: str
@@ -37,6 +38,8 @@ class Dataset:
     train_transform: Transform
     eval_transform: Transform
     num_workers: int
+    ignored: Counter[str]
+    test_contents: Callable[[], Contents] | None
 
     @property
     def transform_text(self) -> str:
@@ -75,6 +78,8 @@ def cut_dataset(
         train_transform=train_transform,
         eval_transform=eval_transform,
         num_workers=num_workers,
+        ignored=source.ignored,
+        test_contents=source.test_contents,
     )
 
 

@@ -11,6 +11,9 @@ def show_start(experiment: Experiment, difference: float) -> None:
     backbone, data = experiment.trunk.backbone, experiment.trunk.dataset
     show_line("backbone", f"{backbone.name}, {backbone.depth} blocks, on {experiment.trunk.device}")
     show_line("data", experiment.task.data_line(len(experiment.train)))
+    show_line("audit", experiment.trunk.overlap.line)
+    for warning in experiment.trunk.overlap.warnings:
+        show_line("warning", warning)
     show_line("transform", data.transform_text)
     show_placement(site_rows(experiment.cell), backbone.labels)
     if difference:

@@ -80,7 +80,8 @@ class Run:
         record.status("running")  # the first byte: it marks the folder as a run's
         record.rewind(rows)
         record.write_text(FILE, config_text(raw))
-        record.write("split.json", {"hash": data.index_hash, **data.index})
+        audit = experiment.trunk.overlap.saved
+        record.write("split.json", {"hash": data.index_hash, "audit": audit, **data.index})
         if experiment.placed.scores:
             record.write_text(
                 "placement.csv", placement_text(experiment.placed.scores, experiment.placed.sites)
@@ -153,6 +154,7 @@ class Run:
         experiment, record = self.experiment, self.record
         resolved = experiment.resolved
         more = {"run_id": self.run_id, "identity": self.identity, "choices": record.choices}
+        more["audit"] = experiment.trunk.overlap.saved
         return Opening(
             run_id=self.run_id,
             name=run_title(record.folder, self.group, resolved.seed),

@@ -45,8 +45,9 @@ def test_a_picture_in_two_splits_and_one_that_is_damaged(
     assert code == 1
     assert said["duplicates"] == "1 in test and train; 0 within a split"
     assert said["unreadable"] == "1"
+    same = f"{tmp_path}/test/a/1.bmp is {tmp_path}/train/a/1.png"
     assert said["problems"].startswith(
-        "the same picture 1 in test and train; 1 unreadable, the first: dataset.path"
+        f"the same picture 1 in test and train, as {same}; 1 unreadable, the first: dataset.path"
     )
 
 

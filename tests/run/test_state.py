@@ -65,7 +65,12 @@ def test_opening_writes_what_is_known_and_starts_the_tracker(state: Make) -> Non
         *("status.json", "config.yaml", "split.json", "placement.csv", "metrics.jsonl"),
     }
     assert read_config(folder).items() >= raw.items()
-    assert run.record.read("split.json") == {"hash": data.index_hash, **data.index}
+    assert run.record.read("split.json") == {
+        "hash": data.index_hash,
+        "audit": run.experiment.trunk.overlap.saved,
+        **data.index,
+    }
+    assert run.experiment.trunk.overlap.saved["num_items"] == {"train": 277, "test": 901}
     assert len((folder / "placement.csv").read_text().splitlines()) == 1 + 12
     assert rows(run) == []
     (given,) = run.tracker.started  # type: ignore[attr-defined]

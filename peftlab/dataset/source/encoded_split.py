@@ -84,6 +84,14 @@ def decode_rgb(encoded: bytes, *, name: str, found: str = "dataset.path holds") 
         ) from error
 
 
+def stored_as(encoded: bytes) -> tuple[str, int]:
+    """Format and pixel mode of a picture that can be decoded, and its orientation."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with Image.open(io.BytesIO(encoded), formats=_formats(encoded)) as image:
+            return f"{image.format} {image.mode}", orientation(image)
+
+
 def orientation(image: Image.Image) -> int:
     """EXIF's word for how the camera was held, 1 to 8; 1, upright, where it cannot be read."""
     try:
