@@ -20,7 +20,7 @@ from peftlab.config.directory import config_dir
 from peftlab.config.hydra_version import VERSION_BASE, careful_save, save_waiting, trusted_targets
 from peftlab.config.multirun import Multirun
 from peftlab.config.name import choices, register_resolvers, task_config
-from peftlab.config.sentence import sentence
+from peftlab.config.sentence import check_effect, sentence
 from peftlab.config.summary import summary
 from peftlab.engine.separate import Job, run_job
 from peftlab.errors import FAILED, INTERRUPTED, UserError, stop
@@ -44,6 +44,7 @@ def main() -> None:
     register_resolvers()
     run = hydra.main(**VERSION_BASE, config_path=str(config_dir()), config_name="config")(job)
     try:
+        check_effect(sys.argv[1:])
         with trusted_targets(), careful_save():
             run()
     except SystemExit:

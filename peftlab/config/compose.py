@@ -12,7 +12,7 @@ from omegaconf.errors import OmegaConfBaseException
 from peftlab.config.directory import config_dir
 from peftlab.config.hydra_version import VERSION_BASE
 from peftlab.config.name import register_resolvers
-from peftlab.config.sentence import sentence
+from peftlab.config.sentence import check_effect, sentence
 from peftlab.errors import UserError
 
 Given = str | Mapping[str, Any] | None
@@ -31,6 +31,7 @@ def composed(*words: str, options: Mapping[str, Any] | None = None) -> dict[str,
 
     `options` are values by dotted key, put in after the words and before interpolations are resolved.
     """
+    check_effect(words)
     with opened_configs():
         found = compose("config", list(words))
         for key, value in (options or {}).items():

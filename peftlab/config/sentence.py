@@ -9,9 +9,21 @@ from hydra.errors import MissingConfigException, OverrideParseException
 from omegaconf.errors import OmegaConfBaseException
 
 from peftlab.config.directory import config_dir
+from peftlab.errors import UserError
 
 # mappings whose keys are people's own: Hydra changes what is there, and wants a + before what is not
 OPEN = ("backbone.model_args", "peft.cuts", "dataset.groups", "recipes")
+
+
+def check_effect(words: Sequence[str]) -> None:
+    """Raises: UserError for `KEY={}`, which Hydra merges into the mapping that is there, so that nothing changes."""
+    for word in words:
+        empty = re.fullmatch(r"([\w.@/]+)=\s*\{\s*\}\s*", word)
+        if empty:
+            raise UserError(
+                f"{word} has no effect, since a mapping is merged into what is there; legal: a value for a key in it, as"
+                f" {empty.group(1)}.KEY=VALUE, or nothing"
+            )
 
 
 def sentence(error: Exception, words: Sequence[str] = ()) -> str:

@@ -9,7 +9,8 @@ from omegaconf.errors import OmegaConfBaseException
 
 from peftlab.config.compose import opened_configs
 from peftlab.config.directory import config_dir
-from peftlab.config.sentence import sentence
+from peftlab.config.sentence import check_effect, sentence
+from peftlab.errors import UserError
 
 PEFT = ", ".join(sorted(file.stem for file in (config_dir() / "peft").glob("*.yaml")))
 
@@ -92,3 +93,13 @@ def test_what_is_not_known_keeps_its_own_words() -> None:
 def test_a_legal_line_raises_nothing() -> None:
     with opened_configs():
         assert compose("config", ["seed=0"]).seed == 0
+
+
+@pytest.mark.parametrize(
+    "key", ["peft.parts", "dataset.groups", "backbone.model_args", "scaling.outer", "dataset"]
+)
+@pytest.mark.parametrize("value", ["{}", "{ }", " {}"])
+def test_an_empty_mapping_has_no_effect_and_is_refused(key: str, value: str) -> None:
+    with pytest.raises(UserError, match=rf"^{key}=.* has no effect, .* legal: .* as {key}\.KEY=VALUE"):
+        check_effect(["seed=1", f"{key}={value}"])
+    check_effect(["seed=1", f"{key}={{a: 1}}", f"{key}=3", f"~{key}"])
