@@ -1,14 +1,19 @@
 """What all jobs of a sweep share: Hydra composes each anew, and knows only that job's choices then."""
 
+from itertools import product
+from math import prod
 from pathlib import Path
 from typing import Any, ClassVar
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import ValueType
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, read_write
 
+from peftlab.config.name import choices_of
 from peftlab.record.record import missing
 
+MAX_PLANNED = 10_000  # jobs
 EXCLUDED = "hydra.job.config.override_dirname.exclude_keys"
 
 
@@ -39,3 +44,27 @@ def constant_keys(config: DictConfig) -> list[str]:
     swept = {override.get_key_element() for override in overrides if override.is_sweep_override()}
     keys = [override.get_key_element() for override in overrides]
     return [key.lstrip("+~") for key in keys if key not in swept]
+
+
+def planned(config: DictConfig) -> list[dict[str, str]]:
+    """The choices of every job of a sweep that is a product of lists; none where Hydra alone can say what it will run.
+
+    An experiment's `hydra.sweeper.params` come before what is typed, as Hydra's own sweeper has them.
+    """
+    params = config.hydra.sweeper.get("params") or {}
+    lines = [*(f"{key}={value}" for key, value in params.items()), *config.hydra.overrides.task]
+    values: dict[str, list[str]] = {}
+    for override in OverridesParser.create().parse_overrides(lines):
+        key = override.get_key_element()
+        if not override.is_sweep_override():
+            values[key] = [str(override.get_value_element_as_str())]
+        elif override.is_discrete_sweep() and override.value_type != ValueType.GLOB_CHOICE_SWEEP:
+            values[key] = [str(value) for value in override.sweep_string_iterator()]
+        else:
+            return []
+    if prod(map(len, values.values())) > MAX_PLANNED:
+        return []
+    return [
+        choices_of(f"{key}={value}" for key, value in zip(values, job, strict=True))
+        for job in product(*values.values())
+    ]

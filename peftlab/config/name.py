@@ -3,6 +3,7 @@
 import hashlib
 import json
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -80,7 +81,12 @@ def lasting(config: dict[str, Any]) -> dict[str, Any]:
 
 def choices(root: DictConfig) -> dict[str, str]:
     """What was typed for this job: {"placement.depth": "0-2", ...}."""
-    pairs = [line.lstrip("+").partition("=") for line in root.hydra.overrides.task if "=" in line]
+    return choices_of(root.hydra.overrides.task)
+
+
+def choices_of(words: Iterable[str]) -> dict[str, str]:
+    """The choices among words KEY=VALUE."""
+    pairs = [line.lstrip("+").partition("=") for line in words if "=" in line]
     return {
         key: value
         for key, _, value in pairs

@@ -7,8 +7,10 @@ from typing import Any, ClassVar
 from hydra.experimental.callback import Callback
 from omegaconf import OmegaConf
 
+from peftlab.config.multirun import planned
+from peftlab.errors import UserError, stop
 from peftlab.report.live import Live
-from peftlab.report.report import Report, write_report
+from peftlab.report.report import Report, check_baseline, write_report
 from peftlab.report.table import print_table
 
 
@@ -26,10 +28,19 @@ class SweepReport(Callback):
     untold: ClassVar[list[str]] = []  # failures that no folder tells
 
     def on_multirun_start(self, config: Any, **kwargs: Any) -> None:
-        """Remember the sweep, for a report on what is finished if it is interrupted."""
+        """Refuse a baseline that the sweep will not have; remember the sweep, for a report if it is interrupted.
+
+        Raises:
+            SystemExit: after the sentence: Hydra would make a warning of any other exception.
+        """
+        folder, baseline = Path(str(config.hydra.sweep.dir)), OmegaConf.select(config, "baseline")
+        try:
+            check_baseline(folder, planned(config) if baseline else [], baseline)
+        except UserError as error:
+            stop(f"peftlab: {error}")
         SweepReport.started, SweepReport.last, SweepReport.error = config, None, None
         SweepReport.untold = []
-        SweepReport.live = Live(Path(str(config.hydra.sweep.dir)), OmegaConf.select(config, "baseline"))
+        SweepReport.live = Live(folder, baseline)
 
     def on_job_end(self, config: Any, job_return: Any, **kwargs: Any) -> None:
         """Bring the report in the tracker up to date, if the jobs of this sweep have one."""

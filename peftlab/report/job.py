@@ -42,14 +42,22 @@ def read(folder: str | Path) -> list[Job]:
     folder = Path(folder)
     if not folder.is_dir():
         raise UserError(f"folder={folder} does not exist; legal is the folder of a sweep.")
-    found = [path for path in folder.iterdir() if _is_job(path)]
-    if not any((path / status.FILE).is_file() or is_ours(path) for path in found):
+    if not has_jobs(folder):
         raise UserError(f"folder={folder} holds no job; legal is a folder with one sub-folder per job.")
-    jobs = [_job(path) for path in found]
+    jobs = [_job(path) for path in _jobs(folder)]
     once: dict[str, Job] = {}
     for job in sorted(jobs, key=lambda job: (job.number, _natural(job.folder.name))):
         once.setdefault(str(job.result.get("run_id", job.folder.name)), job)
     return list(once.values())
+
+
+def has_jobs(folder: Path) -> bool:
+    """Whether a folder is that of a sweep."""
+    return any((path / status.FILE).is_file() or is_ours(path) for path in _jobs(folder))
+
+
+def _jobs(folder: Path) -> list[Path]:
+    return [path for path in folder.iterdir() if _is_job(path)] if folder.is_dir() else []
 
 
 def _is_job(path: Path) -> bool:

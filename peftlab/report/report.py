@@ -17,10 +17,12 @@ from peftlab.report.cell import Cell, columns_of, group_cells, has_seeds, metric
 from peftlab.report.data import mixed
 from peftlab.report.forest import forest
 from peftlab.report.heat_map import Baseline, heat_maps, left_out
-from peftlab.report.job import STATES, Job, number, read, split_choices
+from peftlab.report.job import STATES, Job, has_jobs, number, read, split_choices
 from peftlab.report.markdown import write_markdown
 from peftlab.report.own import check_own
 from peftlab.report.scatter import scatter
+
+MAX_NAMED = 48  # cells in a sentence
 
 
 @dataclass(frozen=True)
@@ -104,13 +106,29 @@ def _write(folder: Path, jobs: list[Job], cells: list[Cell], reference: Cell) ->
     return files, unwritten
 
 
+def check_baseline(folder: Path, jobs: list[dict[str, str]], baseline: str | None) -> None:
+    """That a sweep of these choices, in a folder that may hold other jobs, will have the baseline.
+
+    Raises: UserError if not.
+    """
+    if not baseline or not jobs:
+        return
+    there = [cell.choices for cell in group_cells(read(folder))] if has_jobs(folder) else []
+    planned = [{key: value for key, value in choices.items() if key != "seed"} for choices in jobs]
+    once = {tuple(sorted(_plain(choices))): choices for choices in (*planned, *there)}
+    _find([Cell(choices, []) for choices in once.values()], baseline)
+
+
 def _find(cells: list[Cell], baseline: str | None) -> Cell:
     if not baseline:  # a job whose choices cannot be read is no baseline
         return next((cell for cell in cells if cell.choices), cells[0])
     wanted = {pair for pair in _plain(split_choices(baseline)) if pair[0] != "seed"}
     found = [cell for cell in cells if wanted and wanted <= _plain(cell.choices)]
     if len(found) != 1:
-        legal = "; ".join(cell.label(varying(cells)) or "the only one, null" for cell in cells)
+        names = [cell.label(varying(cells)) or "the only one, null" for cell in cells]
+        legal = "; ".join(names[:MAX_NAMED]) + (
+            f" and {len(names) - MAX_NAMED} more" if len(names) > MAX_NAMED else ""
+        )
         raise UserError(
             f"baseline={baseline} is {'more than one' if found else 'no'} cell of this sweep; "
             f"legal are {legal}."

@@ -110,3 +110,44 @@ def test_nothing_heavy_is_imported() -> None:
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "peftlab.report.callback" in run.stdout.split()
     assert not {"torch", "scipy", "matplotlib", "rich", "numpy"} & set(run.stdout.split())
+
+
+def sweep(folder: Path, baseline: str | None, *words: str, **params: str) -> Any:
+    hydra = {"sweep": {"dir": str(folder)}, "sweeper": {"params": params}, "overrides": {"task": list(words)}}
+    return OmegaConf.create({"hydra": hydra, "baseline": baseline})
+
+
+@pytest.mark.parametrize(
+    ("baseline", "words"),
+    [
+        ("foo", "baseline=foo is no cell of this sweep; legal are peft.rank=1; peft.rank=2."),
+        ("peft.rank=3", "baseline=peft.rank=3 is no cell of this sweep"),
+        ("optim.lr=0.1", "baseline=optim.lr=0.1 is more than one cell of this sweep"),
+        ("seed=1", "baseline=seed=1 is no cell of this sweep"),
+    ],
+)
+def test_a_wrong_baseline_is_refused_before_the_first_job(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], baseline: str, words: str
+) -> None:
+    given = sweep(tmp_path / "new", baseline, "peft.rank=1,2", "optim.lr=0.1", "seed=0,1", "device=cpu")
+    with pytest.raises(SystemExit) as stopped:
+        SweepReport().on_multirun_start(given)
+    assert stopped.value.code == 2
+    assert words in capsys.readouterr().err
+    assert SweepReport.started is None
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_baseline_that_will_be_there(tmp_path: Path) -> None:
+    for given in (
+        sweep(tmp_path, "peft.rank=2", "peft.rank=1,2", "seed=range(3)"),
+        sweep(tmp_path, "peft.rank=2", "seed=0,1", **{"peft.rank": "1,2"}),
+        sweep(tmp_path, "placement.position=[q, v]", "placement.position=q,[q,v]"),
+        sweep(tmp_path, "peft=ia3", "peft=glob(*)"),  # Hydra alone knows
+        sweep(
+            grid(tmp_path / "good", (0,)), "placement.depth=0-2,placement.position=q", "placement.depth=9,10"
+        ),
+        sweep(tmp_path, None, "seed=0,1"),
+    ):
+        SweepReport().on_multirun_start(given)
+        assert SweepReport.started is given
