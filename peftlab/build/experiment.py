@@ -8,10 +8,11 @@ import torch
 from torch import Tensor
 
 from peftlab.build.cell import Built, build_cell, place_on
+from peftlab.build.early import check_method
 from peftlab.build.outer import OuterSplit, build_outer
 from peftlab.build.scorer import Scorer
 from peftlab.build.start import Start
-from peftlab.build.trunk import Trunk, open_trunk
+from peftlab.build.trunk import Trunk, has_trunk, open_trunk
 from peftlab.config.place import Placed
 from peftlab.config.resolved import Resolved
 from peftlab.dataset.batches import EvalBatches, TrainBatches
@@ -81,6 +82,8 @@ def build(
     Raises:
         UserError: for weights or data that cannot be had, or a config that does not fit them.
     """
+    if not has_trunk(resolved):
+        check_method(resolved)
     trunk = open_trunk(resolved)
     task: Task = resolved.task(trunk.dataset, resolved.head, resolved.loss)
     start = _start(resolved, trunk, task, masks)

@@ -102,6 +102,11 @@ class Trunk:
             return Probe(batch.inputs, batch.targets, self.backbone.features(batch.inputs))
 
 
+def has_trunk(resolved: Resolved) -> bool:
+    """Whether the weights of a run are in memory: what its data cost was then paid, too."""
+    return (_key(resolved), str(_device(resolved.root.device))) in _shared["backbone"]
+
+
 def open_trunk(resolved: Resolved) -> Trunk:
     """The trunk of a run.
 

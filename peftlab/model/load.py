@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from peftlab.backbone.backbone import Backbone
 from peftlab.build.cell import build_cell
+from peftlab.build.early import empty_head
 from peftlab.build.start import Start
 from peftlab.config.file import FILE, read_config
 from peftlab.config.place import Placed
@@ -18,7 +19,6 @@ from peftlab.model.model import Model
 from peftlab.record.adapter import CARD, WEIGHTS, read_adapter
 from peftlab.record.whole import WAY_OUT
 from peftlab.site import parse_site
-from peftlab.stream import generator
 
 
 class Trained(NamedTuple):
@@ -84,14 +84,6 @@ def _model(resolved: Resolved, backbone: Backbone, tensors: dict[str, Tensor], c
     model.network.check(built.cell)
     model.load_state(tensors)
     return model
-
-
-def empty_head(resolved: Resolved, backbone: Backbone, num_classes: int) -> nn.Module:
-    """A head without numbers, for those of a file."""
-    head: nn.Module = resolved.head(
-        backbone.num_features, num_classes, None, generator(resolved.seed, "head")
-    )
-    return head
 
 
 def _check_classes(folder: Path, trained: list[str], given: list[str] | None) -> None:

@@ -8,16 +8,11 @@ from torch import nn
 
 from peftlab.backbone.backbone import Backbone
 from peftlab.backbone.timm.shapes import shapes
-from peftlab.build.cell import build_cell, place_on
-from peftlab.build.start import Start
+from peftlab.build.early import NUM_CLASSES, cell_of_shapes, empty_head
 from peftlab.config.compose import composed
 from peftlab.config.resolve import resolve
 from peftlab.config.resolved import Resolved
 from peftlab.errors import UserError
-from peftlab.model.load import empty_head
-from peftlab.network.network import Network
-
-NUM_CLASSES = 10  # of the head, which is not counted but may lie inside a mask's budget
 
 
 def table(methods: list[str], backbones: list[str]) -> dict[str, list[int | str]]:
@@ -29,13 +24,10 @@ def table(methods: list[str], backbones: list[str]) -> dict[str, list[int | str]
 
 def _answer(resolved: Resolved, backbone: Backbone) -> int | str:
     try:
-        head = empty_head(resolved, backbone, NUM_CLASSES)
-        placed = place_on(resolved, backbone)
-        masks = [part for part in resolved.parts if part.is_mask]
-        if masks:  # which entries, only images can say
-            return _entries(masks[0].form.options, backbone, head)
-        cell = build_cell(resolved, backbone, placed, Start(head)).cell.to("meta")  # where the backbone is
-        Network(backbone).check(cell)
+        cell = cell_of_shapes(resolved, backbone)
+        if cell is None:
+            options = next(part.form.options for part in resolved.parts if part.is_mask)
+            return _entries(options, backbone, empty_head(resolved, backbone, NUM_CLASSES))
     except UserError as error:
         return str(error)
     return sum(number for name, number in cell.num_parameters().items() if name != "head")

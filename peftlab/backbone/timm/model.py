@@ -11,6 +11,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from peftlab.backbone.backbone import Backbone
+from peftlab.backbone.table import Table
 from peftlab.backbone.timm.arguments import check_arguments
 from peftlab.backbone.timm.checkpoint import check_checkpoint, checkpoint_path
 from peftlab.backbone.timm.hub import hub_or_cache
@@ -43,15 +44,12 @@ def timm_model(
     """
     check_checkpoint({"pretrained": pretrained, "checkpoint": checkpoint, "sha256": sha256})
     check_arguments(name, model_args)
-    model = _create(name, pretrained, model_args)
+    model = created(name, pretrained, model_args)
     if checkpoint is not None:
         _load(model, name, checkpoint, sha256)
     model.eval().requires_grad_(False)
     table = timm_table(model, name)
-    if depth is not None and depth != table.depth:
-        raise UserError(
-            f"backbone.depth={depth}, but {name} has {table.depth} blocks; set backbone.depth={table.depth} or null"
-        )
+    check_depth(depth, table, name)
     spec, digest = input_spec(model, name), _hash(model)
     num_features: Any = model.num_features
     given: dict[str, Any] = table._asdict()
@@ -60,7 +58,20 @@ def timm_model(
     )
 
 
-def _create(name: str, pretrained: bool, model_args: dict[str, Any]) -> nn.Module:
+def check_depth(depth: int | list[int] | None, table: Table, name: str) -> None:
+    """Raises UserError if the model `name` is not as deep as backbone.depth promises."""
+    if depth is not None and depth != table.depth:
+        raise UserError(
+            f"backbone.depth={depth}, but {name} has {table.depth} blocks; set backbone.depth={table.depth} or null"
+        )
+
+
+def created(name: str, pretrained: bool, model_args: dict[str, Any]) -> nn.Module:
+    """timm's model without its classifier.
+
+    Raises:
+        UserError: unknown name, arguments that do not fit it, or weights that cannot be had.
+    """
     import timm
 
     if not timm.is_model(name):

@@ -6,8 +6,7 @@ from typing import Any
 import torch
 
 from peftlab.backbone.backbone import Backbone
-from peftlab.backbone.timm.model import input_spec
-from peftlab.backbone.timm.plain import plain_model
+from peftlab.backbone.timm.model import check_depth, created, input_spec
 from peftlab.backbone.timm.table import timm_table
 
 
@@ -15,11 +14,12 @@ def shapes(options: Mapping[str, Any]) -> Backbone:
     """The backbone of these options on torch's meta device; nothing is downloaded.
 
     Raises:
-        UserError: if this architecture has no table.
+        UserError: if timm cannot make it, this architecture has no table, or it is not as deep as the options promise.
     """
     with torch.device("meta"):
-        model = plain_model(options, num_classes=0).requires_grad_(False)
+        model = created(options["name"], False, options["model_args"]).eval().requires_grad_(False)
     table = timm_table(model, options["name"])
+    check_depth(options["depth"], table, options["name"])
     num_features: Any = model.num_features
     return Backbone(
         model=model,

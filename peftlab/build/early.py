@@ -1,0 +1,51 @@
+"""Does the method work on the backbone? Asked of shapes alone, before weights are read, data are opened and memory is taken."""
+
+from torch import nn
+
+from peftlab.backbone.backbone import Backbone
+from peftlab.backbone.timm.shapes import shapes
+from peftlab.build.cell import build_cell, place_on
+from peftlab.build.start import Start
+from peftlab.config.place import place
+from peftlab.config.resolved import Resolved
+from peftlab.network.cell import Cell
+from peftlab.network.network import Network
+from peftlab.stream import generator
+
+NUM_CLASSES = 10  # of a head that is not counted but may lie inside a mask's budget
+
+
+def check_method(resolved: Resolved) -> None:
+    """Nothing can be said of a backbone that is one's own, and of entries and sites that images choose.
+
+    Raises:
+        UserError: if the method cannot work there.
+    """
+    if resolved.backbone.word != "model":
+        return
+    backbone = shapes(resolved.backbone.options)
+    if not place(resolved, backbone.labels, backbone.positions, is_known=False).is_open:
+        cell_of_shapes(resolved, backbone)
+
+
+def cell_of_shapes(resolved: Resolved, backbone: Backbone) -> Cell | None:
+    """The cell of a method on a backbone without numbers; None where images choose the entries that it trains.
+
+    Raises:
+        UserError: if the method cannot work there.
+    """
+    placed = place_on(resolved, backbone)
+    if any(part.is_mask for part in resolved.parts):
+        return None
+    head = empty_head(resolved, backbone, NUM_CLASSES)
+    cell = build_cell(resolved, backbone, placed, Start(head)).cell.to("meta")  # where the backbone is
+    Network(backbone).check(cell)
+    return cell
+
+
+def empty_head(resolved: Resolved, backbone: Backbone, num_classes: int) -> nn.Module:
+    """A head without numbers, for those of a file."""
+    head: nn.Module = resolved.head(
+        backbone.num_features, num_classes, None, generator(resolved.seed, "head")
+    )
+    return head
