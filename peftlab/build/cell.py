@@ -16,6 +16,7 @@ from peftlab.network.anchor import Anchor
 from peftlab.network.cell import Cell
 from peftlab.network.selected import Selected
 from peftlab.peft.part import Part
+from peftlab.peft.rules import check_rank
 from peftlab.peft.weights import Chosen
 from peftlab.placement.ground import Cells
 from peftlab.scaling.gamma import Scaled, Scaling
@@ -89,7 +90,9 @@ def _anchors(resolved: Resolved, part: Part, backbone: Backbone, cells: Cells) -
         assert ports.reads is not None
         view = view_of(part, backbone, site, shared)
         rng = generator(resolved.seed, "delta", str(site))
-        delta = part.form.function(view, rng, **options_at(part, own))
+        options = options_at(part, own)
+        check_rank(part, site, options.get("rank", 0), (view.num_in, view.num_out))
+        delta = part.form.function(view, rng, **options)
         gate_reads = None if part.scale is None else gate_port(resolved, backbone, site, ports)[0]
         anchors.append(Anchor(site, ports.reads, ports.writes, delta, gate_reads))
     return anchors

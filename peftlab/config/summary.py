@@ -4,6 +4,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from peftlab.backbone.timm.checkpoint import called
+
 KEYS = (
     *("peft", "backbone", "dataset", "scaling", "depth", "position", "alpha", "rank", "seed", "task"),
     "num_parameters",
@@ -19,12 +21,12 @@ def summary(config: Mapping[str, Any], chosen: Mapping[str, Any]) -> dict[str, A
     """
     node = {key: value if isinstance(value, Mapping) else {} for key, value in config.items()}
     peft, placement, scaling = (node.get(key, {}) for key in ("peft", "placement", "scaling"))
-    name = {key: node.get(key, {}).get("name") for key in ("backbone", "dataset")}
+    backbone = chosen.get("backbone")
     alpha = scaling.get("value")
     found = {
         "peft": chosen.get("peft"),
-        "backbone": name["backbone"] if chosen.get("backbone") == "timm" else chosen.get("backbone"),
-        "dataset": name["dataset"] or chosen.get("dataset"),
+        "backbone": called(node.get("backbone", {})) if backbone in (None, "timm") else backbone,
+        "dataset": node.get("dataset", {}).get("name") or chosen.get("dataset"),
         "scaling": chosen.get("scaling"),
         "depth": placement.get("depth"),
         "position": placement.get("position"),

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from peftlab.errors import UserError
 from peftlab.peft.part import INSERTIONS, Part
-from peftlab.site import LINEAR
+from peftlab.site import LINEAR, Site
 
 
 def check_part(part: Part) -> None:
@@ -56,4 +56,17 @@ def check_rule(rule: str, parts: Iterable[Part]) -> None:
         raise UserError(
             f"scaling.rule={rule} divides by a width, and {scaled[0].form.word} has none, so the rule would do nothing;"
             " legal: plain"
+        )
+
+
+def check_rank(part: Part, site: Site, rank: int, widths: tuple[int, int]) -> None:
+    """A product of two factors has no more ranks than the site has features; what all sites share (VeRA) is no site's.
+
+    Raises:
+        UserError: for more.
+    """
+    if part.width_key == "rank" and "Sharing" not in part.traits and rank > max(widths):
+        raise UserError(
+            f"{part.path}.rank={rank} at {site} is above what its {widths[0]} and {widths[1]} features have; legal: 1 to"
+            f" {max(widths)}"
         )

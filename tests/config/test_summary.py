@@ -43,9 +43,13 @@ def test_alpha_is_what_was_typed_or_the_published_scale(change: Change) -> None:
 
 
 def test_names_that_a_choice_leaves_open(change: Change) -> None:
-    config = change({"backbone.name": "vit_small_patch16_224", "dataset.name": "birds"})
+    config = change({"backbone.name": "vit_small_patch16_224", "dataset.name": "birds"}, backbone="timm")
     found = summary(config, {**CHOSEN, "backbone": "timm", "dataset": "image_folder"})
     assert (found["backbone"], found["dataset"]) == ("vit_small_patch16_224", "birds")
+
+
+def test_a_backbone_whose_choice_is_not_known_is_called_as_its_weights(base: dict[str, Any]) -> None:
+    assert summary(base, {})["backbone"] == "vit_tiny_patch8_32"
 
 
 def test_lists_are_as_typed_and_other_placements_have_no_depth(change: Change) -> None:

@@ -20,6 +20,14 @@ def checkpoint_path(checkpoint: str) -> Path:
     return Path(checkpoint).expanduser()
 
 
+def called(options: Mapping[str, Any]) -> str | None:
+    """What people call a timm backbone of these options: weights of the package by the name of their file, others by timm's."""
+    checkpoint, name = options.get("checkpoint"), options.get("name")
+    if isinstance(checkpoint, str) and checkpoint.startswith("package:"):
+        return checkpoint_path(checkpoint).stem
+    return name if isinstance(name, str) else None
+
+
 def check_checkpoint(options: Mapping[str, Any]) -> None:
     """Of the options of a timm backbone: that its weights come from one place, which is there and of a kind that is read.
 

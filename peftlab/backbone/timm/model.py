@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from peftlab.backbone.backbone import Backbone
 from peftlab.backbone.table import Table
 from peftlab.backbone.timm.arguments import check_arguments
-from peftlab.backbone.timm.checkpoint import check_checkpoint, checkpoint_path
+from peftlab.backbone.timm.checkpoint import called, check_checkpoint, checkpoint_path
 from peftlab.backbone.timm.hub import hub_or_cache
 from peftlab.backbone.timm.table import timm_table
 from peftlab.errors import UserError
@@ -49,12 +49,13 @@ def timm_model(
         _load(model, name, checkpoint, sha256)
     model.eval().requires_grad_(False)
     table = timm_table(model, name)
-    check_depth(depth, table, name)
+    shown = called({"name": name, "checkpoint": checkpoint}) or name
+    check_depth(depth, table, shown)
     spec, digest = input_spec(model, name), _hash(model)
     num_features: Any = model.num_features
     given: dict[str, Any] = table._asdict()
     return Backbone(
-        model=model, name=name, input_spec=spec, num_features=int(num_features), hash=digest, **given
+        model=model, name=shown, input_spec=spec, num_features=int(num_features), hash=digest, **given
     )
 
 

@@ -6,6 +6,7 @@ from typing import Any
 import torch
 
 from peftlab.backbone.backbone import Backbone
+from peftlab.backbone.timm.checkpoint import called
 from peftlab.backbone.timm.model import check_depth, created, input_spec
 from peftlab.backbone.timm.table import timm_table
 
@@ -19,11 +20,12 @@ def shapes(options: Mapping[str, Any]) -> Backbone:
     with torch.device("meta"):
         model = created(options["name"], False, options["model_args"]).eval().requires_grad_(False)
     table = timm_table(model, options["name"])
-    check_depth(options["depth"], table, options["name"])
+    name = called(options) or options["name"]
+    check_depth(options["depth"], table, name)
     num_features: Any = model.num_features
     return Backbone(
         model=model,
-        name=options["name"],
+        name=name,
         input_spec=input_spec(model, options["name"]),
         num_features=int(num_features),
         hash="meta",

@@ -19,7 +19,7 @@ MARKS = {"status.json", "result.json"}  # a folder that has one of them is liste
 BESIDE = {"adapter.yaml", "metrics.jsonl", "split.json"}  # or one of these and a config.yaml
 DAMAGED, KILLED = "damaged", "killed"
 LISTED = (*STATES, KILLED, DAMAGED)
-GROUPS = ("peft", "backbone", "dataset", "scaling", "task")
+GROUPS = ("peft", "dataset", "scaling", "task")
 
 
 @dataclass(frozen=True)
@@ -117,7 +117,9 @@ def _flat(
     if not isinstance(found, dict) or not found.keys() & {"peft", "seed"}:
         config = _config(path)
         words = {group: _word(config.get(group)) for group in GROUPS}
-        found = summary(config, {**words, **{key: choices[key] for key in GROUPS if key in choices}})
+        found = summary(
+            config, {**words, **{key: choices[key] for key in (*GROUPS, "backbone") if key in choices}}
+        )
     counts = result.get("num_parameters")
     if isinstance(counts, dict) and all(map(is_number, counts.values())):
         found = {**found, "num_parameters": num_trained(counts)}

@@ -7,7 +7,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from peftlab.backbone.timm.checkpoint import PACKAGED, check_checkpoint, checkpoint_path
+from peftlab.backbone.timm.checkpoint import PACKAGED, called, check_checkpoint, checkpoint_path
 from peftlab.errors import UserError
 
 
@@ -69,3 +69,13 @@ def test_one_place_that_is_there(checkpoint: str | None, more: dict[str, Any], w
     with pytest.raises(UserError) as refused:
         check(checkpoint, **more)
     assert str(refused.value).startswith(words)
+
+
+def test_packaged_weights_have_a_name_of_their_own() -> None:
+    name = "vit_tiny_patch16_224"
+    assert (
+        called({"name": name, "checkpoint": "package:vit_tiny_patch8_32.safetensors"}) == "vit_tiny_patch8_32"
+    )
+    for checkpoint in (None, "own.pt"):
+        assert called({"name": name, "checkpoint": checkpoint}) == name
+    assert called({}) is None
