@@ -14,6 +14,7 @@ import pytest
 pytest_plugins = [
     "fixtures.configs",
     "fixtures.exported",
+    "fixtures.own_package",
     "fixtures.space",
     "fixtures.sweep",
     "fixtures.wandb_file",

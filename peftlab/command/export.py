@@ -21,6 +21,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--rank", type=int, metavar="B", help="the rank at which a DyLoRA is written")
     parser.add_argument("--images", metavar="PATH", help="compare on these images, not on the run's own")
     parser.add_argument("--force", action="store_true", help="replace an earlier export")
+    parser.add_trust()
     words = parser.parse_args(argv)
     with parser.answers(Path(words.out or words.run)):
         folder = finished_run(words.run)
@@ -28,7 +29,7 @@ def main(argv: list[str] | None = None) -> int:
         check_out(out, force=words.force)
         from peftlab.export.export import export
 
-        card = export(folder, words.to, out, rank=words.rank, images=words.images)
+        card = export(folder, words.to, out, rank=words.rank, images=words.images, trust=words.trust)
     if card["head"].get("where") == "head.safetensors":
         print(
             f"the {card['head']['kind']} head is no linear layer: the model gives features (num_classes=0), and"

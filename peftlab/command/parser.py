@@ -23,6 +23,16 @@ class Parser(argparse.ArgumentParser):
         """One sentence on stderr."""
         stop(f"{self.prog}: {message}; {self.prog} --help lists what is legal")
 
+    def add_trust(self) -> None:
+        """`--trust PACKAGE`: only who types the command can trust, and no folder that it reads."""
+        self.add_argument(
+            "--trust",
+            action="append",
+            default=[],
+            metavar="PACKAGE",
+            help="a package of your own whose functions the run may name; once for each",
+        )
+
     @contextmanager
     def answers(self, where: Path | None = None) -> Iterator[None]:
         """What goes wrong in here ends the command with one sentence: 2 for a wrong input, 1 for a disk that fails at `where`."""

@@ -28,9 +28,11 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument(
         "--top", type=int, default=5, metavar="N", help="how many classes of each image (default 5)"
     )
+    parser.add_trust()
     words = parser.parse_args(argv)
     with parser.answers(Path(words.csv or words.run)):
-        rows = _answer(finished_run(words.run), words.images, _top(words.top), _table_path(words.csv))
+        folder, top, table = finished_run(words.run), _top(words.top), _table_path(words.csv)
+        rows = _answer(folder, words.images, top, table, words.trust)
     return 0 if rows else 1
 
 
@@ -49,14 +51,14 @@ def _table_path(path: str | None) -> Path | None:
     return table
 
 
-def _answer(folder: Path, images: str, top: int, table: Path | None) -> list[Row]:
+def _answer(folder: Path, images: str, top: int, table: Path | None, trust: list[str]) -> list[Row]:
     """Print as the answers come; a file that cannot be read is a warning on stderr."""
     from peftlab.dataset.source.picture import picture_files
     from peftlab.model.load import read_run
     from peftlab.predict.predict import predict
 
     files = picture_files(images)
-    trained = read_run(folder)
+    trained = read_run(folder, trust=trust)
     names = [plain(str(name)) for name in trained.card["class_names"]]
     width = max(len(name) for name in names)
     rows: list[Row] = []

@@ -96,5 +96,5 @@ def _check(path: str, target: Any, trust: Sequence[str]) -> None:
     if not isinstance(target, str) or target not in legal:
         raise UserError(
             f"{told} is none of the project's functions for {path}; legal: {', '.join(sorted(legal))}, or a package of your"
-            " own with trust=[PACKAGE]"
+            " own with trust=[PACKAGE] (peftlab-predict and peftlab-export: --trust PACKAGE)"
         )

@@ -57,9 +57,11 @@ def upgraded(config: dict[str, Any], folder: object) -> dict[str, Any]:
         try:
             signature(str(target))
         except LookupError as error:
+            foreign = isinstance(target, str) and not target.startswith("peftlab.")
+            own = ", or have the package of your own on PYTHONPATH and name it with --trust PACKAGE" * foreign
             raise UserError(
                 f"{folder}: config.yaml has _target_={target}, which this peftlab does not have; it was written by"
-                f" {WRITERS[number]}: read it with that one, or run the same command again with this one"
+                f" {WRITERS[number]}: read it with that one, or run the same command again with this one{own}"
             ) from error
     return result
 

@@ -1,5 +1,6 @@
 """From the folder of a finished run to an export, compared with the run on real images before it is put in its place."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -29,14 +30,16 @@ class Outputs(NamedTuple):
     logits: Float[Tensor, "b c"]
 
 
-def export(folder: Path, to: str, out: Path, *, rank: int | None, images: str | None) -> dict[str, Any]:
-    """Write `out` and return its card.
+def export(
+    folder: Path, to: str, out: Path, *, rank: int | None, images: str | None, trust: Sequence[str] = ()
+) -> dict[str, Any]:
+    """Write `out` and return its card. `trust` are packages of one's own that the run may name functions of.
 
     Raises:
         UserError: for what this format has no place for, or images that cannot be read.
         RuntimeError: if what was written does not give the run's logits; then nothing is left of it.
     """
-    trained = read_run(folder)
+    trained = read_run(folder, trust=trust)
     if rank is not None:
         _at(trained, rank)
     compared = real_images(trained, images)
@@ -82,7 +85,7 @@ def _write(trained: Trained, folder: Path, to: str, stage: Path, rank: int | Non
 def _outputs(trained: Trained, to: str, stage: Path, images: Float[Tensor, "b 3 h w"]) -> Outputs:
     """What the written files give, read as another program would."""
     if to == "adapter":
-        model = read_run(stage).model
+        model = read_run(stage, trust=trained.resolved.root.trust).model
         features = model.features(images)
         return Outputs(features, model.head(features))
     state = read_timm(stage) if to == "timm" else read_peft(trained, stage)

@@ -9,6 +9,7 @@ from fixtures.exported import save
 from PIL import Image
 
 import peftlab
+from peftlab.command.export import main as export_main
 from peftlab.command.predict import main
 from peftlab.model.load import read_run
 
@@ -119,3 +120,24 @@ def test_wrong_inputs_are_one_sentence(capsys, run, images, tmp_path):
         assert err.startswith("peftlab-predict: ")
         assert sentence in err
         assert "\n" not in err
+
+
+@pytest.mark.parametrize("command", ["predict", "export"])
+def test_a_run_with_a_function_of_ones_own_needs_trust_on_the_command_line(
+    capsys, recipe, own, tmp_path, images, command
+):
+    """Its folder says `trust: [people_own]`, and that counts for nothing."""
+    config = recipe("lora", "learned", **{"peft._target_": "people_own.delta.Own"})
+    save(tmp_path / "run", {**config, "trust": [own]}, NAMES)
+    words = [str(tmp_path / "run")]
+    words += [str(images)] if command == "predict" else ["--to", "timm", "--images", str(images)]
+    commands = {"predict": main, "export": export_main}
+    for wrong in ((), ("--trust", "os"), ("--trust", "people_own.delta")):
+        with pytest.raises(SystemExit) as stop:
+            commands[command]([*words, *wrong])
+        said = capsys.readouterr().err
+        assert stop.value.code == 2
+        assert said.count("\n") == 1
+        assert "--trust PACKAGE" in said or wrong == ("--trust", "people_own.delta")
+    assert commands[command]([*words, "--trust", "os", "--trust", own]) == 0
+    assert capsys.readouterr().out

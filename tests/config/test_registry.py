@@ -1,7 +1,6 @@
 """A `_target_` names a registered function of its place, at any depth and from any source; people's own by trust alone."""
 
 import sys
-from collections.abc import Iterator
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -108,37 +107,6 @@ def test_trust_is_a_list_of_packages(config: dict[str, Any], word: str) -> None:
     config = put({**config, "trust": [word]}, "head._target_", "subprocess.Popen")
     with pytest.raises(UserError):
         resolve(config)
-
-
-DELTA = '''
-from peftlab.option import NonNegativeFloat
-from peftlab.peft.lora import Lora
-
-class Own(Lora):
-    """LoRA of its own kind."""
-'''
-DATA = '''
-from peftlab.dataset.source.digits import digits
-from peftlab.dataset.source.source import Source
-
-def fewer(path: str | None, *, num: int) -> Source:
-    """The digits."""
-    found = digits(path)
-    return Source(found.class_names, found.train, None, found.open_test)
-'''
-
-
-@pytest.fixture
-def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    folder = tmp_path / "packages" / "people_own"
-    folder.mkdir(parents=True)
-    (folder / "__init__.py").write_text("")
-    (folder / "delta.py").write_text(DELTA)
-    (folder / "data.py").write_text(DATA)
-    monkeypatch.syspath_prepend(str(folder.parent))
-    yield "people_own"
-    for name in [name for name in sys.modules if name.startswith("people_own")]:
-        del sys.modules[name]
 
 
 def test_a_method_of_ones_own(config: dict[str, Any], own: str) -> None:
