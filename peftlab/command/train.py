@@ -22,6 +22,7 @@ from peftlab.config.multirun import Multirun
 from peftlab.config.name import choices, register_resolvers, task_config
 from peftlab.config.sentence import check_effect, sentence
 from peftlab.config.summary import summary
+from peftlab.config.words import check_choices
 from peftlab.engine.separate import Job, run_job
 from peftlab.errors import FAILED, INTERRUPTED, UserError, stop
 from peftlab.record.record import Record
@@ -45,6 +46,7 @@ def main() -> None:
     run = hydra.main(**VERSION_BASE, config_path=str(config_dir()), config_name="config")(job)
     try:
         check_effect(sys.argv[1:])
+        check_choices(sys.argv[1:])
         with trusted_targets(), careful_save():
             run()
     except SystemExit:

@@ -9,8 +9,11 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import ValueType
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, read_write
+from omegaconf.errors import OmegaConfBaseException
 
 from peftlab.config.name import choices_of
+from peftlab.config.words import check_merged, check_places
+from peftlab.errors import UserError, stop
 from peftlab.record.record import missing
 
 MAX_PLANNED = 10_000  # jobs
@@ -26,16 +29,30 @@ class Multirun(Callback):
     missing: ClassVar[list[Path]] = []  # the folders of a single run that Hydra makes before it calls us
 
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
-        """Remember which folders a refused run has to take away again."""
-        Multirun.missing = missing(Path(str(config.hydra.run.dir)).absolute())
+        """Refuse what no run can do, and remember which folders a refused run has to take away again."""
+        try:
+            _check(config, "hydra.run.dir")
+            Multirun.missing = missing(Path(str(config.hydra.run.dir)).absolute())
+        except OmegaConfBaseException:  # of an interpolation: the job will say so
+            Multirun.missing = []
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
-        """Every job is composed with the Hydra overrides that this appends."""
+        """Refuse what no sweep can do. Every job is composed with the Hydra overrides that this appends."""
+        _check(config, "hydra.sweep.dir")
         excluded = [*config.hydra.job.config.override_dirname.exclude_keys, *constant_keys(config)]
         lines = config.hydra.overrides.hydra
         with read_write(lines):
             lines.append(f"{EXCLUDED}=[{','.join(excluded)}]")
             lines.append(f'hydra.sweep.dir="{config.hydra.sweep.dir}"')
+
+
+def _check(config: DictConfig, place: str) -> None:
+    """Hydra turns what a callback raises into a warning, apart from SystemExit."""
+    try:
+        check_merged(config)
+        check_places(config, place)
+    except UserError as error:
+        stop(f"peftlab: {error}")
 
 
 def constant_keys(config: DictConfig) -> list[str]:

@@ -4,6 +4,7 @@ import ast
 from difflib import get_close_matches
 from typing import Any
 
+from peftlab.config.directory import choices_of
 from peftlab.config.registry import HYBRID, TARGET, check_targets
 from peftlab.config.signature import Signature, misfit, signature, yaml_text
 from peftlab.errors import UserError
@@ -36,16 +37,16 @@ def check_schema(config: dict[str, Any]) -> None:
     check_targets(config, config["trust"])
     for group in GROUPS:
         if group not in config:
-            raise UserError(f"{group} is missing from the config; choose one with {group}=NAME")
+            raise UserError(f"{group} is missing from the config; legal: {group}=NAME, of {_names(group)}")
         _node(config[group], group)
 
 
 def _is_a_value(value: Any, path: str) -> None:
     """`None` is a word in YAML, and `???` means that a value has to be given; also inside lists and mappings."""
     if value == "???":
-        raise UserError(f"{path} has no value yet; give one with {path}=VALUE")
+        raise UserError(f"{path} has no value yet; legal: {path}=VALUE")
     if value in ("None", "none"):
-        raise UserError(f"{path}={value} is the word {value}, not an empty value, which is written null")
+        raise UserError(f"{path}={value} is the word {value}, not an empty value; legal: null")
     items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     for key, item in items:
         _is_a_value(item, f"{path}.{key}")
@@ -53,7 +54,9 @@ def _is_a_value(value: Any, path: str) -> None:
 
 def _node(node: Any, path: str) -> None:
     if not isinstance(node, dict) or TARGET not in node:
-        raise UserError(f"{path}={node} is not a choice of the group {path}; choose one with {path}=NAME")
+        raise UserError(
+            f"{path}={yaml_text(node)} is not a choice of the group {path}; legal: {path}=NAME, of {_names(path)}"
+        )
     is_part = (path == "peft" or path.startswith("peft.parts.")) and node[TARGET] != HYBRID
     more = PART if is_part else BUDGET if path == "placement" else None
     extra = signature(more).keys if more else {}
@@ -67,6 +70,11 @@ def _node(node: Any, path: str) -> None:
     for key, value in node.items():
         if isinstance(value, dict) and TARGET in value:
             _node(value, f"{path}.{key}")
+
+
+def _names(path: str) -> str:
+    """The choices of a group; of a part they are those of its method."""
+    return ", ".join(choices_of("peft" if path.startswith("peft.parts.") else path.replace(".", "/")))
 
 
 def _keys(target: str, values: dict[str, Any], path: str, extra: tuple[str, ...] = ()) -> None:
@@ -83,15 +91,16 @@ def _keys(target: str, values: dict[str, Any], path: str, extra: tuple[str, ...]
         _value(value, *found.keys[key], f"{dot}{key}")
     missing = [key for key in found.keys if key not in values]
     if missing:
-        raise UserError(f"{dot}{missing[0]} is missing; give it a value with {dot}{missing[0]}=VALUE")
+        legal = misfit(..., *found.keys[missing[0]])
+        raise UserError(f"{dot}{missing[0]} is missing; legal: {dot}{missing[0]}=VALUE, with {legal}")
 
 
 def _value(value: Any, kind: ast.expr, module: str, path: str) -> None:
     wrong = misfit(value, kind, module)
-    if not ("Literal" in ast.unparse(kind) and wrong is None):
-        _is_a_value(value, path)
-    if wrong is not None:
+    if wrong is not None and value != "???":
         raise UserError(f"{path}={yaml_text(value)} is not legal; legal: {wrong}")
+    if "Literal" not in ast.unparse(kind):
+        _is_a_value(value, path)
 
 
 def _signature(target: str, path: str) -> Signature:

@@ -4,7 +4,6 @@ import re
 from collections.abc import Sequence
 from difflib import get_close_matches
 
-from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import MissingConfigException, OverrideParseException
 from omegaconf.errors import OmegaConfBaseException
 
@@ -13,6 +12,52 @@ from peftlab.errors import UserError
 
 # mappings whose keys are people's own: Hydra changes what is there, and wants a + before what is not
 OPEN = ("backbone.model_args", "peft.cuts", "dataset.groups", "recipes")
+HELP = "legal: what peftlab --help lists"
+# what stands in Hydra's text, in one line -> the sentence
+KNOWN = (
+    (
+        r"Ambiguous value for argument '([^=]+)=(.*?)' 1\.",
+        "{0}={1} is more than one value; legal: one, a list as {0}=[{1}], or a sweep with peftlab -m",
+    ),
+    (
+        r"Sweep parameters '(.*)' requires --multirun",
+        "{0} is more than one value; legal: one, or a sweep with peftlab -m",
+    ),
+    (
+        r"Sweeping over Hydra's configuration is not supported : '(.*)'",
+        "{0} cannot be swept, as what is Hydra's own; legal: one value",
+    ),
+    (
+        r"Could not append to config\. An item is already at '([^']+)'",
+        "+{0} is a key of the config already; legal: {0}=VALUE, without the +",
+    ),
+    (
+        r"^(\S+) appears more than once in the final defaults list",
+        "+{0} adds to the group {0}, which has a choice already; legal: {0}=NAME, without the +",
+    ),
+    (
+        r"force-add of config groups is not supported: '\++([^']+)'",
+        "++{0} adds to a group, which has a choice already; legal: {0}, without the ++",
+    ),
+    (
+        r"Could not delete from config\. The value of '([^']+)' is (.*) and not (.*)\.",
+        "~{0}={2} takes away another value than {0}={1}; legal: {0}=VALUE, which replaces it",
+    ),
+    (
+        r"Cannot find primary config '([^']*)'",
+        "--config-name={0} is not there; legal: config, the only one, or a file of your own in --config-dir",
+    ),
+    (
+        r"Additional config directory '([^']*)' not found",
+        "--config-dir={0} is no folder; legal: one with YAML files of your own, as GROUP/NAME.yaml",
+    ),
+    (
+        r"Primary config directory not found\..*'([^']*)'",
+        "--config-path={0} is no folder; legal: none, or --config-dir for files of your own",
+    ),
+    (r"The --resolve flag can only be used", "--resolve prints nothing by itself; legal: with --cfg job"),
+    (r"^(?:ValueError: )?Exceeds the limit .* for integer string", f"a number has too many digits; {HELP}"),
+)
 
 
 def check_effect(words: Sequence[str]) -> None:
@@ -37,54 +82,76 @@ def sentence(error: Exception, words: Sequence[str] = ()) -> str:
         )
     if isinstance(error, MissingConfigException) and error.options is not None:
         group, _, name = str(error.missing_cfg_file).rpartition("/")
-        near = get_close_matches(name, error.options, n=1)
-        hint = f" (did you mean {near[0]}?)" if near else ""
-        return f"{group}={name} is not a choice of the group {group}; legal: {', '.join(error.options)}{hint}"
+        return f"{group}={name} is not a choice of the group {group}; legal: {', '.join(error.options)}{hint(name, error.options)}"
     cause = error.__cause__
     text = " ".join(str(error).split())
-    if (
-        isinstance(cause, OmegaConfBaseException)
-        and cause.parent_node is not None
-        and "not in struct" in str(cause)
-    ):
-        return _unknown_key(text, cause)
+    if isinstance(cause, OmegaConfBaseException):
+        if cause.parent_node is not None and "not in struct" in str(cause):
+            return _unknown_key(text, cause, words)
+        merging = re.match(r"Error merging override (.*)", text)
+        if merging:
+            return _of_another_kind(merging.group(1), cause)
     overridden = re.search(
-        r"Could not (?:override|delete) '([^']+)'|Could not delete.*'([^']+)' does not exist", text
+        r"Could not (?:override|delete) '([^']*)'|Could not delete.*'([^']+)' does not exist", text
     )
     if overridden:
-        key = overridden.group(1) or overridden.group(2)
-        if key.rpartition(".")[0] in OPEN:
-            return f"{key} is no key of {key.rpartition('.')[0]} yet; legal: a + before it adds one, as +{key}=VALUE"
-        return f"{key} is neither a group nor a key of this config; legal: what peftlab --help lists"
-    several = re.search(r"Ambiguous value for argument '([^=]+)=(.*?)' 1\.", text)
-    if several:
-        key, value = several.groups()
-        return f"{key}={value} is more than one value; legal: one, a list as {key}=[{value}], or a sweep with peftlab -m"
-    present = re.search(r"Could not append to config\. An item is already at '([^']+)'", text)
-    if present:
-        return f"+{present.group(1)} is a key of the config already; write it without the +"
-    return _not_a_name(words) if "Config group override must be a string" in text else text
+        return _unknown(overridden.group(1) or overridden.group(2) or "", words)
+    looked_up = re.search(r"(.*) full_key: (\S+)", text)
+    if looked_up:
+        return (
+            f"{_given(looked_up.group(2), words)} cannot be looked up ({looked_up.group(1)}); legal: a value, or"
+            " ${KEY} of a key of the config that has one"
+        )
+    for pattern, answer in KNOWN:
+        if found := re.search(pattern, text):
+            return answer.format(*found.groups())
+    return text if "legal:" in text else f"{text}; {HELP}"
 
 
-def _not_a_name(words: Sequence[str]) -> str:
-    """`peft=null`, `peft=3`: Hydra's error has neither the group nor what was given."""
-    for word in words:
-        key, equals, _ = word.partition("=")
-        if equals and (config_dir() / key.lstrip("+")).is_dir():
-            value = OverridesParser.create().parse_override(word).value()
-            if not isinstance(value, str | list):
-                names = sorted(file.stem for file in (config_dir() / key.lstrip("+")).glob("*.yaml"))
-                return f"{word} is not a choice of the group {key}; legal: {', '.join(names)}"
-    return "a choice of a group is not a name; legal: GROUP=NAME, as peftlab --help lists them"
+def hint(name: str, legal: Sequence[str]) -> str:
+    """` (did you mean lora?)`, or nothing if no legal name is near."""
+    near = get_close_matches(name, legal, n=1)
+    return f" (did you mean {near[0]}?)" if near else ""
 
 
-def _unknown_key(text: str, cause: OmegaConfBaseException) -> str:
-    legal = sorted(str(key) for key in cause.parent_node if not str(key).startswith("_"))
+def _given(key: str, words: Sequence[str]) -> str:
+    """The word that is about this key, whole, else the key."""
+    return next((word for word in words if word.partition("=")[0].lstrip("+~") == key), key)
+
+
+def _unknown(key: str, words: Sequence[str]) -> str:
+    """Neither a group nor a key at the place that was named."""
+    parent = key.rpartition(".")[0]
+    if parent in OPEN:
+        return f"{key} is no key of {parent} yet; legal: a + before it adds one, as +{key}=VALUE"
+    groups = sorted(path.name for path in config_dir().iterdir() if path.is_dir())
+    return f"{_given(key, words)} is neither a group nor a key of this config; {HELP}{hint(key, groups)}"
+
+
+def _unknown_key(text: str, cause: OmegaConfBaseException, words: Sequence[str]) -> str:
+    node = cause.parent_node
+    keys = node if hasattr(node, "keys") else ()
+    legal = sorted(str(key) for key in keys if not str(key).startswith("_"))
     full, key = str(cause.full_key), str(cause.key)
-    near = get_close_matches(key, legal, n=1)
-    hint = f" (did you mean {near[0]}?)" if near else ""
-    given = re.search(r"\+([\w.]+=\S*)", text)
     parent = full.rpartition(".")[0]
     if parent in OPEN:
         return f"{full} is no key of {parent} yet; legal: a + before it adds one, as +{full}=VALUE"
-    return f"{given.group(1) if given else full} is not a key of {full.rpartition('.')[0] or 'the config'}; legal: {', '.join(legal)}{hint}"
+    told = re.search(r"\+([\w.]+=\S*)", text)
+    given = _given(full, words)
+    if given == full and told:
+        given = told.group(1)
+    if not legal:
+        return f"{given} is not a key of {parent}, which is no mapping; legal: {parent}=VALUE"
+    return f"{given.lstrip('+~')} is not a key of {parent or 'the config'}; legal: {', '.join(legal)}{hint(key, legal)}"
+
+
+def _of_another_kind(word: str, cause: OmegaConfBaseException) -> str:
+    """Hydra knows the kind of its own keys, and no value takes the place of a mapping."""
+    why = str(cause).split("\n")[0]
+    key = word.partition("=")[0].lstrip("+")
+    choices = re.search(r"expected one of \[(.*)\]", why)
+    if choices:
+        return f"{word} is not legal; legal: {choices.group(1)}"
+    if not key.startswith("hydra."):
+        return f"{word} is not legal; legal: a mapping, as {key}={{KEY: VALUE}}, or {key}.KEY=VALUE"
+    return f"{word} is not legal ({why}); legal: a value as peftlab --cfg hydra shows it"

@@ -26,6 +26,7 @@ PLAIN: dict[str, tuple[tuple[type, ...], str]] = {
     "bool": ((bool,), "true or false"),
     "dict": ((dict,), "a mapping"),
 }
+ANYTHING = ("Any", "object")
 
 
 class Signature(NamedTuple):
@@ -102,38 +103,57 @@ def _gives(node: ast.ImportFrom, name: str, module: str) -> bool:
 
 def misfit(value: Any, kind: ast.expr, module: str) -> str | None:
     """None if `value` is of this kind; otherwise what would be legal, in words."""
-    options = _union(kind)
-    told = [_misfit_one(value, option, module) for option in options]
+    told = [_misfit_one(value, option, home) for option, home in alternatives(kind, module)]
     return None if None in told else " or ".join(dict.fromkeys(str(text) for text in told))
 
 
-def _misfit_one(value: Any, kind: ast.expr, module: str) -> str | None:
-    if isinstance(kind, ast.Constant) and kind.value is None:
-        return None if value is None else "null"
-    if isinstance(kind, ast.Subscript):
-        return _misfit_generic(value, kind, module)
+def alternatives(kind: ast.expr, module: str) -> list[tuple[ast.expr, str]]:
+    """The members of a union, with those of every alias in it (`Rule = Literal[...]`), and the module of each."""
+    if isinstance(kind, ast.BinOp) and isinstance(kind.op, ast.BitOr):
+        return [*alternatives(kind.left, module), *alternatives(kind.right, module)]
     name = ast.unparse(kind)
-    if name in PLAIN:
-        types, text = PLAIN[name]
-        fits = isinstance(value, types) and (name in ("bool", "dict", "str") or _is_number(value))
-        return None if fits else text
-    if name in RANGES:
-        return _outside(value, *RANGES[name])
-    if name in ("Any", "object"):
+    if isinstance(kind, ast.Name) and name not in (*PLAIN, *RANGES, *ANYTHING):
+        return alternatives(*_alias(name, module))
+    return [(kind, module)]
+
+
+def range_of(kind: ast.expr) -> tuple[bool, option.Range] | None:
+    """Of `Rank` or `Annotated[int, Range(1, 64)]`: whether it is whole, and its range. None: it is no such number.
+
+    Raises:
+        LookupError: for an Annotated of another kind.
+    """
+    if ast.unparse(kind) in RANGES:
+        return RANGES[ast.unparse(kind)]
+    if not (isinstance(kind, ast.Subscript) and ast.unparse(kind.value) == "Annotated"):
         return None
+    base, call = getattr(kind.slice, "elts", [None, None])
+    if not (isinstance(call, ast.Call) and ast.unparse(call.func) == "Range"):
+        raise LookupError(f"{ast.unparse(kind)} is not the range of a number")
+    return ast.unparse(base) == "int", option.Range(*map(ast.literal_eval, call.args))
+
+
+def _misfit_one(value: Any, kind: ast.expr, module: str) -> str | None:
+    name = ast.unparse(kind)
     if name == "None":
         return None if value is None else "null"
-    return misfit(value, *_alias(name, module))
+    if name in PLAIN:
+        types, text = PLAIN[name]
+        is_number = name in ("int", "float")
+        fits = isinstance(value, types) and (_is_number(value) if is_number else value != "")
+        return None if fits else text
+    if name in ANYTHING:
+        return None
+    range_ = range_of(kind)
+    return _misfit_generic(value, kind, module) if range_ is None else _outside(value, *range_)
 
 
-def _misfit_generic(value: Any, kind: ast.Subscript, module: str) -> str | None:
-    name = ast.unparse(kind.value)
-    if name == "Annotated":
-        return _outside(value, *_range(kind))
-    if name == "Literal":
+def _misfit_generic(value: Any, kind: ast.expr, module: str) -> str | None:
+    name = ast.unparse(kind.value) if isinstance(kind, ast.Subscript) else ""
+    if isinstance(kind, ast.Subscript) and name == "Literal":
         legal = [ast.literal_eval(item) for item in getattr(kind.slice, "elts", [kind.slice])]
         return None if value in legal else ", ".join(map(str, legal))
-    if name in ("list", "Sequence"):
+    if isinstance(kind, ast.Subscript) and name in ("list", "Sequence"):
         if not isinstance(value, list):
             return "a list"
         told = [misfit(item, kind.slice, module) for item in value]
@@ -146,14 +166,6 @@ def _misfit_generic(value: Any, kind: ast.Subscript, module: str) -> str | None:
     raise LookupError(f"{module}: the annotation {ast.unparse(kind)} is not one that a config key can have")
 
 
-def _range(kind: ast.Subscript) -> tuple[bool, option.Range]:
-    """Of `Annotated[int, Range(1, 64)]`: whether it is whole, and its range."""
-    base, call = getattr(kind.slice, "elts", [None, None])
-    if not (isinstance(call, ast.Call) and ast.unparse(call.func) == "Range"):
-        raise LookupError(f"{ast.unparse(kind)} is not the range of a number")
-    return ast.unparse(base) == "int", option.Range(*map(ast.literal_eval, call.args))
-
-
 def _outside(value: Any, is_whole: bool, range_: option.Range) -> str | None:
     """None if `value` is a number of the range; otherwise what would be legal, in words."""
     fits = _is_number(value) and (isinstance(value, int) or not is_whole) and range_.holds(value)
@@ -163,12 +175,6 @@ def _outside(value: Any, is_whole: bool, range_: option.Range) -> str | None:
 def _is_number(value: Any) -> bool:
     """An int, however large, or a float that is finite."""
     return type(value) is int or (isinstance(value, float) and math.isfinite(value))
-
-
-def _union(kind: ast.expr) -> list[ast.expr]:
-    if isinstance(kind, ast.BinOp) and isinstance(kind.op, ast.BitOr):
-        return [*_union(kind.left), *_union(kind.right)]
-    return [kind]
 
 
 def _keywords(function: ast.FunctionDef, module: str) -> dict[str, tuple[ast.expr, str]]:

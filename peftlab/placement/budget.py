@@ -12,7 +12,8 @@ from peftlab.option import Range
 from peftlab.site import Site, site_order
 
 UNITS = {"": 1, "k": 1_000, "M": 1_000_000}
-LEGAL = "a number of parameters, as in 300000, 300k or 0.3M, or null"
+MOST = 1_000_000_000_000
+LEGAL = f"from 1 to {MOST} parameters, as in 300000, 300k or 0.3M, or null"
 _NUMBER = re.compile(r"(\d+(?:\.\d+)?(?:[eE]\+?\d+)?) *([kM]?)")
 
 
@@ -45,10 +46,10 @@ def parse_budget(given: int | float | str | None) -> int | None:
     if given is None:
         return None
     match = _NUMBER.fullmatch(str(given).strip())
-    budget = int(Decimal(match.group(1)) * UNITS[match.group(2)]) if match else 0
-    if budget < 1:
+    number = Decimal(match.group(1)) * UNITS[match.group(2)] if match else Decimal(0)
+    if not 1 <= number <= MOST:
         raise UserError(f"placement.budget={given} is no number of parameters; legal: {LEGAL}")
-    return budget
+    return int(number)
 
 
 def solve(costs: Sequence[Cost], budget: int) -> dict[Site, int]:

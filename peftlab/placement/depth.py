@@ -68,7 +68,7 @@ def _blocks(entry: Entry, labels: Sequence[str], key: str) -> list[int]:
     low = _end(first, labels, given)
     high = low if last is None else _end(last, labels, given)
     if low.start >= high.stop:
-        raise UserError(f"{given} runs backwards; write {last}-{first}")
+        raise UserError(f"{given} runs backwards; legal: {last}-{first}")
     return list(range(low.start, high.stop))
 
 
@@ -84,7 +84,7 @@ def _end(text: str, labels: Sequence[str], given: str) -> range:
         at = [index for index in (int(text), int(text) + len(labels)) if 0 <= index < len(labels)]
     if not at:
         raise UserError(
-            f"{given} is outside the backbone, which has blocks {_own(labels)} (or -{len(labels)} to -1)"
+            f"{given} is outside the backbone; legal: blocks {_own(labels)} (or -{len(labels)} to -1)"
         )
     return range(at[0], at[-1] + 1)
 
@@ -107,11 +107,11 @@ def _own(labels: Sequence[str]) -> str:
 
 def _fraction(first: str, last: str | None, num_blocks: int, given: str) -> list[int]:
     if last is None or not (first.endswith("%") and last.endswith("%")):
-        raise UserError(f"{given} is not a range of fractions; write it as 0%-75%")
+        raise UserError(f"{given} is not a range of fractions; legal: as 0%-75%")
     low, high = float(first[:-1]), float(last[:-1])
     if not 0 <= low < high <= 100:
-        raise UserError(f"{given} is not a range of fractions from 0% up to 100%")
+        raise UserError(f"{given} is not a range of fractions; legal: from 0% up to 100%")
     blocks = [block for block in range(num_blocks) if low <= 100 * block / num_blocks < high]
     if not blocks:
-        raise UserError(f"{given} holds none of the {num_blocks} blocks")
+        raise UserError(f"{given} holds none of the {num_blocks} blocks; legal: a wider one")
     return blocks

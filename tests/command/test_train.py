@@ -100,7 +100,7 @@ def is_one_sentence(said: SimpleNamespace) -> None:
         (["peft.rank=-8"], "peft.rank=-8 is not legal; legal: a whole number from 1 to 4096"),
         (
             ["fit.clip_norm=None"],
-            "fit.clip_norm=None is the word None, not an empty value, which is written null",
+            "fit.clip_norm=None is not legal; legal: a number above 0 and at most 1000000 or null",
         ),
         (
             ["scaling=meta", "scaling.outer.fraction=0"],
@@ -465,7 +465,7 @@ def test_a_wrong_input_is_answered_within_two_seconds(tmp_path: Path) -> None:
         cpu_s.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
         assert done.returncode == 2
         assert done.stderr == (
-            "peftlab: placement.depth=12 is outside the backbone, which has blocks 0-11 (or -12 to -1)\n"
+            "peftlab: placement.depth=12 is outside the backbone; legal: blocks 0-11 (or -12 to -1)\n"
         )
         assert done.stdout == ""
         if cpu_s[-1] < 2:

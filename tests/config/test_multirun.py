@@ -64,7 +64,11 @@ def test_constant_choices_join_the_excluded_keys_of_a_config_that_is_read_only()
     """As Hydra 1.4 hands it over."""
     typed = ["placement.depth=0-2,3-5", "fit.epochs=2", "seed=range(3)", "peft=lora"]
     job = {"config": {"override_dirname": {"exclude_keys": ["tracker"]}}}
-    hydra = {"overrides": {"task": typed, "hydra": ["x=1"]}, "job": job, "sweep": {"dir": "here"}}
+    hydra = {
+        "overrides": {"task": typed, "hydra": ["x=1"]},
+        "job": job,
+        "sweep": {"dir": "here", "subdir": "x"},
+    }
     config = OmegaConf.create({"hydra": hydra})
     OmegaConf.set_readonly(config, True)
     OmegaConf.set_readonly(config.hydra.overrides, True)
@@ -88,5 +92,7 @@ def test_the_folders_that_a_single_run_makes_are_remembered(
         ("there", []),
         (str(tmp_path / "new"), [tmp_path / "new"]),
     ):
-        Multirun().on_run_start(OmegaConf.create({"hydra": {"run": {"dir": given}}}))
+        Multirun().on_run_start(
+            OmegaConf.create({"hydra": {"run": {"dir": given}, "overrides": {"task": []}}})
+        )
         assert Multirun.missing == expected

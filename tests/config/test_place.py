@@ -20,7 +20,7 @@ Matches = Callable[[str, str], bool]
 WRONG: list[tuple[dict[str, Any], str]] = [
     (
         {"placement.depth": 12},
-        "placement.depth=12 is outside the backbone, which has blocks 0-11 (or -12 to -1)",
+        "placement.depth=12 is outside the backbone; legal: blocks 0-11 (or -12 to -1)",
     ),
     ({"placement.depth": "0-12"}, "placement.depth=0-12 is outside the backbone"),
     ({"placement.depth": [0, -13]}, "placement.depth=-13 is outside the backbone"),

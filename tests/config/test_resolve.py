@@ -95,7 +95,7 @@ def test_gamma_of_a_run_as_a_placement(change: Change, refused: Refused, tmp_pat
         ({"keep": 3}, "placement.keep=3 is more than the 2 sites"),
         ({"threshold": 2}, "placement.threshold=2 keeps no site: the largest gamma"),
         ({"keep": 1, "by": "block"}, "placement.by=block is not legal; legal: gamma, ratio"),
-        ({"keep": 1, "run": "???"}, "placement.run has no value yet; give one with placement.run=VALUE"),
+        ({"keep": 1, "run": "???"}, "placement.run has no value yet; legal: placement.run=VALUE"),
         ({"keep": 1, "run": str(tmp_path / "no")}, f"placement.run={tmp_path / 'no'} has no gamma.csv"),
     ):
         assert refused(config(**values)).startswith(words)

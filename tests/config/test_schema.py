@@ -24,12 +24,15 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"dataset.source.rot": 3}, "dataset.source.rot=3 is not a key of dataset.source; legal: "),
     ({"loss._convert_": "all"}, "loss._convert_=all is not a key of loss; legal: tau"),
     # missing keys and groups
-    ({"seed": DELETE}, "seed is missing; give it a value with seed=VALUE"),
-    ({"peft.rank": DELETE}, "peft.rank is missing; give it a value with peft.rank=VALUE"),
-    ({"optim": DELETE}, "optim is missing from the config; choose one with optim=NAME"),
-    ({"optim": None}, "optim=None is not a choice of the group optim; choose one with optim=NAME"),
-    ({"optim": "sgd"}, "optim=sgd is not a choice of the group optim; choose one with optim=NAME"),
-    ({"backbone.name": "???"}, "backbone.name has no value yet; give one with backbone.name=VALUE"),
+    ({"seed": DELETE}, "seed is missing; legal: seed=VALUE, with a whole number from 0 "),
+    (
+        {"peft.rank": DELETE},
+        "peft.rank is missing; legal: peft.rank=VALUE, with a whole number from 1 to 4096",
+    ),
+    ({"optim": DELETE}, "optim is missing from the config; legal: optim=NAME, of adamw, sgd"),
+    ({"optim": None}, "optim=null is not a choice of the group optim; legal: optim=NAME, of adamw, sgd"),
+    ({"optim": "sgd"}, "optim=sgd is not a choice of the group optim; legal: optim=NAME, of adamw, sgd"),
+    ({"backbone.name": "???"}, "backbone.name has no value yet; legal: backbone.name=VALUE"),
     # wrong kinds
     ({"seed": None}, "seed=null is not legal; legal: a whole number from 0 to 9223372036854775807"),
     ({"seed": -1}, "seed=-1 is not legal; legal: a whole number from 0 to 9223372036854775807"),
@@ -61,16 +64,16 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     # the word None
     (
         {"peft.dropout": "None"},
-        "peft.dropout=None is the word None, not an empty value, which is written null",
+        "peft.dropout=None is not legal; legal: a number from 0 to below 1",
     ),
     (
         {"fit.clip_norm": "none"},
-        "fit.clip_norm=none is the word none, not an empty value, which is written null",
+        "fit.clip_norm=none is not legal; legal: a number above 0 and at most 1000000 or null",
     ),
     ({"backbone.checkpoint": "None"}, "backbone.checkpoint=None is the word None"),
     ({"baseline": "None"}, "baseline=None is the word None"),
     ({"backbone.model_args": {"img_size": "None"}}, "backbone.model_args.img_size=None is the word None"),
-    ({"dataset.mean": ["None"]}, "dataset.mean.0=None is the word None"),
+    ({"dataset.mean": ["None"]}, "dataset.mean=['None'] is not legal; legal: a list of a number"),
     # targets
     (
         {"peft._target_": "peftlab.peft.lora.Lorra"},
@@ -99,7 +102,9 @@ def test_a_wrong_value_is_one_sentence(
 
 def test_a_word_none_that_is_a_choice_is_legal(change: Change, refused: Refused) -> None:
     resolve(change({"dataset.augment": "none"}))
-    assert refused(change({"dataset.augment": "None"})).startswith("dataset.augment=None is the word None")
+    assert refused(change({"dataset.augment": "None"})).startswith(
+        "dataset.augment=None is not legal; legal: "
+    )
     resolve(change(tracker="none"))
 
 

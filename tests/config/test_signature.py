@@ -148,7 +148,6 @@ GOOD = [
     (3, "float"),
     (0.5, "float"),
     ("a", "str"),
-    ("", "str"),
     (True, "bool"),
     ({}, "dict"),
     ({"a": 1}, "dict[str, Any]"),

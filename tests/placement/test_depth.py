@@ -244,15 +244,15 @@ def test_a_block_that_a_stage_does_not_have_is_refused(stages: list[int], stage:
     else:
         for wrong in (text, f"0.0-{text}", f"{text}--1"):
             with pytest.raises(
-                UserError, match=rf"^depth={wrong} is outside the backbone, which has blocks 0\.0-0\."
+                UserError, match=rf"^depth={wrong} is outside the backbone; legal: blocks 0\.0-0\."
             ):
                 parse_depth(wrong, labels, key="depth")
 
 
 def test_the_sentence_names_the_blocks_of_every_stage() -> None:
-    legal = r"which has blocks 0\.0-0\.1, 1\.0-1\.1, 2\.0-2\.5, 3\.0-3\.1 \(or -12 to -1\)$"
+    legal = r"legal: blocks 0\.0-0\.1, 1\.0-1\.1, 2\.0-2\.5, 3\.0-3\.1 \(or -12 to -1\)$"
     for wrong in ("1.2", 1.2, 4, "4-5", -13, "3.0-3.2"):
-        with pytest.raises(UserError, match=rf"^placement\.depth={wrong} is outside the backbone, {legal}"):
+        with pytest.raises(UserError, match=rf"^placement\.depth={wrong} is outside the backbone; {legal}"):
             parse_depth(wrong, SWIN, key="placement.depth")
 
 
@@ -262,7 +262,7 @@ def test_a_range_that_runs_backwards_is_refused(backbone: int | list[int], data:
     low = data.draw(st.integers(0, len(labels) - 1))
     if low:
         first, last = labels[low], labels[data.draw(st.integers(0, low - 1))]
-        with pytest.raises(UserError, match=f"depth={first}-{last} runs backwards; write {last}-{first}"):
+        with pytest.raises(UserError, match=f"depth={first}-{last} runs backwards; legal: {last}-{first}"):
             parse_depth(f"{first}-{last}", labels, key="depth")
 
 
