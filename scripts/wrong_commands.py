@@ -21,6 +21,7 @@ import tempfile
 from collections import defaultdict
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import reduce
 from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple
@@ -81,8 +82,25 @@ WORDS = (  # that no key owns
     *("scaling=meta scaling/estimator=nope", "placement=cells", "placement=cells placement.cells={0.qq:{}}", "placement=from_file"),
     *("placement=cells placement.cells={99.q:{}}", "placement=cells placement.cells={0.q:{rnk:1}}", "placement=random_k"),
     *("peft=hlpt peft.cuts.bottom=x", "peft=hlpt peft.cuts.bottom=200", "peft=hlpt peft.cuts.nope=1", "peft=mam peft.parts.nope=1"),
-    *("peft=mam peft.parts={}", "peft=mam peft.parts=null", "++x.y=1", "peft=mam peft.parts.prefix=null", "peft=mam ~peft.parts.prefix.length"),
+    *("peft=mam peft.parts={}", "peft=mam peft.parts=null", "peft=mam peft.parts.prefix=null", "peft=mam ~peft.parts.prefix.length"),
 )  # fmt: skip
+
+
+OF_VALUES = (
+    *(
+        "a list",
+        "a mapping",
+        "a part of a whole",
+        "empty",
+        "in a mapping",
+        "missing file",
+        "not a number",
+        "null",
+        "too large",
+        "wrong sign",
+    ),
+    *("wrong type", "wrong word", "zero"),
+)
 
 
 class Line(NamedTuple):
@@ -100,6 +118,7 @@ class Key(NamedTuple):
     path: str
     words: tuple[str, ...]
     kinds: tuple[ast.expr, ...]
+    module: str
     default: Any
 
 
@@ -109,21 +128,39 @@ def keys() -> Iterator[Key]:
     yield from _of_function(ROOT, "", (), root)
     seen: set[tuple[str, str]] = set()
     for file in sorted(config_dir().rglob("*/*.yaml")):
-        group = "/".join(file.relative_to(config_dir()).parent.parts)
-        node = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
-        for path, target in targets_of(node, group.replace("/", ".")):
-            if (path, target) in seen or group.partition("/")[0] in ("experiment", "recipe"):
+        group = file.relative_to(config_dir()).parent
+        is_global = "# @package _global_" in file.read_text(encoding="utf-8")
+        node, prefix = _merged(file), "" if is_global else ".".join(group.parts)
+        for path, target in targets_of(node, prefix):
+            if target == "???" or (path, target) in seen or group.parts[0] in ("experiment", "recipe"):
                 continue
             seen.add((path, target))
-            above = ("scaling=meta",) if "/" in group else ()
-            chosen = (*above, f"{group}={file.stem}")
-            yield from _of_function(target, path, chosen, _below(node, path.removeprefix(group).strip(".")))
+            above = ("scaling=meta",) if len(group.parts) > 1 else ()
+            own = path.removeprefix(prefix).strip(".").split(".")
+            below = reduce(lambda inner, word: inner[word], filter(None, own), node)
+            yield from _of_function(target, path, (*above, f"{group}={file.stem}"), below)
 
 
-def _below(node: Any, path: str) -> Any:
-    for word in filter(None, path.split(".")):
-        node = node.get(word, {})
-    return node
+def _merged(file: Path) -> dict[str, Any]:
+    """A choice with what it starts from: the files beside the groups, and others of its group."""
+    node = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
+    found: dict[str, Any] = {}
+    for entry in node.pop("defaults", []):
+        base = re.fullmatch(r"(?:(/\w+)@_here_|(\w+))", entry) if isinstance(entry, str) else None
+        if base and entry != "_self_":
+            found = _over(
+                found,
+                _merged(
+                    Path(f"{config_dir()}{base[1]}.yaml") if base[1] else file.with_name(f"{base[2]}.yaml")
+                ),
+            )
+    return _over(found, node)
+
+
+def _over(below: Any, above: Any) -> Any:
+    if not (isinstance(below, dict) and isinstance(above, dict)):
+        return above
+    return {**below, **{key: _over(below.get(key), value) for key, value in above.items()}}
 
 
 def _of_function(target: str, path: str, words: tuple[str, ...], node: dict[str, Any]) -> Iterator[Key]:
@@ -131,7 +168,7 @@ def _of_function(target: str, path: str, words: tuple[str, ...], node: dict[str,
     if path == "placement":
         found |= signature(BUDGET).keys
     if (path == "peft" or path.startswith(PARTS)) and target != HYBRID:
-        found |= signature(PART).keys
+        found |= {key: kind for key, kind in signature(PART).keys.items() if key in node}
     needed = {key: NEEDED[key] for key, value in node.items() if value == "???" and key in NEEDED}
     if path == "placement" and "keep" in found and "threshold" not in found:
         needed["keep"] = NEEDED["keep"]
@@ -140,7 +177,11 @@ def _of_function(target: str, path: str, words: tuple[str, ...], node: dict[str,
         if not (isinstance(node.get(key), dict) and TARGET in node[key]):
             given = (f"{path}.{name}={value}" for name, value in needed.items() if name != key)
             yield Key(
-                full, (*words, *given), tuple(one for one, _ in alternatives(kind, module)), node.get(key)
+                full,
+                (*words, *given),
+                tuple(one for one, _ in alternatives(kind, module)),
+                module,
+                node.get(key),
             )
 
 
@@ -197,6 +238,14 @@ def wrong_values(key: Key) -> Iterator[tuple[str, str]]:
         )
 
 
+def _inside(key: Key) -> Iterator[Line]:
+    """Of a mapping whose values are numbers: each replaced by what is none, or far too large."""
+    for name, number in key.default.items() if isinstance(key.default, dict) else ():
+        if isinstance(number, int | float) and TARGET not in key.default:
+            for value in ("word", "nan", "-1", "1e30", "[1, 2]", "{a: 1}", ""):
+                yield Line("in a mapping", (*key.words, f"{key.path}.{name}={value}"), (key.path,), value)
+
+
 def _misspelt(key: Key) -> Iterator[Line]:
     """Of the key's own name: another last letter, in places with + or ++, which add what is not there."""
     parent, dot, name = key.path.rpartition(".")
@@ -226,7 +275,7 @@ def lines(seed: int = 0) -> list[Line]:
     for key in keys():
         for kind, value in dict.fromkeys(wrong_values(key)):
             found.append(Line(kind, (*key.words, f"{key.path}={value}"), (key.path,), value))
-        found += _misspelt(key)
+        found += [*_inside(key), *_misspelt(key)]
         if key.path in PATHS:
             for value in ("/nope/nope", "nope with spaces", "~nope/nope", "näpe"):
                 words = (*key.words, f"{key.path}={value}")
@@ -251,6 +300,12 @@ def _pairs(found: list[Line], seed: int) -> list[Line]:
         }:
             pairs.append(Line("two at once", (*one.words, *other.words), (*one.keys, *other.keys)))
     return pairs
+
+
+def command(line: Line, file: str = "FILE") -> list[str]:
+    """The words after `peftlab`. A line that is taken for a legal one is a small run."""
+    words = (*line.words, *SMALL) if line.words[0].startswith("-") else (*SMALL, *line.words)
+    return [word.replace("FILE", file) for word in words]
 
 
 def plain(text: str) -> str:
@@ -295,9 +350,7 @@ def answer(line: Line) -> dict[str, Any]:
         file, told, place = Path(scratch, "file"), Path(scratch, "told"), Path(scratch, "place")
         file.write_text("x")
         place.mkdir()
-        words = [word.replace("FILE", str(file)) for word in (*SMALL, *line.words)]
-        if line.words[:1] and line.words[0].startswith("-"):
-            words = [word.replace("FILE", str(file)) for word in (*line.words, *SMALL)]
+        words = command(line, str(file))
         path = os.pathsep.join([str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")])
         try:
             done = subprocess.run(

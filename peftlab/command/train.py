@@ -24,9 +24,9 @@ from peftlab.config.sentence import check_effect, sentence
 from peftlab.config.summary import summary
 from peftlab.config.words import check_choices
 from peftlab.engine.separate import Job, run_job
-from peftlab.errors import FAILED, INTERRUPTED, UserError, stop
+from peftlab.errors import FAILED, INTERRUPTED, WRONG, UserError, stop
 from peftlab.record.record import Record
-from peftlab.record.whole_file import refusal
+from peftlab.record.whole_file import WAY_OUT, refusal
 from peftlab.report.callback import SweepReport
 
 
@@ -53,16 +53,15 @@ def main() -> None:
         if SweepReport.started is not None:  # interrupted: Hydra then ends without a report
             SweepReport().on_multirun_end(SweepReport.started)
         raise
-    except (UserError, HydraException, OmegaConfBaseException, ValueError) as error:
-        # ValueError: Hydra's, for peft=null; `job` lets none out
+    except (UserError, HydraException, OmegaConfBaseException, ValueError, RuntimeError) as error:
+        # the last two are Hydra's, for its own keys; `job` lets none out
         stop(f"peftlab: {sentence(error, sys.argv[1:])}")
     except OSError as error:  # Hydra's, who makes the folders
-        sentence_of_disk = refusal(error, Path.cwd())
-        if sentence_of_disk is None:
-            raise
         if SweepReport.started is not None:
             SweepReport().on_multirun_end(SweepReport.started)
-        stop(f"peftlab: {sentence_of_disk}", FAILED)
+        told = refusal(error, Path.cwd())
+        other = f"{error.filename} of hydra.run.dir or hydra.sweep.dir cannot be made ({error.strerror}); {WAY_OUT}"
+        stop(f"peftlab: {told or other}", FAILED if told else WRONG)
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
     if isinstance(SweepReport.error, UserError):
@@ -74,7 +73,7 @@ def main() -> None:
 
 
 def rewrite(words: list[str]) -> list[str]:
-    """Spellings that Hydra does not know: any timm name as a backbone, quoted keys as in YAML, `=` in a value.
+    """Spellings that Hydra does not know: any timm name as a backbone, quoted keys as in YAML, `=`, `~`, `#` and `ä` in a value.
 
     `backbone=vit_small_patch16_224` without a YAML of its own means `backbone=timm backbone.name=vit_small_patch16_224`.
     """
@@ -86,11 +85,20 @@ def rewrite(words: list[str]) -> list[str]:
             result.append(re.sub(r"""["']([^"'{}:,]+)["']\s*:""", r"\1:", word))
         elif key == "backbone" and equals and value not in known and re.fullmatch(r"[\w.]+", value):
             result += ["backbone=timm", f"backbone.name={value}"]
-        elif "=" in value and value[0] not in "\"'[{" and (key == "baseline" or "," not in value):
+        elif _wants_quotes(value) and (key == "baseline" or "," not in value):
             result.append(f'{key}="{value}"')
         else:
             result.append(word)
     return result
+
+
+def _wants_quotes(value: str) -> bool:
+    """Whether it holds what Hydra reads in quotes only: `=`, `~`, `#`, letters beyond ASCII."""
+    return (
+        value[:1] not in ("", *"\"'[{")
+        and '"' not in value
+        and re.search(r"[=~#&!;<>^]|[^\x00-\x7f]", value) is not None
+    )
 
 
 def job(cfg: DictConfig) -> None:

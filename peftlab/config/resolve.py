@@ -12,6 +12,7 @@ from peftlab.config.resolved import Resolved, Root
 from peftlab.config.schema import BUDGET, PART, TARGET, check_schema
 from peftlab.config.signature import signature
 from peftlab.dataset.rules import check_dataset
+from peftlab.errors import UserError
 from peftlab.fit.plan import Plan, check_plan
 from peftlab.option import Choice
 from peftlab.peft.part import Part
@@ -96,6 +97,11 @@ def _part(name: str, path: str, node: dict[str, Any]) -> Part:
 
 
 def _check(resolved: Resolved) -> None:
+    baseline = resolved.root.baseline
+    if baseline is not None and "=" not in baseline:
+        raise UserError(
+            f"baseline={baseline} names no cell; legal: as placement.depth=0-2,placement.position=q, or null"
+        )
     parts, data = resolved.parts, resolved.dataset.options
     check_dataset(data, data["source"].word if "source" in data else "", resolved.fit.select)
     _check_backbone(resolved.backbone)

@@ -6,7 +6,7 @@ from typing import Any
 
 from peftlab.config.directory import choices_of
 from peftlab.config.registry import HYBRID, TARGET, check_targets
-from peftlab.config.signature import Signature, misfit, signature, yaml_text
+from peftlab.config.signature import Signature, alternatives, misfit, signature, values_of, yaml_text
 from peftlab.errors import UserError
 
 GROUPS = (
@@ -88,6 +88,7 @@ def _keys(target: str, values: dict[str, Any], path: str, extra: tuple[str, ...]
             raise UserError(
                 f"{dot}{key}={value} is not a key of {path or 'the config'}; legal: {', '.join(names)}{hint}"
             )
+    for key, value in values.items():
         _value(value, *found.keys[key], f"{dot}{key}")
     missing = [key for key in found.keys if key not in values]
     if missing:
@@ -99,6 +100,10 @@ def _value(value: Any, kind: ast.expr, module: str, path: str) -> None:
     wrong = misfit(value, kind, module)
     if wrong is not None and value != "???":
         raise UserError(f"{path}={yaml_text(value)} is not legal; legal: {wrong}")
+    for one, home in alternatives(kind, module):
+        inner = values_of(one)
+        for key, item in value.items() if inner is not None and isinstance(value, dict) else ():
+            _value(item, inner, home, f"{path}.{key}")
     if "Literal" not in ast.unparse(kind):
         _is_a_value(value, path)
 

@@ -55,6 +55,10 @@ KNOWN = (
         r"Primary config directory not found\..*'([^']*)'",
         "--config-path={0} is no folder; legal: none, or --config-dir for files of your own",
     ),
+    (
+        r"Invalid plugin '(.*)': not the hydra_plugins package",
+        "_target_={0} is no plugin of Hydra; legal: none but Hydra's own, as hydra/launcher=basic",
+    ),
     (r"The --resolve flag can only be used", "--resolve prints nothing by itself; legal: with --cfg job"),
     (r"^(?:ValueError: )?Exceeds the limit .* for integer string", f"a number has too many digits; {HELP}"),
 )
@@ -152,6 +156,8 @@ def _of_another_kind(word: str, cause: OmegaConfBaseException) -> str:
     choices = re.search(r"expected one of \[(.*)\]", why)
     if choices:
         return f"{word} is not legal; legal: {choices.group(1)}"
+    if "DictConfig with ListConfig" in why:
+        return f"{word} is not legal; legal: a list, as {key}=[VALUE,VALUE]"
     if not key.startswith("hydra."):
         return f"{word} is not legal; legal: a mapping, as {key}={{KEY: VALUE}}, or {key}.KEY=VALUE"
     return f"{word} is not legal ({why}); legal: a value as peftlab --cfg hydra shows it"

@@ -117,6 +117,12 @@ def alternatives(kind: ast.expr, module: str) -> list[tuple[ast.expr, str]]:
     return [(kind, module)]
 
 
+def values_of(kind: ast.expr) -> ast.expr | None:
+    """Of `dict[str, int]` what its values are; None for another kind."""
+    is_mapping = isinstance(kind, ast.Subscript) and ast.unparse(kind.value) == "dict"
+    return getattr(kind.slice, "elts", [None])[-1] if isinstance(kind, ast.Subscript) and is_mapping else None
+
+
 def range_of(kind: ast.expr) -> tuple[bool, option.Range] | None:
     """Of `Rank` or `Annotated[int, Range(1, 64)]`: whether it is whole, and its range. None: it is no such number.
 
@@ -160,7 +166,7 @@ def _misfit_generic(value: Any, kind: ast.expr, module: str) -> str | None:
         wrong = [text for text in told if text is not None]
         return f"a list of {wrong[0]}" if wrong else None
     if name == "dict":
-        return None if isinstance(value, dict) else "a mapping"
+        return None if isinstance(value, dict) else "a mapping"  # its values: `values_of`
     if name in ("Callable", "partial"):
         return None if isinstance(value, dict) and "_target_" in value else "a node with _target_"
     raise LookupError(f"{module}: the annotation {ast.unparse(kind)} is not one that a config key can have")

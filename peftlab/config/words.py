@@ -45,7 +45,7 @@ def check_merged(config: DictConfig) -> None:
     Raises:
         UserError: with the ways out.
     """
-    for word, override in _read(config.hydra.overrides.task):
+    for word, override in _read(_typed(config)):
         key = override.key_or_group
         there = OmegaConf.select(config, key, default=None) if {} in _values(override) else None
         if OmegaConf.is_dict(there) and there:
@@ -76,8 +76,19 @@ def check_places(config: DictConfig, key: str) -> None:
             f"hydra.sweeper.max_batch_size={size} is not legal; legal: a whole number above 0, or null"
         )
     sweep: Any = OmegaConf.to_container(config.hydra.sweep)  # without looking up what a job alone has
-    if not str(sweep["subdir"]).strip():
-        raise UserError("hydra.sweep.subdir is empty; legal: a folder for each job, as ${hydra.job.num}")
+    subdir = str(sweep["subdir"]).strip()
+    swept = any(override.is_sweep_override() for _, override in _read(_typed(config)))
+    if not subdir or ("${" not in subdir and swept):
+        raise UserError(
+            f"hydra.sweep.subdir={subdir} is {'one folder for all jobs' if subdir else 'empty'}; legal: another one for each"
+            " job, as '${hydra.job.num}'"
+        )
+
+
+def _typed(config: DictConfig) -> list[str]:
+    """The words, without looking up what they interpolate."""
+    words: Any = OmegaConf.to_container(config.hydra.overrides.task)
+    return list(words)
 
 
 def _read(words: Sequence[str]) -> Iterator[tuple[str, Override]]:

@@ -6,9 +6,11 @@ from typing import Any
 
 from peftlab.dataset.source.where import place_of
 from peftlab.errors import UserError
+from peftlab.option import Range
 
 NAMES = ("head", "medium", "tail")
 THRESHOLDS = ("many_above", "few_below")
+COUNT = Range(0, 1_000_000_000)
 LEGAL = "{many_above: 100, few_below: 20} or {head: [...], medium: [...], tail: [...]}, the others null"
 
 
@@ -19,6 +21,13 @@ def check_dataset(options: Mapping[str, Any], source: str, select: str = "last")
         UserError: for a path that cannot be one of this source, a crop that is no range of areas, numbers of a picture's
             channels that are none, groups of no classes, and a validation split that is asked for and taken away.
     """
+    if "crop_scale" in options:
+        check_crop(options["crop_scale"])
+        check_channels(options["mean"], options["std"], options["standardise"])
+    if "groups" in options:
+        check_groups(options["groups"])
+        if options.get("group_counts_imbalance") is not None:
+            check_counted(options["group_counts_imbalance"], options["groups"])
     path = options.get("path")
     if isinstance(path, str) and not path.strip():
         raise UserError("dataset.path is empty; legal: an existing folder, or null")
@@ -32,13 +41,6 @@ def check_dataset(options: Mapping[str, Any], source: str, select: str = "last")
     if source == "hub":
         from_hub = options["source"].options
         place_of(path, from_hub["hub_id"], from_hub["folder"])
-    if "crop_scale" in options:
-        check_crop(options["crop_scale"])
-        check_channels(options["mean"], options["std"], options["standardise"])
-    if "groups" in options:
-        check_groups(options["groups"])
-        if options.get("group_counts_imbalance") is not None:
-            check_counted(options["group_counts_imbalance"], options["groups"])
     if "val_fraction" in options:
         _check_validation(options, source, select)
 
@@ -78,9 +80,8 @@ def check_groups(groups: Mapping[str, Any]) -> None:
         _check_thresholds(given["many_above"], given["few_below"])
         return
     if not given or not set(given) <= set(NAMES):
-        raise UserError(
-            f"dataset.groups has the keys {', '.join(map(str, given)) or '(none)'}; legal: {LEGAL}"
-        )
+        told = ", ".join(f"dataset.groups.{key}={value}" for key, value in given.items())
+        raise UserError(f"{told or 'dataset.groups={}'} is no way to make groups; legal: {LEGAL}")
     for name, entries in given.items():
         if not isinstance(entries, list):
             raise UserError(
@@ -90,8 +91,9 @@ def check_groups(groups: Mapping[str, Any]) -> None:
 
 def _check_thresholds(many_above: Any, few_below: Any) -> None:
     for key, value in (("many_above", many_above), ("few_below", few_below)):
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            raise UserError(f"dataset.groups.{key}={value} is not a number; legal: a count of training items")
+        if isinstance(value, bool) or not isinstance(value, int | float) or not COUNT.holds(value):
+            legal = f"{COUNT.text('a number')} training items"
+            raise UserError(f"dataset.groups.{key}={value} is no count; legal: {legal}")
     if few_below > many_above + 1:
         raise UserError(
             f"dataset.groups.few_below={few_below} reaches into head; legal: up to {many_above} + 1"

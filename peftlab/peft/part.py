@@ -1,9 +1,9 @@
 """A method as a sum of parts: what every peft YAML says beside the options of its functional form."""
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from peftlab.option import Choice, PositiveFloat
+from peftlab.option import Choice, PositiveFloat, Range
 from peftlab.site import HEADS, LINEAR, NORM, STREAM, SUBLAYER
 
 Insertion = Literal["parallel", "sequential", "residual", "input", "heads", "concat", "in_place"]
@@ -42,7 +42,7 @@ class Hybrid:
     """A sum of parts, each a whole peft node; `cuts` are numbers that its parts share by interpolation."""
 
     parts: dict[str, Any]
-    cuts: dict[str, float]
+    cuts: dict[str, Annotated[float | int, Range(0, 4096)]]
 
 
 @dataclass(frozen=True)

@@ -112,7 +112,7 @@ def is_one_sentence(said: SimpleNamespace) -> None:
         ),
         (
             ["backbone=vit_smal_patch16_224"],
-            "backbone.name=vit_smal_patch16_224 is not a timm model; near: vit_small",
+            "backbone.name=vit_smal_patch16_224 is not a timm model; legal: one of timm.list_models(), near: vit_small",
         ),
         (
             ["placement=cells", 'placement.cells={"0-5.q": {rnk: 8}}'],
@@ -307,12 +307,12 @@ def files(folder: Path) -> dict[Path, bytes]:
 def test_two_jobs_in_one_folder_are_one_and_a_failure(
     call: Call, runs: list[dict[str, Any]], tmp_path: Path
 ) -> None:
-    said = call("-m", "hydra.sweep.dir=sweep", "hydra.sweep.subdir=x", "seed=0,1")
+    said = call("-m", "hydra.sweep.dir=sweep", "hydra.sweep.subdir=${hydra.job.name}", "seed=0,1")
     assert said.code == 1
     assert len(runs) == 1
     assert "holds the run of another config: seed=0 there, 1 now" in said.err
-    assert "failed: x: " in said.out
-    assert state(tmp_path / "sweep" / "x")["state"] == "ok"
+    assert "failed: peftlab: " in said.out
+    assert state(tmp_path / "sweep" / "peftlab")["state"] == "ok"
 
 
 def test_a_refused_sweep_changes_nothing(call: Call, runs: list[dict[str, Any]], tmp_path: Path) -> None:

@@ -67,7 +67,7 @@ def test_constant_choices_join_the_excluded_keys_of_a_config_that_is_read_only()
     hydra = {
         "overrides": {"task": typed, "hydra": ["x=1"]},
         "job": job,
-        "sweep": {"dir": "here", "subdir": "x"},
+        "sweep": {"dir": "here", "subdir": "${hydra.job.num}"},
     }
     config = OmegaConf.create({"hydra": hydra})
     OmegaConf.set_readonly(config, True)

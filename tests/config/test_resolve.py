@@ -31,7 +31,7 @@ Matches = Callable[[str, str], bool]
 WRONG: list[tuple[dict[str, Any], str]] = [
     (
         {"backbone.name": "vit_tny_patch16_224"},
-        "backbone.name=vit_tny_patch16_224 is not a timm model; near: vit_tiny_",
+        "backbone.name=vit_tny_patch16_224 is not a timm model; legal: one of timm.list_models(), near: vit_tiny_",
     ),
     (
         {"backbone.name": "vit_tiny_patch16_224.x"},

@@ -37,6 +37,11 @@ def test_what_is_no_name_is_no_choice(word: str) -> None:
     assert str(error.value) == f"{word} is not a choice of the group peft; legal: {PEFT}"
 
 
+def test_a_value_without_a_key_is_none() -> None:
+    with pytest.raises(UserError, match=r"^=3 has no key; legal: KEY=VALUE$"):
+        check_choices(["seed=0", "=3"])
+
+
 @pytest.mark.parametrize("group", ["peft", "scaling/estimator"])
 def test_two_choices_are_not_merged(group: str) -> None:
     one, other = choices_of(group)[:2]
@@ -63,11 +68,6 @@ def test_two_choices_are_not_merged(group: str) -> None:
         "x=(",
     ],
 )
-def test_a_value_without_a_key_is_none() -> None:
-    with pytest.raises(UserError, match=r"^=3 has no key; legal: KEY=VALUE$"):
-        check_choices(["seed=0", "=3"])
-
-
 def test_all_other_words_are_left_to_hydra(word: str) -> None:
     check_choices([word])
 
@@ -107,6 +107,11 @@ def test_a_sweep_has_jobs_in_folders_of_their_own() -> None:
         said = refused(f"{size}={number}", key="hydra.sweep.dir")
         assert said == f"{size}={number} is not legal; legal: a whole number above 0, or null"
     assert refused("hydra.sweep.subdir=", key="hydra.sweep.dir").startswith(
-        "hydra.sweep.subdir is empty; legal: "
+        "hydra.sweep.subdir= is empty; legal: "
     )
+    assert refused("seed=0,1", "hydra.sweep.subdir=x", key="hydra.sweep.dir").startswith(
+        "hydra.sweep.subdir=x is one folder for all jobs; legal: another one for each job, as '${hydra.job.num}'"
+    )
+    for word in ("hydra.sweep.subdir=${hydra.job.num}", "seed=0"):
+        check_places(composed("seed=0,1", word, mode=RunMode.MULTIRUN), "hydra.sweep.dir")
     check_places(composed(f"{size}=1", mode=RunMode.MULTIRUN), "hydra.sweep.dir")

@@ -43,16 +43,16 @@ def test_a_key_set_to_null_counts_as_absent() -> None:
     [
         (
             {"many": 3},
-            r"^dataset\.groups has the keys many; legal: \{many_above: 100, few_below: 20\} or \{head",
+            r"^dataset\.groups\.many=3 is no way to make groups; legal: \{many_above: 100, few_below: 20\} or \{head",
         ),
-        ({}, r"has the keys \(none\)"),
+        ({}, r"groups=\{\} is no way to make groups"),
         (
             {"many_above": 100, "few_below": 20, "head": [0]},
-            "has the keys many_above, few_below, head; legal",
+            r"few_below=20, dataset\.groups\.head=\[0\] is no way to make groups; legal",
         ),
         (
             {"many_above": "x", "few_below": 20},
-            r"^dataset\.groups\.many_above=x is not a number; legal: a count",
+            r"^dataset\.groups\.many_above=x is no count; legal: a number from 0",
         ),
         (
             {"many_above": 20, "few_below": 22},

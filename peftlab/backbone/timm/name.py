@@ -22,7 +22,7 @@ def check_timm_name(name: str) -> None:
     if model not in models:
         near = get_close_matches(model, models, n=3, cutoff=0.5)
         raise UserError(
-            f"backbone.name={name} is not a timm model; near: {', '.join(near) or 'none'} (timm.list_models() has all)"
+            f"backbone.name={name} is not a timm model; legal: one of timm.list_models(), near: {', '.join(near) or 'none'}"
         )
     if tag and f"{name}'" not in text and f'{name}"' not in text:
         tags = sorted(set(re.findall(rf"['\"]{re.escape(model)}\.([\w.]+)['\"]", text)))

@@ -9,7 +9,7 @@ from peftlab.dataset.image.input import crop_area, used_spec
 from peftlab.dataset.image.transform import ImageTransform, eval_transform, train_transform
 from peftlab.dataset.source.source import Source
 from peftlab.inputs.image import InputSpec
-from peftlab.option import BelowOne, Imbalance, NonNegativeInt, PositiveInt
+from peftlab.option import BelowOne, Finite, Fraction, Imbalance, NonNegativeInt, PositiveFloat, PositiveInt
 
 
 def image_dataset(
@@ -28,11 +28,11 @@ def image_dataset(
     val_fraction: BelowOne | None,
     num_workers: NonNegativeInt,
     augment: Literal["random_resized_crop", "pad_crop_flip", "pad_crop", "none"],
-    crop_scale: list[float],
+    crop_scale: list[Fraction],
     standardise: bool,
     interpolation: Literal["nearest", "bilinear", "bicubic"] | None,
-    mean: list[float] | None,
-    std: list[float] | None,
+    mean: list[Finite] | None,
+    std: list[PositiveFloat] | None,
 ) -> Dataset:
     """Read a source, cut its long tail (by `seed`), then validation (by `run_seed`), and group the classes.
 
