@@ -5,7 +5,6 @@ import json
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
@@ -20,6 +19,7 @@ from peftlab.dataset.dataset import Dataset
 from peftlab.dataset.overlap import Overlap, overlap, parts_of
 from peftlab.dataset.split import Split
 from peftlab.errors import UserError
+from peftlab.inputs.path import expanded
 from peftlab.task.task import Task
 
 VAL_FRACTION = 0.1  # cut from train for fit.select=best where the dataset has no validation split
@@ -159,7 +159,7 @@ def _backbone(resolved: Resolved, device: torch.device) -> Backbone:
 def _key(resolved: Resolved) -> str:
     """The options of the backbone, and of files that they name the size and time, so that a file that was replaced is read again."""
     choice = resolved.backbone
-    files = [Path(value).expanduser() for value in choice.options.values() if isinstance(value, str)]
+    files = [expanded(value) for value in choice.options.values() if isinstance(value, str)]
     stamps = [(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in files if file.is_file()]
     return json.dumps([choice.target, dict(choice.options), stamps], sort_keys=True, default=str)
 

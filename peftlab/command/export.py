@@ -4,6 +4,7 @@ from pathlib import Path
 
 from peftlab.command.parser import Parser
 from peftlab.export.publish import check_out
+from peftlab.inputs.path import expanded
 from peftlab.record.finished import finished_run
 
 FORMATS = ("timm", "peft", "adapter")
@@ -25,7 +26,7 @@ def main(argv: list[str] | None = None) -> int:
     words = parser.parse_args(argv)
     with parser.answers(Path(words.out or words.run)):
         folder = finished_run(words.run)
-        out = folder / f"export_{words.to}" if words.out is None else Path(words.out).expanduser()
+        out = folder / f"export_{words.to}" if words.out is None else expanded(words.out)
         check_out(out, force=words.force)
         from peftlab.export.export import export
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from peftlab.command.parser import Parser
 from peftlab.errors import UserError
+from peftlab.inputs.path import expanded
 from peftlab.inputs.plain import plain
 from peftlab.record.finished import finished_run
 from peftlab.record.table import table_text
@@ -43,7 +44,7 @@ def _top(number: int) -> int:
 
 
 def _table_path(path: str | None) -> Path | None:
-    table = None if path is None else Path(path).expanduser()
+    table = None if path is None else expanded(path)
     if table is not None and (table.is_dir() or not table.absolute().parent.is_dir()):
         raise UserError(f"--csv={path} cannot be written; legal: a file in a folder that exists")
     if table is not None:

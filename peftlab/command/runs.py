@@ -6,6 +6,7 @@ from pathlib import Path
 
 from peftlab.command.parser import Parser
 from peftlab.errors import WRONG, UserError
+from peftlab.inputs.path import expanded
 from peftlab.inputs.plain import plain
 from peftlab.record.json_file import json_text
 from peftlab.report.runs.compare import compare, compare_text
@@ -76,7 +77,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _list(chosen: argparse.Namespace) -> int:
-    everything = rows(Path(chosen.folder).expanduser())
+    everything = rows(expanded(chosen.folder))
     if chosen.limit is not None and chosen.limit < 1:
         raise UserError(f"--limit={chosen.limit}; legal: a whole number above 0")
     found = filtered(everything, chosen.where, chosen.state)
@@ -109,7 +110,7 @@ def _print_below(found: list[Row], number: int, chose: bool) -> None:
 
 
 def _show(chosen: argparse.Namespace) -> int:
-    row = _run(Path(chosen.folder).expanduser())
+    row = _run(expanded(chosen.folder))
     said = {"status": row.status, "result": row.result}
     print(
         json_text({"folder": str(row.folder), **row.values, **said}, indent=1)
@@ -131,7 +132,7 @@ def _run(folder: Path) -> Row:
 
 
 def _compare(chosen: argparse.Namespace) -> int:
-    found = compare([_run(Path(name).expanduser()).folder for name in chosen.folder])
+    found = compare([_run(expanded(name)).folder for name in chosen.folder])
     print(json_text(found, indent=1) if chosen.json else compare_text(found), end="")
     return 0
 
@@ -139,7 +140,7 @@ def _compare(chosen: argparse.Namespace) -> int:
 def _remove(chosen: argparse.Namespace) -> int:
     found = []
     for name in chosen.folder:
-        found += filtered(rows(Path(name).expanduser()), chosen.where, chosen.state)
+        found += filtered(rows(expanded(name)), chosen.where, chosen.state)
     reasons = {row.folder: refusal(row.folder) for row in found}
     for folder, why in reasons.items():
         print(plain(f"{folder}: {'is kept, ' + why if why else 'will be removed'}"))

@@ -16,6 +16,6 @@ def config_dir() -> Path:
     raise FileNotFoundError(f"peftlab's config.yaml is neither in {package} nor beside it")
 
 
-def choices_of(group: str) -> list[str]:
+def names_of(group: str) -> list[str]:
     """The names that a group has (`peft`, `scaling/estimator`), sorted; none for what is no group."""
     return sorted(file.stem for file in (config_dir() / group).glob("*.yaml")) if group else []

@@ -12,7 +12,7 @@ from omegaconf import DictConfig, read_write
 from omegaconf.errors import OmegaConfBaseException
 
 from peftlab.config.name import choices_of
-from peftlab.config.words import check_merged, check_places
+from peftlab.config.words import check_places
 from peftlab.errors import UserError, stop
 from peftlab.record.record import missing
 
@@ -49,7 +49,6 @@ class Multirun(Callback):
 def _check(config: DictConfig, place: str) -> None:
     """Hydra turns what a callback raises into a warning, apart from SystemExit."""
     try:
-        check_merged(config)
         check_places(config, place)
     except UserError as error:
         stop(f"peftlab: {error}")

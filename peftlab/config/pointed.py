@@ -30,9 +30,9 @@ def placement_files(config: dict[str, Any]) -> dict[str, Path]:
     run, file = node.get("run"), node.get("file")
     found = {}
     if isinstance(run, str) and kind in OF_RUN:
-        found["run"] = Path(run).expanduser() / OF_RUN[kind]
+        found["run"] = Path(os.path.expanduser(run)) / OF_RUN[kind]
     if isinstance(file, str):
-        found["file"] = Path(file).expanduser()
+        found["file"] = Path(os.path.expanduser(file))
     return {key: path for key, path in found.items() if path.is_file()}
 
 
@@ -52,7 +52,7 @@ def _data(node: Any) -> Path | None:
     if not isinstance(node, dict):
         return None
     if isinstance(node.get("path"), str):
-        return Path(node["path"]).expanduser() if node["path"] else None
+        return Path(os.path.expanduser(node["path"])) if node["path"] else None
     source, root = node.get("source"), os.environ.get("PEFTLAB_DATA")
     own = source.get("folder") if isinstance(source, dict) else None
     return Path(root) / own if root and isinstance(own, str) else None

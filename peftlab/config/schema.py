@@ -4,7 +4,7 @@ import ast
 from difflib import get_close_matches
 from typing import Any
 
-from peftlab.config.directory import choices_of
+from peftlab.config.directory import names_of
 from peftlab.config.registry import HYBRID, TARGET, check_targets
 from peftlab.config.signature import Signature, alternatives, misfit, signature, values_of, yaml_text
 from peftlab.errors import UserError
@@ -74,7 +74,7 @@ def _node(node: Any, path: str) -> None:
 
 def _names(path: str) -> str:
     """The choices of a group; of a part they are those of its method."""
-    return ", ".join(choices_of("peft" if path.startswith("peft.parts.") else path.replace(".", "/")))
+    return ", ".join(names_of("peft" if path.startswith("peft.parts.") else path.replace(".", "/")))
 
 
 def _keys(target: str, values: dict[str, Any], path: str, extra: tuple[str, ...] = ()) -> None:
@@ -102,8 +102,9 @@ def _value(value: Any, kind: ast.expr, module: str, path: str) -> None:
         raise UserError(f"{path}={yaml_text(value)} is not legal; legal: {wrong}")
     for one, home in alternatives(kind, module):
         inner = values_of(one)
-        for key, item in value.items() if inner is not None and isinstance(value, dict) else ():
-            _value(item, inner, home, f"{path}.{key}")
+        if inner is not None and isinstance(value, dict):
+            for key, item in value.items():
+                _value(item, inner, home, f"{path}.{key}")
     if "Literal" not in ast.unparse(kind):
         _is_a_value(value, path)
 

@@ -67,7 +67,7 @@ KNOWN = (
 def check_effect(words: Sequence[str]) -> None:
     """Raises: UserError for `KEY={}`, which Hydra merges into the mapping that is there, so that nothing changes."""
     for word in words:
-        empty = re.fullmatch(r"([\w.@/]+)=\s*\{\s*\}\s*", word)
+        empty = re.fullmatch(r"(?:\+\+)?([\w.@/]+)=\s*\{\s*\}\s*", word)
         if empty:
             raise UserError(
                 f"{word} has no effect, since a mapping is merged into what is there; legal: a value for a key in it, as"
@@ -156,7 +156,7 @@ def _of_another_kind(word: str, cause: OmegaConfBaseException) -> str:
     choices = re.search(r"expected one of \[(.*)\]", why)
     if choices:
         return f"{word} is not legal; legal: {choices.group(1)}"
-    if "DictConfig with ListConfig" in why:
+    if "object_type=list" in str(cause):
         return f"{word} is not legal; legal: a list, as {key}=[VALUE,VALUE]"
     if not key.startswith("hydra."):
         return f"{word} is not legal; legal: a mapping, as {key}={{KEY: VALUE}}, or {key}.KEY=VALUE"

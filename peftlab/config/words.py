@@ -9,7 +9,7 @@ from hydra.core.override_parser.types import ChoiceSweep, Override, QuotedString
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 
-from peftlab.config.directory import choices_of
+from peftlab.config.directory import names_of
 from peftlab.errors import UserError
 from peftlab.record.whole_file import WAY_OUT, check_place
 
@@ -26,7 +26,7 @@ def check_choices(words: Sequence[str]) -> None:
         group = override.key_or_group
         if not group:
             raise UserError(f"{word} has no key; legal: KEY=VALUE")
-        names = choices_of(group)
+        names = names_of(group)
         for value in _values(override) if names and override.package is None else ():
             if isinstance(value, list) and len(value) > 1:
                 told = ",".join(map(str, value))
@@ -37,23 +37,6 @@ def check_choices(words: Sequence[str]) -> None:
             is_name = isinstance(value, str | QuotedString) and str(getattr(value, "text", value))
             if not is_name and not (value is None and group in OPTIONAL) and not override.is_delete():
                 raise UserError(f"{word} is not a choice of the group {group}; legal: {', '.join(names)}")
-
-
-def check_merged(config: DictConfig) -> None:
-    """`KEY={}` is no way to empty a mapping: Hydra merges it into what is there.
-
-    Raises:
-        UserError: with the ways out.
-    """
-    for word, override in _read(_typed(config)):
-        key = override.key_or_group
-        there = OmegaConf.select(config, key, default=None) if {} in _values(override) else None
-        if OmegaConf.is_dict(there) and there:
-            name = f"{key}.{next(iter(there))}"
-            raise UserError(
-                f"{word} changes nothing, for a mapping is merged into the one that is there ({', '.join(map(str, there))});"
-                f" legal: {name}=VALUE, which changes one of its keys, or ~{name}, which takes it away"
-            )
 
 
 def check_places(config: DictConfig, key: str) -> None:

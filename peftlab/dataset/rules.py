@@ -1,11 +1,11 @@
 """What can be said of a choice of data before torch is imported and a picture is read."""
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from peftlab.dataset.source.where import place_of
 from peftlab.errors import UserError
+from peftlab.inputs.path import expanded
 from peftlab.option import Range
 
 NAMES = ("head", "medium", "tail")
@@ -31,7 +31,7 @@ def check_dataset(options: Mapping[str, Any], source: str, select: str = "last")
     path = options.get("path")
     if isinstance(path, str) and not path.strip():
         raise UserError("dataset.path is empty; legal: an existing folder, or null")
-    if source == "image_folder" and not (path is not None and Path(path).expanduser().is_dir()):
+    if source == "image_folder" and not (path is not None and expanded(path).is_dir()):
         given = "null names no folder" if path is None else f"{path} is not a folder"
         raise UserError(f"dataset.path={given}; legal: a folder of class folders")
     if source == "digits" and path is not None:

@@ -1,8 +1,7 @@
 """placement=from_file: a placement that was written down, such as the one that a search has found."""
 
-from pathlib import Path
-
 from peftlab.errors import UserError
+from peftlab.inputs.path import expanded
 from peftlab.inputs.yaml_text import parse_yaml
 from peftlab.placement.cells import cells
 from peftlab.placement.ground import Ground, Placement
@@ -16,7 +15,7 @@ def from_file(ground: Ground, *, file: str) -> Placement:
     Raises:
         UserError: if the file is missing or has no such mapping, and what placement=cells raises.
     """
-    path = Path(file).expanduser()
+    path = expanded(file)
     if not path.is_file():
         raise UserError(
             f"placement.file={file} does not exist; legal: a YAML file with cells, as RUN/search/found.yaml"

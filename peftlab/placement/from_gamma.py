@@ -2,10 +2,10 @@
 
 import csv
 import math
-from pathlib import Path
 from typing import Literal
 
 from peftlab.errors import UserError
+from peftlab.inputs.path import expanded
 from peftlab.option import Finite, PositiveInt
 from peftlab.placement.ground import Ground, Placement
 from peftlab.site import Site, parse_site, site_order
@@ -72,7 +72,7 @@ def _above(
 
 
 def _read(run: str, by: str) -> dict[Site, float]:
-    path = Path(run).expanduser() / "gamma.csv"
+    path = expanded(run) / "gamma.csv"
     if not path.is_file():
         raise UserError(
             f"placement.run={run} has no gamma.csv; legal: the folder of a finished scaling=meta or learned run"

@@ -1,9 +1,9 @@
 """placement=noah: the sub-network that an evolutionary search finds in a supernet, under a limit of parameters."""
 
-from pathlib import Path
 from typing import Annotated
 
 from peftlab.errors import UserError
+from peftlab.inputs.path import expanded
 from peftlab.option import Fraction, LearningRate, PositiveInt, Range, Width
 from peftlab.placement.ground import Ground, Placement
 from peftlab.placement.supernet import supernet
@@ -38,7 +38,7 @@ def noah(
             f"placement.mutations={mutations} and placement.crossovers={crossovers} are more than"
             f" placement.population={population}; legal: together at most as many"
         )
-    if run is not None and not (Path(run).expanduser() / "adapter.safetensors").is_file():
+    if run is not None and not (expanded(run) / "adapter.safetensors").is_file():
         raise UserError(
             f"placement.run={run} is not a finished run; legal: the folder of one with placement=supernet, or null"
         )

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from peftlab.errors import UserError
+from peftlab.inputs.path import expanded
 from peftlab.record.status import DONE, FILE, read_status
 
 NEEDED = ("config.yaml", "adapter.yaml", "adapter.safetensors")
@@ -15,7 +16,7 @@ def finished_run(path: str) -> Path:
     Raises:
         UserError: if it is no folder, not that of a run, or the run did not come to its end.
     """
-    folder = Path(path).expanduser()
+    folder = expanded(path)
     if not folder.is_dir():
         raise UserError(f"{path} is not a folder; {LEGAL}")
     state = read_status(folder).get("state", "unreadable") if (folder / FILE).is_file() else None

@@ -1,4 +1,4 @@
-"""Words that Hydra takes and no run has a meaning for: several choices, an emptied mapping, a place that is none."""
+"""Words that Hydra takes and no run has a meaning for: several choices, a place that is none."""
 
 from pathlib import Path
 
@@ -8,12 +8,12 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from peftlab.config.compose import opened_configs
-from peftlab.config.directory import choices_of
-from peftlab.config.words import check_choices, check_merged, check_places
+from peftlab.config.directory import names_of
+from peftlab.config.words import check_choices, check_places
 from peftlab.errors import UserError
 from peftlab.record.whole_file import WAY_OUT
 
-PEFT = ", ".join(choices_of("peft"))
+PEFT = ", ".join(names_of("peft"))
 
 
 def composed(*words: str, mode: RunMode = RunMode.RUN) -> DictConfig:
@@ -21,10 +21,10 @@ def composed(*words: str, mode: RunMode = RunMode.RUN) -> DictConfig:
         return GlobalHydra.instance().config_loader().load_configuration("config", list(words), run_mode=mode)
 
 
-def refused(*words: str, key: str = "") -> str:
+def refused(*words: str, key: str) -> str:
     config = composed(*words, mode=RunMode.MULTIRUN if key == "hydra.sweep.dir" else RunMode.RUN)
     with pytest.raises(UserError) as error:
-        check_places(config, key) if key else check_merged(config)
+        check_places(config, key)
     return str(error.value)
 
 
@@ -44,7 +44,7 @@ def test_a_value_without_a_key_is_none() -> None:
 
 @pytest.mark.parametrize("group", ["peft", "scaling/estimator"])
 def test_two_choices_are_not_merged(group: str) -> None:
-    one, other = choices_of(group)[:2]
+    one, other = names_of(group)[:2]
     with pytest.raises(UserError) as error:
         check_choices([f"{group}=[{one},{other}]"])
     assert str(error.value).startswith(
@@ -70,23 +70,6 @@ def test_two_choices_are_not_merged(group: str) -> None:
 )
 def test_all_other_words_are_left_to_hydra(word: str) -> None:
     check_choices([word])
-
-
-@pytest.mark.parametrize("word", ["peft.parts={}", "++peft.parts={}", "+peft.parts={}"])
-def test_a_mapping_is_not_emptied_in_silence(word: str) -> None:
-    if word.startswith("++") or not word.startswith("+"):
-        assert refused("peft=mam", word).startswith(
-            f"{word} changes nothing, for a mapping is merged into the one that is there (prefix, adapter); legal: "
-            "peft.parts.prefix=VALUE, which changes one of its keys, or ~peft.parts.prefix, which takes it away"
-        )
-
-
-def test_other_mappings_change_something() -> None:
-    check_merged(composed("dataset.groups={many_above: 50}", "peft.rank=4"))
-    check_merged(composed("placement=cells", "placement.cells={}"))
-    check_merged(
-        composed("peft=ssf", "backbone=beit_base_patch16_224.in22k_ft_in22k", "backbone.model_args={}")
-    )
 
 
 @pytest.mark.parametrize("key", ["hydra.run.dir", "hydra.sweep.dir"])

@@ -7,6 +7,7 @@ from typing import Any
 from zipfile import is_zipfile
 
 from peftlab.errors import UserError
+from peftlab.inputs.path import expanded
 
 PACKAGED = Path(__file__).resolve().parents[1] / "weights"
 PICKLE = b"\x80"  # how files of torch.save begin that are no archives
@@ -17,7 +18,7 @@ def checkpoint_path(checkpoint: str) -> Path:
     """A file, or `package:FILE`, which ships with peftlab."""
     if checkpoint.startswith("package:"):
         return PACKAGED / checkpoint.removeprefix("package:")
-    return Path(checkpoint).expanduser()
+    return expanded(checkpoint)
 
 
 def called(options: Mapping[str, Any]) -> str | None:

@@ -16,6 +16,7 @@ from peftlab.dataset.source.source import Source
 from peftlab.dataset.source.tree import ENDINGS, entries, is_hidden, pictures
 from peftlab.dataset.split import Split
 from peftlab.errors import UserError
+from peftlab.inputs.path import expanded
 from peftlab.inputs.plain import plain
 from peftlab.option import Fraction
 
@@ -43,7 +44,7 @@ def image_folder(path: str | None, *, test_fraction: Fraction, follow_links: boo
         raise UserError(
             f"dataset.path={'null' if path is None else path} names no folder; legal: a folder of class folders"
         )
-    root = Path(path).expanduser()
+    root = expanded(path)
     if not root.is_dir():
         raise UserError(f"dataset.path={path} is not a folder; legal: a folder of class folders")
     splits = _split_folders(root)

@@ -10,6 +10,7 @@ from torch import Tensor
 from peftlab.dataset.source.encoded_split import decode_rgb
 from peftlab.dataset.source.tree import ENDINGS, pictures
 from peftlab.errors import UserError
+from peftlab.inputs.path import expanded
 from peftlab.inputs.plain import plain
 
 
@@ -19,7 +20,7 @@ def picture_files(path: str) -> list[Path]:
     Raises:
         UserError: if there is nothing of this name, or no picture in it.
     """
-    root = Path(path).expanduser()
+    root = expanded(path)
     if root.is_file():
         return [root]
     if not root.is_dir():

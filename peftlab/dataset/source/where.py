@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from peftlab.errors import UserError
+from peftlab.inputs.path import expanded
 
 
 class Where(NamedTuple):
@@ -43,7 +44,7 @@ def place_of(path: str | None, hub_id: str | None, folder: str | None) -> Where:
 def _given(path: str) -> Where:
     if not path.strip():
         raise UserError("dataset.path is empty; legal: an existing folder, a hub id as owner/name, or null")
-    local = Path(path).expanduser()
+    local = expanded(path)
     if local.is_dir():
         return Where(local)
     words = path.split("/")
