@@ -212,6 +212,7 @@ def test_a_run_is_skipped_when_it_is_finished_and_repeated_when_asked(
     assert runs[0]["folder"].name.endswith(config_hash(runs[0]["config"])[:8])
 
 
+@pytest.mark.slow
 def test_a_live_run_is_refused_and_goes_on(call: Call, runs: list[dict[str, Any]], tmp_path: Path) -> None:
     """Also from inside a sweep, whose failed jobs overwrite their status."""
     for words in (["peft.rank=4"], ["-m", "peft.rank=4"]):
@@ -248,6 +249,7 @@ def test_an_interrupt_ends_with_130(call: Call, runs: list[dict[str, Any]], tmp_
         assert state(tmp_path / runs[-1]["folder"])["state"] == "interrupted"
 
 
+@pytest.mark.slow
 def test_a_sweep_goes_on_past_a_failure_and_retries_it(
     call: Call, runs: list[dict[str, Any]], tmp_path: Path
 ) -> None:
@@ -290,6 +292,7 @@ def test_a_wrong_baseline_is_a_sentence_after_the_runs(call: Call, runs: list[di
     assert len(runs) == 2
 
 
+@pytest.mark.slow
 def test_an_interrupted_sweep_stops_and_reports_what_is_finished(
     call: Call, runs: list[dict[str, Any]]
 ) -> None:
@@ -315,6 +318,7 @@ def test_two_jobs_in_one_folder_are_one_and_a_failure(
     assert state(tmp_path / "sweep" / "x")["state"] == "ok"
 
 
+@pytest.mark.slow
 def test_a_refused_sweep_changes_nothing(call: Call, runs: list[dict[str, Any]], tmp_path: Path) -> None:
     words = ("-m", "hydra.sweep.dir=sweep", "hydra.sweep.subdir=r${peft.rank}", "peft.rank=3,4")
     assert call(*words).code == 0
@@ -354,6 +358,7 @@ def test_the_working_directory_is_nobody_s_run(
     assert files(tmp_path) == before
 
 
+@pytest.mark.slow
 def test_a_folder_that_cannot_be_made_is_a_sentence(
     call: Call, runs: list[dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -48,10 +48,10 @@ def test_callback_keeps_what_went_wrong(
     def fall(*_: Any, **__: Any) -> None:
         raise RuntimeError("no disk")
 
-    monkeypatch.setattr(callback, "write_report", fall)
-    SweepReport().on_multirun_end(config(broken))
+    with monkeypatch.context() as patch:
+        patch.setattr(callback, "write_report", fall)
+        SweepReport().on_multirun_end(config(broken))
     assert isinstance(SweepReport.error, RuntimeError)
-    monkeypatch.undo()
     SweepReport().on_multirun_end(config(grid(tmp_path / "good", (0,))))
     assert SweepReport.error is None
     assert SweepReport.last is not None

@@ -170,6 +170,7 @@ def test_exit_code_of_one_job(tmp_path: Path, state: str, code: int) -> None:
     assert write_report(tmp_path, baseline=None).exit_code == code
 
 
+@pytest.mark.slow
 def test_rebuilding_changes_nothing(broken: Path) -> None:
     def content() -> dict[str, bytes]:
         return {str(p.relative_to(broken)): p.read_bytes() for p in broken.rglob("*") if p.is_file()}
@@ -217,6 +218,7 @@ def test_where_nothing_can_be_written_the_report_is_one_without_files(
     )
 
 
+@pytest.mark.slow
 def test_where_nothing_changes_nothing_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = grid(tmp_path / "sweep", (0, 1))
     first = write_report(folder, baseline=None)
