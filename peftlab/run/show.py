@@ -74,7 +74,7 @@ def progress() -> Progress:
 
 def show_result(name: str, table: list[list[str]], line: str) -> None:
     """The test result as its task puts it: a table, and a line below it."""
-    shown = Table(title=f"test result of {name}", title_justify="left")
+    shown = Table(title=plain(f"test result of {name}"), title_justify="left")
     for column in table[0]:
         shown.add_column(column, justify="left" if not column else "right")
     for row in table[1:]:
