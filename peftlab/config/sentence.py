@@ -47,14 +47,14 @@ def sentence(error: Exception, words: Sequence[str] = ()) -> str:
         and cause.parent_node is not None
         and "not in struct" in str(cause)
     ):
-        return _unknown_key(text, cause)
+        return _unknown_key(text, cause, words)
     overridden = re.search(
         r"Could not (?:override|delete) '([^']+)'|Could not delete.*'([^']+)' does not exist", text
     )
     if overridden:
         key = overridden.group(1) or overridden.group(2)
         if key.rpartition(".")[0] in OPEN:
-            return f"{key} is no key of {key.rpartition('.')[0]} yet; legal: a + before it adds one, as +{key}=VALUE"
+            return _not_yet(key, words)
         return f"{key} is neither a group nor a key of this config; legal: what peftlab --help lists"
     several = re.search(r"Ambiguous value for argument '([^=]+)=(.*?)' 1\.", text)
     if several:
@@ -78,7 +78,7 @@ def _not_a_name(words: Sequence[str]) -> str:
     return "a choice of a group is not a name; legal: GROUP=NAME, as peftlab --help lists them"
 
 
-def _unknown_key(text: str, cause: OmegaConfBaseException) -> str:
+def _unknown_key(text: str, cause: OmegaConfBaseException, words: Sequence[str]) -> str:
     legal = sorted(str(key) for key in cause.parent_node if not str(key).startswith("_"))
     full, key = str(cause.full_key), str(cause.key)
     near = get_close_matches(key, legal, n=1)
@@ -86,5 +86,19 @@ def _unknown_key(text: str, cause: OmegaConfBaseException) -> str:
     given = re.search(r"\+([\w.]+=\S*)", text)
     parent = full.rpartition(".")[0]
     if parent in OPEN:
-        return f"{full} is no key of {parent} yet; legal: a + before it adds one, as +{full}=VALUE"
+        return _not_yet(full, words)
     return f"{given.group(1) if given else full} is not a key of {full.rpartition('.')[0] or 'the config'}; legal: {', '.join(legal)}{hint}"
+
+
+def _not_yet(full: str, words: Sequence[str]) -> str:
+    """A key of people's own, given as PARENT.KEY=VALUE or as PARENT={KEY:VALUE}, and how to add it."""
+    parent, _, key = full.rpartition(".")
+    given: object = "VALUE"
+    for word in words:
+        name, _, value = word.partition("=")
+        if name == full:
+            given = value
+        elif name == parent:
+            node = OverridesParser.create().parse_override(word).value()
+            given = node.get(key, given) if isinstance(node, dict) else given
+    return f"{full} is no key of {parent} yet; legal: a + before it adds one, as +{full}={given}"
