@@ -187,13 +187,15 @@ def test_spellings_that_hydra_does_not_know(word: str, rewritten: list[str]) -> 
     assert train.rewrite(["-m", word, "seed=1"]) == ["-m", *rewritten, "seed=1"]
 
 
-def test_a_value_with_an_equals_sign_arrives_whole(call: Call, runs: list[dict[str, Any]]) -> None:
-    assert (
-        call("baseline=placement.depth=0-2,placement.position=q", "backbone.checkpoint=/w/epoch=3.pt").code
-        == 0
-    )
-    assert runs[0]["config"]["baseline"] == "placement.depth=0-2,placement.position=q"
-    assert runs[0]["config"]["backbone"]["checkpoint"] == "/w/epoch=3.pt"
+def test_a_value_with_an_equals_sign_arrives_whole(
+    call: Call, runs: list[dict[str, Any]], tmp_path: Path
+) -> None:
+    weights = tmp_path / "epoch=3.pt"
+    weights.write_bytes(b"\x80")
+    cell = "placement.depth=0-2,placement.position=q"
+    assert call(f"baseline={cell}", f"backbone.checkpoint={weights}", "backbone.sha256=null").code == 0
+    assert runs[0]["config"]["baseline"] == cell
+    assert runs[0]["config"]["backbone"]["checkpoint"] == str(weights)
 
 
 def test_a_run_is_skipped_when_it_is_finished_and_repeated_when_asked(
@@ -283,13 +285,13 @@ def test_a_sweep_of_finished_jobs_ends_with_0_and_its_table(call: Call, runs: li
     assert len(runs) == 2
 
 
-def test_a_wrong_baseline_is_a_sentence_after_the_runs(call: Call, runs: list[dict[str, Any]]) -> None:
+def test_a_wrong_baseline_is_a_sentence_before_the_runs(call: Call, runs: list[dict[str, Any]]) -> None:
     said = call("-m", "peft.rank=3,4", "baseline=peft.rank=7")
     is_one_sentence(said)
     assert said.err.startswith(
         "peftlab: baseline=peft.rank=7 is no cell of this sweep; legal are peft.rank=3; "
     )
-    assert len(runs) == 2
+    assert runs == []
 
 
 @pytest.mark.slow
