@@ -63,7 +63,8 @@ def _best(rows: list[Row], metric: Metric) -> tuple[float | None, str | None]:
     ]
     cells: dict[str, list[float]] = {}
     for row in rows:
-        if is_number(value := row.values.get(metric.label)):
+        value: Any = row.values.get(metric.label)
+        if is_number(value):
             name = ",".join(f"{key.removeprefix('choices.')}={row.values.get(key)}" for key in keys)
             cells.setdefault(name or "the only cell", []).append(value)
     if not cells:
