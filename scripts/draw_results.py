@@ -1,6 +1,7 @@
 """Draw docs/results/*.png from the rows beside them: `python scripts/draw_results.py` (the same bytes each time).
 
-grid.csv holds every run of the grid, as fractions; methods.csv and methods_cifar.csv hold what the tables of methods.md say, in %, with the ends of the 95 % intervals.
+grid.csv holds every run of the grid, as fractions; methods.csv and methods_cifar.csv hold what the tables of methods.md say,
+in %, with the ends of the 95 % intervals.
 """
 
 import csv
