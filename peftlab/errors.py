@@ -11,9 +11,17 @@ class UserError(Exception):
     """A wrong input. The message names the key, the value that was given and the legal ones."""
 
 
-def stop(sentence: str, code: int = WRONG) -> NoReturn:
-    """One line on stderr, whatever the input held and whatever the terminal can show, and the exit code."""
+def say(sentence: str) -> None:
+    """One line on stderr, whatever the input held and whatever the terminal can show."""
     text = " ".join(sentence.split("\n"))
+    shown = "".join(
+        letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in text
+    )
     encoding = sys.stderr.encoding or "utf-8"
-    print(text.encode(encoding, "backslashreplace").decode(encoding), file=sys.stderr)
+    print(shown.encode(encoding, "backslashreplace").decode(encoding), file=sys.stderr)
+
+
+def stop(sentence: str, code: int = WRONG) -> NoReturn:
+    """The same, and the exit code."""
+    say(sentence)
     sys.exit(code)

@@ -19,6 +19,7 @@ PROMPTS = ("gated_prompt", "noah", "soft_prompt", "vpt_deep", "vpt_shallow")
 MOVED = (*PROMPTS, "prefix", "mam", "unipelt", "hlpt", "h2lpt")
 FAMILIES = ("plain", "dinov2", "clip", "average", "eva02", "swin")
 SCALINGS = ("fixed", "learned", "meta", "gated")
+ONE_OF_EACH = ("lora", "adapter_pfeiffer", "prefix", "vpt_deep", "ssf", "bitfit", "mask_magnitude")
 # a site that the method can have on its own
 CELL = {
     **dict.fromkeys(("lora", "dylora", "dora", "pissa", "vera"), "0.v"),
@@ -49,8 +50,9 @@ def is_case(method, scaling, where, family):
 
 
 def is_slow(method, scaling, where, family):
-    """The gammas of the families whose blocks are as the plain ViT's."""
-    return family not in ("plain", "swin") and scaling != "fixed"
+    """Beside the plain ViT one method of each kind stands for the others, and its gammas on Swin alone."""
+    stands = method in ONE_OF_EACH and (scaling == "fixed" or family == "swin")
+    return family != "plain" and not stands
 
 
 CASES = [

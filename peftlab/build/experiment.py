@@ -1,5 +1,6 @@
 """From a resolved config to everything that a run needs."""
 
+import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -64,12 +65,17 @@ class Experiment:
         device = self.trunk.device
         return self.task.compare(outputs, others, batches, device, autocast(self.resolved.fit, device))
 
-    def frozen(self) -> Outputs | None:
-        """The backbone without a site, below the head as it starts; None for a head that starts from no feature."""
+    def frozen(self, split: Split) -> Outputs | None:
+        """The backbone without a site, below the head as it starts; None for a head that starts from no feature.
+
+        For one pass over the batches of `split`: runs with the same data and the same head share the answers.
+        """
         if not self.task.wants_start():
             return None
-        head = _head(self.resolved, self.trunk, self.task)
-        return lambda inputs: head(self.trunk.backbone.features(inputs))
+        head, resolved = _head(self.resolved, self.trunk, self.task), self.resolved
+        values = b"".join(value.cpu().numpy().tobytes() for value in head.state_dict().values())
+        how = (repr(resolved.head), hashlib.sha256(values).hexdigest(), resolved.fit.precision)
+        return self.trunk.remembered(lambda inputs: head(self.trunk.backbone.features(inputs)), split, how)
 
 
 def build(

@@ -5,6 +5,7 @@ import json
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass, replace
+from itertools import count
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
@@ -20,10 +21,10 @@ from peftlab.dataset.overlap import Overlap, overlap, parts_of
 from peftlab.dataset.split import Split
 from peftlab.errors import UserError
 from peftlab.inputs.path import expanded
-from peftlab.task.task import Task
+from peftlab.task.task import Outputs, Task
 
 VAL_FRACTION = 0.1  # cut from train for fit.select=best where the dataset has no validation split
-KEPT = {"backbone": 2, "start": 16, "probe": 16, "overlap": 4}  # how many of each stay in memory
+KEPT = {"backbone": 2, "start": 16, "probe": 16, "overlap": 4, "frozen": 4}  # how many of each stay in memory
 T = TypeVar("T")
 
 _shared: dict[str, OrderedDict[Hashable, Any]] = {kind: OrderedDict() for kind in KEPT}
@@ -32,7 +33,7 @@ _shared: dict[str, OrderedDict[Hashable, Any]] = {kind: OrderedDict() for kind i
 def shared(kind: str, key: Hashable, build: Callable[[], T]) -> T:
     """The process's one value of this key; those that were not asked for the longest go.
 
-    A cache and nothing else: a value is a function of its key, and nobody changes it.
+    A cache and nothing else: a value is a function of its key, and nobody changes it (a list of batches grows).
     """
     own = _shared[kind]
     if key not in own:
@@ -89,6 +90,20 @@ class Trunk:
         return EvalBatches(
             split, data.eval_transform, batch_size=self.eval_batch_size, num_workers=data.num_workers
         )
+
+    def remembered(self, outputs: Outputs, split: Split, how: Hashable) -> Outputs:
+        """`outputs` of the batches of a split in their order, computed once per process; `how` is all else that they depend on."""
+        key = (split.index_hash(), how, self.eval_batch_size, *self._items)
+        known: list[Tensor] = shared("frozen", key, list)
+        place = count()
+
+        def answer(inputs: dict[str, Tensor]) -> Tensor:
+            number = next(place)
+            if number == len(known):
+                known.append(outputs(inputs).cpu())
+            return known[number]
+
+        return answer
 
     def probe(self) -> Probe:
         """The first training items; once per process."""

@@ -13,6 +13,7 @@ from peftlab.report.runs.compare import compare, compare_text
 from peftlab.report.runs.remove import refusal, remove, remove_report
 from peftlab.report.runs.row import DAMAGED, Row, read_row, rows
 from peftlab.report.runs.select import check_key, columns, constant, filtered, ordered
+from peftlab.report.runs.sweep import sweeps
 from peftlab.report.runs.text import list_csv, list_json, list_text, show_text
 
 VERBS = ("list", "show", "compare", "remove")
@@ -22,6 +23,7 @@ memory_mib started attempt error, and choices.KEY for whatever was typed. A fold
 
 examples: peftlab-runs outputs --sort tail --where peft=lora
           peftlab-runs outputs/sweep/NAME --where 'tail>50' --where seed=0,1 --csv
+          peftlab-runs outputs --sweeps --sort tail
           peftlab-runs show outputs/RUN
           peftlab-runs compare outputs/RUN outputs/OTHER
           peftlab-runs remove outputs --state failed"""
@@ -60,6 +62,7 @@ def _parser() -> argparse.ArgumentParser:
         one.add_argument(
             "--state", action="append", default=[], help="ok, diverged, failed, interrupted, ..."
         )
+    listing.add_argument("--sweeps", action="store_true", help="a line for each sweep, not for each run")
     listing.add_argument("--sort", metavar="KEY", help="a metric: best first; all else ascending")
     listing.add_argument("--reverse", action="store_true", help="the other way round")
     listing.add_argument("--limit", type=int, metavar="N", help="the first N")
@@ -77,7 +80,9 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _list(chosen: argparse.Namespace) -> int:
+    what = "sweeps" if chosen.sweeps else "runs"
     everything = rows(expanded(chosen.folder))
+    everything = sweeps(everything) if chosen.sweeps else everything
     if chosen.limit is not None and chosen.limit < 1:
         raise UserError(f"--limit={chosen.limit}; legal: a whole number above 0")
     found = filtered(everything, chosen.where, chosen.state)
@@ -93,20 +98,20 @@ def _list(chosen: argparse.Namespace) -> int:
     if chosen.json or chosen.csv:
         print(list_json(found) if chosen.json else list_csv(found, names), end="")
     elif not found:
-        said = f"none of its {len(everything)} runs fits" if everything else "no run in it"
+        said = f"none of its {len(everything)} {what} fits" if everything else f"no {what[:-1]} in it"
         print(f"{plain(chosen.folder)}: {said}")
     else:
         print(list_text(found, names), end="")
-        _print_below(found, len(everything), bool(chosen.columns))
+        _print_below(found, f"{len(everything)} {what}", bool(chosen.columns))
     return 0
 
 
-def _print_below(found: list[Row], number: int, chose: bool) -> None:
+def _print_below(found: list[Row], number: str, chose: bool) -> None:
     if not chose and (same := constant(found)):
         print(plain(f"everywhere: {', '.join(same)}"))
-    for row in [row for row in found if row.state == DAMAGED][:10]:
+    for row in [row for row in found if row.state == DAMAGED and "run" in row.values][:10]:
         print(plain(f"{DAMAGED}: {row.values['run']}: {row.values['error']}"))
-    print(f"{len(found)} of {number} runs" if len(found) < number else f"{number} runs")
+    print(number if number.startswith(f"{len(found)} ") else f"{len(found)} of {number}")
 
 
 def _show(chosen: argparse.Namespace) -> int:

@@ -32,7 +32,7 @@ class Identity:
         inputs = {}
         for key, path in pointed(self._config).items():
             try:
-                inputs[key] = {"path": str(path), **content_of(path)._asdict()}
+                inputs[key] = {"path": str(path.absolute()), **content_of(path)._asdict()}
             except OSError as error:
                 raise UserError(
                     f"{key}: {path} cannot be read ({error.strerror}); legal: files that can"

@@ -4,6 +4,7 @@ import re
 from collections.abc import Sequence
 from difflib import get_close_matches
 
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import MissingConfigException, OverrideParseException
 from omegaconf.errors import OmegaConfBaseException
 
@@ -127,7 +128,7 @@ def _unknown(key: str, words: Sequence[str]) -> str:
     """Neither a group nor a key at the place that was named."""
     parent = key.rpartition(".")[0]
     if parent in OPEN:
-        return f"{key} is no key of {parent} yet; legal: a + before it adds one, as +{key}=VALUE"
+        return _not_yet(key, words)
     groups = sorted(path.name for path in config_dir().iterdir() if path.is_dir())
     return f"{_given(key, words)} is neither a group nor a key of this config; {HELP}{hint(key, groups)}"
 
@@ -139,7 +140,7 @@ def _unknown_key(text: str, cause: OmegaConfBaseException, words: Sequence[str])
     full, key = str(cause.full_key), str(cause.key)
     parent = full.rpartition(".")[0]
     if parent in OPEN:
-        return f"{full} is no key of {parent} yet; legal: a + before it adds one, as +{full}=VALUE"
+        return _not_yet(full, words)
     told = re.search(r"\+([\w.]+=\S*)", text)
     given = _given(full, words)
     if given == full and told:
@@ -161,3 +162,17 @@ def _of_another_kind(word: str, cause: OmegaConfBaseException) -> str:
     if not key.startswith("hydra."):
         return f"{word} is not legal; legal: a mapping, as {key}={{KEY: VALUE}}, or {key}.KEY=VALUE"
     return f"{word} is not legal ({why}); legal: a value as peftlab --cfg hydra shows it"
+
+
+def _not_yet(full: str, words: Sequence[str]) -> str:
+    """A key of people's own, given as PARENT.KEY=VALUE or as PARENT={KEY:VALUE}, and how to add it."""
+    parent, _, key = full.rpartition(".")
+    given: object = "VALUE"
+    for word in words:
+        name, _, value = word.partition("=")
+        if name == full:
+            given = value
+        elif name == parent:
+            node = OverridesParser.create().parse_override(word).value()
+            given = node.get(key, given) if isinstance(node, dict) else given
+    return f"{full} is no key of {parent} yet; legal: a + before it adds one, as +{full}={given}"

@@ -11,6 +11,7 @@ from torch.utils.data import DataLoader
 
 from peftlab.dataset.items import Transform
 from peftlab.dataset.split import Split
+from peftlab.errors import UserError
 from peftlab.inputs.batch import Batch
 from peftlab.stream import generator
 
@@ -90,13 +91,19 @@ def _batch(
 
 
 class _Numbered:
-    """A function of the batch number in the form that DataLoader asks for."""
+    """A function of the batch number in the form that DataLoader asks for.
+
+    A wrong input comes back as a value: DataLoader would make the traceback of its process a part of the sentence.
+    """
 
     def __init__(self, make: Callable[[int], Batch]) -> None:
         self._make = make
 
-    def __getitem__(self, number: int) -> Batch:
-        return self._make(number)
+    def __getitem__(self, number: int) -> Batch | UserError:
+        try:
+            return self._make(number)
+        except UserError as error:
+            return UserError(str(error))  # without its causes, which another process may not be able to read
 
 
 def _load(
@@ -106,14 +113,17 @@ def _load(
         yield from map(make, numbers)
         return
     split.items.keep(split.rows)  # decoded once here, not once in every worker
-    yield from DataLoader(
+    for batch in DataLoader(
         _Numbered(make),  # type: ignore[arg-type]  # all that is asked of a data set
         sampler=numbers,
         batch_size=None,
         num_workers=num_workers,
         collate_fn=_same,
         generator=torch.Generator(),  # else DataLoader draws from the global one
-    )
+    ):
+        if isinstance(batch, UserError):
+            raise batch
+        yield batch
 
 
 def _same(batch: Any) -> Any:

@@ -7,7 +7,7 @@ from typing import Any
 
 from peftlab.config.identity import Identity
 from peftlab.config.resolve import resolve
-from peftlab.errors import FAILED, INTERRUPTED, WRONG, UserError, stop
+from peftlab.errors import FAILED, INTERRUPTED, WRONG, UserError, say, stop
 from peftlab.record.record import Record
 from peftlab.record.whole_file import refusal
 
@@ -53,7 +53,7 @@ def run_job(job: Job) -> str | None:
             refused = isinstance(error, UserError) and not record.has_begun
             stop(f"peftlab: {sentence}", WRONG if refused else FAILED)
         if sentence is not None:
-            print(f"peftlab: {sentence}", file=sys.stderr)
+            say(f"peftlab: {sentence}")
         return None if told else sentence or f"{type(error).__name__}: {error}"
     finally:
         record.release()

@@ -86,7 +86,7 @@ def _peft(trained: Trained) -> list[str]:
     lines = ["import timm", "from peft import PeftModel", "", _create(trained, pretrained=node["pretrained"])]
     if not node["pretrained"]:
         lines.append(
-            f"# load the frozen weights here: {node['checkpoint'] or 'those of export.yaml'}, hash in export.yaml"
+            f"# load the frozen weights here: {node['checkpoint'] or 'those of export.yaml'!r}, hash in export.yaml"
         )
     return [*lines, 'model = PeftModel.from_pretrained(model, "THIS_FOLDER").eval()']
 

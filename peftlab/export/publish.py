@@ -19,7 +19,10 @@ def check_out(out: Path, *, force: bool) -> None:
     Raises:
         UserError: if something is there that may not be replaced.
     """
-    check_place(out.parent, "--out")
+    if out == Path():
+        raise UserError("--out is empty, or this folder; legal: a folder of its own, which need not exist")
+    for place in (out, out.parent):
+        check_place(place, "--out")
     if not out.exists() or (out.is_dir() and not any(out.iterdir())):
         return
     if not (out / CARD).is_file():

@@ -1,6 +1,8 @@
 """What every picture shares: text that is taken as it is, the same bytes each time, and files that appear in one piece."""
 
-from contextlib import AbstractContextManager
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -13,11 +15,17 @@ from matplotlib.figure import Figure
 from peftlab.record.whole_file import renew
 
 
-def plain_text(**settings: Any) -> AbstractContextManager[None]:
-    """Inside of it a user's matplotlibrc, or a dollar in a choice, reaches neither TeX nor the formula parser."""
+@contextmanager
+def plain_text(**settings: Any) -> Iterator[None]:
+    """Inside of it a user's matplotlibrc, or a dollar in a choice, reaches neither TeX nor the formula parser.
+
+    A letter that the font does not have becomes a box, without a word.
+    """
     text = {"text.usetex": False, "text.parse_math": False}
     rc: Any = {**text, "svg.hashsalt": "peftlab", "svg.fonttype": "path", **settings}
-    return matplotlib.rc_context(rc)
+    with matplotlib.rc_context(rc), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing")
+        yield
 
 
 def save(figure: Figure, path: Path) -> Path:

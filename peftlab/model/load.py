@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from torch import Tensor
 
 from peftlab.backbone.backbone import Backbone
+from peftlab.backbone.timm.checkpoint import checkpoint_path
 from peftlab.build.cell import build_cell
 from peftlab.build.early import empty_head
 from peftlab.build.start import Start
@@ -17,6 +18,7 @@ from peftlab.config.resolved import Resolved
 from peftlab.errors import UserError
 from peftlab.model.model import Model
 from peftlab.record.adapter import CARD, WEIGHTS, read_adapter
+from peftlab.record.status import read_status
 from peftlab.record.whole import WAY_OUT
 from peftlab.site import parse_site
 
@@ -55,7 +57,7 @@ def read_run(
     except UserError as error:
         raise UserError(str(error) if str(folder) in str(error) else f"{folder / FILE}: {error}") from error
     _check_classes(folder, card["class_names"], class_names)
-    backbone: Backbone = resolved.backbone()
+    backbone: Backbone = resolved.backbone(**_weights(folder, resolved))
     if backbone.hash != card["backbone_hash"]:
         raise UserError(
             f"{folder} was trained on {card['backbone']} with hash {card['backbone_hash'][:12]}, not {backbone.hash[:12]}"
@@ -68,6 +70,18 @@ def read_run(
             f"{folder}: {CARD}, {WEIGHTS} and {FILE} do not fit each other ({reason}); {WAY_OUT}"
         ) from error
     return Trained(resolved, card, backbone, model.eval())
+
+
+def _weights(folder: Path, resolved: Resolved) -> dict[str, str]:
+    """backbone.checkpoint as the run's folder knows it, if it was given relative to where the run started."""
+    given = resolved.backbone.options.get("checkpoint")
+    if given is None or checkpoint_path(given).is_file():
+        return {}
+    try:
+        path = read_status(folder)["identity"]["inputs"]["backbone.checkpoint"]["path"]
+        return {"checkpoint": path} if Path(path).is_file() else {}
+    except (LookupError, TypeError):
+        return {}
 
 
 def _model(resolved: Resolved, backbone: Backbone, tensors: dict[str, Tensor], card: dict[str, Any]) -> Model:

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryFile
 
 from peftlab.errors import UserError
 
@@ -56,8 +57,12 @@ def check_place(path: Path, key: str) -> None:
         there = there.parent
     if not there.is_dir() and there != path.absolute():
         raise UserError(f"{key}={path} cannot be written: {there} is not a folder; {WAY_OUT}")
-    if not os.access(there, os.W_OK | (os.X_OK if there.is_dir() else 0)):
-        raise UserError(f"{key}={path} cannot be written: {there} is read-only; {WAY_OUT}")
+    folder = there if there.is_dir() else there.parent
+    try:
+        with TemporaryFile(dir=folder):  # the one answer that is true for every user and kind of disk
+            pass
+    except OSError as error:
+        raise UserError(f"{key}={path} cannot be written: {folder}: {error.strerror}; {WAY_OUT}") from error
 
 
 def refusal(error: Exception, where: Path) -> str | None:

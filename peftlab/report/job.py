@@ -9,6 +9,7 @@ from typing import Any
 
 from peftlab.config.upgrade import format_of
 from peftlab.errors import UserError
+from peftlab.inputs.plain import plain
 from peftlab.record import status
 from peftlab.record.folder import is_ours
 from peftlab.record.json_file import read_json
@@ -75,7 +76,7 @@ def _job(folder: Path) -> Job:
     metrics, choices = result.get("metrics"), said.get("choices")
     if state not in STATES or (state == "ok" and not isinstance(metrics, dict)):
         state, error = "missing", f"status.json says {state}, but there is no readable result"
-    text = {k: _text(v) for k, v in choices.items()} if isinstance(choices, dict) else {}
+    text = {plain(str(k)): plain(_text(v)) for k, v in choices.items()} if isinstance(choices, dict) else {}
     inputs = result.get("inputs")
     seed = str(said.get("seed", text.get("seed")))
     return Job(
@@ -84,7 +85,7 @@ def _job(folder: Path) -> Job:
         number=number(said.get("number"), inf),
         choices={key: value for key, value in text.items() if key != "seed"},
         seed=int(seed) if seed.isdecimal() else None,
-        error=error.partition("\n")[0],
+        error=plain(error.partition("\n")[0]),
         result=result,
         metrics={k: number(v) for k, v in metrics.items()} if isinstance(metrics, dict) else {},
         wall_s=number(result.get("wall_s", said.get("wall_s"))),

@@ -1,5 +1,6 @@
 """table.md: what a sweep measured, as a table that a document can take in."""
 
+import re
 from math import isfinite, nan
 from pathlib import Path
 from statistics import fmean, median
@@ -21,7 +22,7 @@ def write_markdown(folder: Path, cells: list[Cell], seeds: bool) -> Path:
     """
     keys, metrics = varying(cells), metrics_of(cells)
     names = [metric.label for metric in metrics]
-    heads = [*(key.rpartition(".")[2] or key for key in keys), COSTS[0], *names, "n", *COSTS[1:]]
+    heads = [*(_inert(key.rpartition(".")[2] or key) for key in keys), COSTS[0], *names, "n", *COSTS[1:]]
     lines = ["| " + " | ".join(heads) + " |", "|" + "---|" * len(keys) + "---:|" * (len(heads) - len(keys))]
     for cell in cells:
         words = [*(_inert(cell.choices.get(key, "")) for key in keys), _count(trained(cell))]
@@ -36,9 +37,9 @@ def write_markdown(folder: Path, cells: list[Cell], seeds: bool) -> Path:
 
 
 def _inert(text: str) -> str:
-    """A word that neither ends a cell nor becomes HTML."""
+    """A word that neither ends a cell nor becomes HTML, a link, a picture or a formula."""
     shown = plain(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    return shown.replace("|", "\\|").replace("`", "\\`")
+    return re.sub(r"([|`$*\[\]])", r"\\\1", shown)
 
 
 def trained(cell: Cell) -> float:

@@ -54,7 +54,7 @@ def write_report(folder: str | Path, *, baseline: str | None) -> Report:
     """Write sweep.csv, table.md, heat maps, a scatter plot and, with several seeds, cells.csv, each atomically.
 
     baseline: choices of one cell, `placement.depth=0-2,placement.position=q`, or as many of them as pick out
-    one; None is the first cell. What cannot be written is told in the report, which is one without its files.
+    one; None is the first cell with a finished run. What cannot be written is told in the report, which is one without its files.
 
     Raises: UserError for a folder that is no sweep's, files there that no sweep wrote, and a wrong baseline; then nothing
     is written.
@@ -70,7 +70,7 @@ def write_report(folder: str | Path, *, baseline: str | None) -> Report:
         cells=cells,
         baseline=reference,
         files=files,
-        notes=left_out(cells),
+        notes=[*_unmeasured(cells, reference, baseline), *left_out(cells)],
         num_ok=count["ok"],
         num_failed=count["failed"],
         num_diverged=count["diverged"],
@@ -121,7 +121,8 @@ def check_baseline(folder: Path, jobs: list[dict[str, str]], baseline: str | Non
 
 def _find(cells: list[Cell], baseline: str | None) -> Cell:
     if not baseline:  # a job whose choices cannot be read is no baseline
-        return next((cell for cell in cells if cell.choices), cells[0])
+        known = [cell for cell in cells if cell.choices] or cells
+        return next((cell for cell in known if cell.count["ok"]), known[0])
     wanted = {pair for pair in _plain(split_choices(baseline)) if pair[0] != "seed"}
     found = [cell for cell in cells if wanted and wanted <= _plain(cell.choices)]
     if len(found) != 1:
@@ -134,6 +135,15 @@ def _find(cells: list[Cell], baseline: str | None) -> Cell:
             f"legal are {legal}."
         )
     return found[0]
+
+
+def _unmeasured(cells: list[Cell], reference: Cell, baseline: str | None) -> list[str]:
+    """A word on a baseline that is not the first cell."""
+    first = next((cell for cell in cells if cell.choices), cells[0])
+    if baseline or first is reference:
+        return []
+    keys = varying(cells)
+    return [f"baseline: {reference.label(keys)}; the first cell, {first.label(keys)}, has no finished run"]
 
 
 def _plain(choices: dict[str, str]) -> set[tuple[str, str]]:

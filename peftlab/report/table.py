@@ -5,6 +5,7 @@ from math import isfinite, nan
 from statistics import fmean
 from typing import Any
 
+from peftlab.inputs.plain import plain
 from peftlab.report.cell import Cell, has_seeds, metrics_of, varying
 from peftlab.report.job import STATES
 from peftlab.report.metric import Metric
@@ -32,7 +33,7 @@ def print_table(report: Report) -> None:
         lines.append("a-b is a 95 % Wilson interval over n test items")
     unwritten = [f"not all files of the report are there: {report.unwritten}"] if report.unwritten else []
     for line in [*lines, *report.notes, *unwritten, *map(str, report.files)]:
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
+        console.print(plain(line), markup=False, highlight=False, soft_wrap=True)
 
 
 def _table(report: Report) -> Any:

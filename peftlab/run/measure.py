@@ -14,7 +14,7 @@ def measure(experiment: Experiment, split: Split) -> tuple[Any, dict[str, float 
     Frozen is the backbone with the head as it starts, on the same batches: what the run would have without a step. A head
     that starts from no feature (init=random) has no such number: `frozen` and `gain` are None.
     """
-    task, batches, frozen = experiment.task, experiment.trunk.batches(split), experiment.frozen()
+    task, batches, frozen = experiment.task, experiment.trunk.batches(split), experiment.frozen(split)
 
     def outputs(inputs: dict[str, Tensor]) -> Tensor:
         return experiment.network.outputs([experiment.cell], inputs)[0]

@@ -10,6 +10,7 @@ from types import FrameType
 from peftlab.build.experiment import build
 from peftlab.config.resolved import Resolved
 from peftlab.fit.fit import Diverged, fit
+from peftlab.inputs.plain import plain
 from peftlab.record.checkpoint import saved_masks
 from peftlab.record.record import Record
 from peftlab.run import mirror
@@ -33,7 +34,7 @@ def run(resolved: Resolved, record: Record, group: str | None) -> None:
         UserError: for data or weights that cannot be had, or a folder that this run cannot go on in: nothing is written then.
     """
     release()
-    console.rule(record.folder.name)
+    console.rule(plain(record.folder.name))
     show_line("run folder", str(record.folder))
     experiment = build(resolved, saved_masks(record.folder) if resolved.root.resume else None)
     state = Run(experiment, record, group)

@@ -14,6 +14,7 @@ from peftlab.config.identity import Identity
 from peftlab.config.resolve import resolve
 from peftlab.config.resolved import Resolved
 from peftlab.config.signature import yaml_text
+from peftlab.config.summary import summary
 from peftlab.errors import UserError
 from peftlab.model.load import load
 from peftlab.placement.space import Genotype, Space
@@ -83,7 +84,7 @@ def _found(resolved: Resolved, record: Record) -> dict[str, Any] | None:
 
 
 def _train(supernet: Resolved, folder: Path, record: Record) -> None:
-    own = Record(folder, {}, supernet.raw)
+    own = Record(folder, {}, supernet.raw, flat=summary(supernet.raw, record.flat))
     own.identity = Identity(supernet.raw)
     try:
         if not own.look(resume=True):  # with resume=false it is gone already

@@ -41,7 +41,7 @@ TOGETHER = [
     ("dropout", "prefix", "gated"),
     ("dylora", "parallel", "head only"),
 ]
-FIRST_SLOW = 5
+FIRST_SLOW = 2
 
 
 @pytest.fixture

@@ -101,6 +101,24 @@ def test_filters_and_orders(outputs: Path, say: Say, words: list[str], found: li
     assert (code, listed(out)) == (0, found)
 
 
+def test_a_sweep_is_a_line_with_its_worst_state_and_its_best_cell(outputs: Path, say: Say) -> None:
+    finished(outputs / "sweep" / "s" / "three", 0.25, seed=1, rank=16)
+    finished(outputs / "sweep" / "t" / "one", 0.5, rank=2)
+    for number, path in enumerate(sorted((outputs / "sweep").glob("*/*"))):
+        said = json.loads((path / "status.json").read_text())
+        rank = said["flat"]["rank"]
+        said |= {"number": number, "choices": {"peft.rank": str(rank), "seed": str(said["seed"])}}
+        (path / "status.json").write_text(json.dumps(said))
+    found = {row["sweep"]: row for row in json.loads(say(outputs, "--sweeps", "--json")[1])}
+    assert list(found) == ["sweep/s", "sweep/t"]
+    one = found["sweep/s"]
+    assert (one["state"], one["runs"], one["ok"], one["varies"]) == ("diverged", 3, 2, "rank seed")
+    assert (one["tail"], one["best"], one["peft"], one["rank"]) == (50.0, "peft.rank=16", "lora", None)
+    out = say(outputs, "--sweeps", "--sort", "tail", "--where", "ok>1")[1]
+    assert out.splitlines()[0].split()[:3] == ["state", "runs", "ok"]
+    assert out.splitlines()[-1] == "1 of 2 sweeps"
+
+
 def test_json_has_all_values_of_every_run(outputs: Path, say: Say) -> None:
     found = {row["run"]: row for row in json.loads(say(outputs, "--json")[1])}
     assert len(found) == 7

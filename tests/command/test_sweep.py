@@ -8,6 +8,7 @@ from fixtures.sweep import grid, put
 from peftlab.command.sweep import main
 
 
+@pytest.mark.usefixtures("drawn")
 def test_main(broken: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([str(broken)]) == 1
     assert str(broken / "sweep.csv") in capsys.readouterr().out

@@ -31,6 +31,17 @@ def told(*words: str) -> str:
 @pytest.mark.parametrize(
     ("word", "words"),
     [
+        # keys of people's own
+        (
+            "backbone.model_args.drop_rate=0.5",
+            "backbone.model_args.drop_rate is no key of backbone.model_args yet; legal: a + before it adds one, as"
+            " +backbone.model_args.drop_rate=0.5",
+        ),
+        (
+            "backbone.model_args={drop_rate: 0.5}",
+            "backbone.model_args.drop_rate is no key of backbone.model_args yet; legal: a + before it adds one, as"
+            " +backbone.model_args.drop_rate=0.5",
+        ),
         # choices
         ("peft=lorra", f"peft=lorra is not a choice of the group peft; legal: {PEFT} (did you mean lora?)"),
         ("peft=zzz", f"peft=zzz is not a choice of the group peft; legal: {PEFT}"),

@@ -8,8 +8,10 @@ import pytest
 import torch
 
 from peftlab.dataset.batches import EvalBatches, TrainBatches
+from peftlab.dataset.image.images import Images
 from peftlab.dataset.image.transform import eval_transform, train_transform
 from peftlab.dataset.split import Split
+from peftlab.errors import UserError
 from peftlab.inputs.batch import Batch
 from peftlab.inputs.image import InputSpec
 
@@ -146,3 +148,20 @@ def test_evaluation_is_in_order(spec: InputSpec, memory_split: SplitOf, num_work
             transform(split.items.take(split.rows))["images"],
         )
         assert torch.cat([batch.targets for batch in found]).tolist() == split.labels.tolist()
+
+
+@pytest.mark.parametrize("num_workers", [0, 1])
+def test_a_broken_image_is_one_sentence_in_every_process(spec: InputSpec, num_workers: int) -> None:
+    """Pictures of several sizes, which are decoded in the workers."""
+
+    def decode(row: int) -> np.ndarray:
+        if row == 5:
+            raise UserError("dataset.path holds an unreadable image, x/5.png; legal: whole files")
+        return np.zeros((8 + row, 8, 3), dtype=np.uint8)
+
+    labels = np.zeros(6, dtype=np.int64)
+    split = Split(Images(decode, num_images=6, fingerprint="broken"), labels, np.arange(6, dtype=np.int64))
+    transform = eval_transform(spec, standardise=False)
+    with pytest.raises(UserError) as error:
+        list(EvalBatches(split, transform, batch_size=2, num_workers=num_workers))
+    assert str(error.value) == "dataset.path holds an unreadable image, x/5.png; legal: whole files"

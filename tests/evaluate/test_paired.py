@@ -60,6 +60,7 @@ def test_equal_answers_differ_by_nothing() -> None:
     assert set(found.values()) == {0.0}
 
 
+@pytest.mark.slow
 def test_the_interval_holds_the_truth_as_often_as_it_says() -> None:
     """Simulated: classes of 90, 60 and 30 items; the two are right together more often than by chance."""
     rng, num = np.random.default_rng(0), [90, 60, 30]

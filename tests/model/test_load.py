@@ -1,5 +1,7 @@
 """A saved adapter is the whole of what was trained, and fits nothing else."""
 
+import json
+
 import pytest
 import torch
 import yaml
@@ -131,6 +133,23 @@ def test_another_backbone(folder):
     (folder / "config.yaml").write_text(yaml.safe_dump(config))
     with pytest.raises(UserError, match=r"was trained on vit_tiny_patch16_224 with hash \w{12}, not \w{12}"):
         load(folder)
+
+
+def test_weights_that_were_given_relative_to_another_folder(folder, tmp_path, monkeypatch):
+    (tmp_path / "there").mkdir()
+    weights = tmp_path / "there" / "w.pt"
+    torch.save(load(folder).network.backbone.model.state_dict(), weights)
+    config = yaml.safe_load((folder / "config.yaml").read_text())
+    config["backbone"]["checkpoint"] = "w.pt"
+    (folder / "config.yaml").write_text(yaml.safe_dump(config))
+    with pytest.raises(UserError, match=r"backbone\.checkpoint=w\.pt is not a file \(/"):
+        load(folder)
+    said = {"identity": {"inputs": {"backbone.checkpoint": {"path": str(weights)}}}}
+    (folder / "status.json").write_text(json.dumps(said))
+    load(folder)
+    monkeypatch.chdir(weights.parent)
+    (folder / "status.json").unlink()
+    load(folder)
 
 
 def test_a_missing_config(folder):

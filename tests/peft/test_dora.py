@@ -165,6 +165,7 @@ def test_only_beside_a_weight(recipe, family, adapt, insertion):
         Dora(View(3, 3), torch.Generator(), rank=1, dropout=0.0)
 
 
+@pytest.mark.slow
 def test_a_run_comes_back_and_is_folded_into_its_weights(finished):
     from peftlab.export.merge import merge
     from peftlab.model.load import read_run
@@ -183,7 +184,7 @@ def test_a_run_comes_back_and_is_folded_into_its_weights(finished):
     assert not torch.allclose(plain(images), features, rtol=1e-3, atol=1e-3)
 
 
-@pytest.mark.parametrize("granularity", ["site", "channel"])
+@pytest.mark.parametrize("granularity", ["site", pytest.param("channel", marks=pytest.mark.slow)])
 def test_exports(finished, granularity):
     """A plain network, or an adapter; PEFT's DoRA has gamma elsewhere, and a row's gamma no weight to go to."""
     from peftlab.export.export import export

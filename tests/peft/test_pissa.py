@@ -168,7 +168,7 @@ def test_a_run_comes_back_on_another_machine(finished, monkeypatch):
     }
 
 
-@pytest.mark.parametrize("granularity", ["site", "channel"])
+@pytest.mark.parametrize("granularity", ["site", pytest.param("channel", marks=pytest.mark.slow)])
 def test_exports(finished, granularity):
     from peftlab.export.export import export
 

@@ -161,6 +161,7 @@ def test_a_budget_counts_what_is_trained(recipe, vit_base, adapt):
     assert abs(model.num_parameters()["delta"] - 150_000) <= 1_500
 
 
+@pytest.mark.slow
 def test_a_run_comes_back_whatever_its_stream_gives_now(finished, monkeypatch):
     """The projections are saved, once for all sites."""
     folder, model = finished("peft=vera", "peft.rank=16", "scaling=learned")
@@ -175,7 +176,7 @@ def test_a_run_comes_back_whatever_its_stream_gives_now(finished, monkeypatch):
     ]
 
 
-@pytest.mark.parametrize("granularity", ["site", "channel"])
+@pytest.mark.parametrize("granularity", ["site", pytest.param("channel", marks=pytest.mark.slow)])
 def test_exports(finished, granularity):
     from peftlab.export.export import export
 

@@ -49,6 +49,7 @@ def test_other_candidates_do_not_change_which_of_two_comes_first() -> None:
     assert draw(3, position="q") == draw(3, q)
 
 
+@pytest.mark.slow
 def test_every_set_is_equally_likely() -> None:
     """Chi-square of 10 sets of 2 of 5 sites over 5000 seeds, against its 99.9 % quantile at 9 degrees of freedom."""
     five = ALL[:5]

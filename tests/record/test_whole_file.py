@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from peftlab.errors import UserError
+from peftlab.record import whole_file as module
 from peftlab.record.whole_file import check_place, refusal, renew, whole_file
 
 
@@ -53,8 +54,12 @@ def test_a_place_is_checked_before_any_work(tmp_path: Path, monkeypatch: pytest.
         UserError, match=r"--out=.*/file/below cannot be written: .*/file is not a folder; legal"
     ):
         check_place(tmp_path / "file" / "below", "--out")
-    monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != tmp_path)
-    with pytest.raises(UserError, match=r"--out=.*/new cannot be written: .* is read-only; legal"):
+
+    def refuse(dir: Path) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    monkeypatch.setattr(module, "TemporaryFile", refuse)
+    with pytest.raises(UserError, match=r"--out=.*/new cannot be written: .*: Read-only file system; legal"):
         check_place(tmp_path / "new", "--out")
 
 

@@ -103,13 +103,13 @@ def test_one_seed_needs_no_cells_csv(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("drawn")
-def test_the_default_baseline_is_the_first_cell(broken: Path) -> None:
+def test_the_default_baseline_is_the_first_cell_with_a_finished_run(broken: Path) -> None:
     report = write_report(broken, baseline=None)
-    assert (
-        report.baseline.choices
-        == report.jobs[0].choices
-        == {"placement.depth": "0-2", "placement.position": "k"}
-    )
+    assert report.jobs[0].choices == {"placement.depth": "0-2", "placement.position": "k"}
+    assert report.baseline.choices == {"placement.depth": "0-2", "placement.position": "mlp1"}
+    first, taken = (f"placement.depth=0-2,placement.position={position}" for position in ("k", "mlp1"))
+    assert report.notes == [f"baseline: {taken}; the first cell, {first}, has no finished run"]
+    assert write_report(broken, baseline=first).notes == []
 
 
 @pytest.mark.parametrize(
@@ -157,7 +157,7 @@ def test_report_counts_and_exit_code(broken: Path) -> None:
     assert (report.num_ok, report.num_failed, report.num_diverged) == (60, 3, 4)
     assert (report.num_interrupted, report.num_unfinished) == (1, 4)
     assert report.exit_code == 1
-    assert [file.name for file in report.files] == ["sweep.csv", *PICTURES[:2], "cells.csv", "table.md"]
+    assert [file.name for file in report.files] == ["sweep.csv", *PICTURES, "cells.csv", "table.md"]
 
 
 @pytest.mark.parametrize(
@@ -170,6 +170,7 @@ def test_exit_code_of_one_job(tmp_path: Path, state: str, code: int) -> None:
     assert write_report(tmp_path, baseline=None).exit_code == code
 
 
+@pytest.mark.slow
 def test_rebuilding_changes_nothing(broken: Path) -> None:
     def content() -> dict[str, bytes]:
         return {str(p.relative_to(broken)): p.read_bytes() for p in broken.rglob("*") if p.is_file()}
@@ -217,6 +218,7 @@ def test_where_nothing_can_be_written_the_report_is_one_without_files(
     )
 
 
+@pytest.mark.slow
 def test_where_nothing_changes_nothing_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = grid(tmp_path / "sweep", (0, 1))
     first = write_report(folder, baseline=None)

@@ -25,8 +25,9 @@ def test_table(broken: Path, capsys: pytest.CaptureFixture[str], monkeypatch: py
     assert [cell[:3] for cell in cells[-2:]] == [["0-2", "k", "failed"], ["3-5", "k", "missing"]]
     assert any("2 ok, 1 diverged" in line for line in lines)
     assert f"failed: {name_of('0-2', 'k', 0)}: CUDA out of memory [q,v]" in lines
-    files = ("sweep.csv", "heatmap.png", "heatmap.svg", "cells.csv", "table.md")  # the baseline has no number
-    assert lines[-5:] == [str(broken / name) for name in files]
+    pictures = [f"heatmap{what}.{kind}" for what in ("", "-difference") for kind in ("png", "svg")]
+    files = ("sweep.csv", *pictures, "cells.csv", "table.md")
+    assert lines[-7:] == [str(broken / name) for name in files]
 
 
 @pytest.mark.usefixtures("drawn")

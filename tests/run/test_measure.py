@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import torch
 
+from peftlab.backbone.backbone import Backbone
 from peftlab.run.finish import finish
 from peftlab.run.measure import measure
 from peftlab.run.state import Run
@@ -57,3 +58,27 @@ def test_a_head_that_starts_at_random_has_no_frozen_accuracy(state: Make) -> Non
     names = [f"{kind}/{name}" for kind in ("frozen", "gain") for name in run.experiment.task.headline]
     assert {metrics[name] for name in names} == {None}
     assert metrics["test/mean_acc"] is not None
+
+
+@pytest.mark.usefixtures("fresh_trunk")
+def test_runs_with_one_head_share_what_the_frozen_backbone_answers(
+    state: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = []
+    features = Backbone.features
+    monkeypatch.setattr(Backbone, "features", lambda *given: calls.append(1) or features(*given))
+
+    def measured(*words: str) -> tuple[int, dict[str, float | None]]:
+        experiment = state("fit.eval_batch_size=500", *words).experiment
+        experiment.cell.eval()
+        calls.clear()
+        _, metrics = measure(experiment, experiment.trunk.dataset.open_test())
+        return len(calls), {key: value for key, value in metrics.items() if key.startswith("frozen/")}
+
+    first = measured("placement.position=q")
+    assert first[0] == 4, "901 images in two batches, with and without sites"
+    for words in (("placement.position=v",), ("scaling=learned", "seed=1"), ("peft=bitfit",)):
+        assert measured(*words) == (2, first[1])
+    assert measured("head=linear") == (4, measured("head=linear")[1])
+    assert measured("fit.precision=bf16")[0] == 4
+    assert measured("dataset.imbalance=5")[0] == 4

@@ -84,7 +84,8 @@ def test_a_handful_of_maps_the_last_at_the_end(num_steps: int) -> None:
 
 def test_what_stands_for_a_run_has_no_number_that_is_none() -> None:
     result: dict[str, Any] = {
-        "metrics": {"test/mean_acc": 0.5, "test/head_acc": math.nan, "test/tail_acc": None},
+        "metrics": {"test/mean_acc": 0.5, "test/head_acc": math.nan, "test/tail_acc": None}
+        | {"frozen/mean_acc": 0.25, "gain/mean_acc": 0.25, "gain/tail_acc": None},
         "headline": ["mean_acc", "head_acc", "tail_acc", "medium_acc"],
         "state": "ok",
         "wall_s": 3.0,
@@ -95,6 +96,8 @@ def test_what_stands_for_a_run_has_no_number_that_is_none() -> None:
     assert mirror.final(result, {"mean_acc": 0.25, "tail_acc": math.nan}) == {
         "test/mean_acc": 0.5,
         "val/mean_acc": 0.25,
+        "frozen/mean_acc": 0.25,
+        "gain/mean_acc": 0.25,
         "state": "ok",
         "wall_s": 3.0,
         "memory_mib": 7.0,

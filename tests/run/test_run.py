@@ -158,6 +158,7 @@ def test_interrupted_and_resumed_is_bit_for_bit_uninterrupted(
     same(tmp_path / "whole", tmp_path / "parts")
 
 
+@pytest.mark.slow
 def test_a_run_killed_without_warning_goes_on_from_its_last_save(
     composed: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -252,6 +253,7 @@ def test_load_gives_the_logits_of_the_end_of_the_run_and_gamma_counts(
     assert outer[-1]["outer/ratio/0.q"] > 0
 
 
+@pytest.mark.slow
 def test_a_gamma_becomes_a_placement(composed: Config, tmp_path: Path) -> None:
     go(tmp_path / "meta", composed(*SMALL, *META))
     result = go(

@@ -1,7 +1,10 @@
 """What is printed says what was measured."""
 
 import math
+import re
 from collections.abc import Callable
+
+import pytest
 
 from peftlab.run import show
 from peftlab.task.classify import Classify
@@ -18,6 +21,26 @@ def test_placement_shows_each_site_at_its_block(printed: Printed) -> None:
     show.show_placement(sites, ["0", "1", "2"])
     lines = [[cell.strip() for cell in line.split("│")[1:-1]] for line in printed() if "│" in line]
     assert lines == [["q", ".", "8", "8", "0.25 to 0.5"], ["mlp1", "4", ".", ".", "1"]]
+
+
+@pytest.mark.parametrize(("num_blocks", "width"), [(12, 80), (24, 80), (24, 200), (24, 45), (40, 80)])
+def test_every_block_is_there_at_every_width(
+    printed: Printed, monkeypatch: pytest.MonkeyPatch, num_blocks: int, width: int
+) -> None:
+    monkeypatch.setattr(show.console, "width", width)
+    sites = [
+        {"block": block, "position": name, "width": 4096 if block == 3 else 1, "multiplier": 1.0}
+        for block in range(num_blocks)
+        for name in ("q", "tokens")
+    ]
+    show.show_placement(sites, [str(block) for block in range(num_blocks)])
+    lines = printed()
+    heads = [line for line in lines if "position" in line]
+    blocks = [int(word) for line in heads for word in re.findall(r"\d+", line)]
+    assert blocks == list(range(num_blocks))
+    assert sum(line.count(" 1 ") + line.count("4096") for line in lines if "tokens" in line) >= num_blocks
+    assert "…" not in "".join(lines)
+    assert len(heads) == 1 or width < 90
 
 
 def test_counts_are_apart(printed: Printed) -> None:

@@ -71,6 +71,7 @@ def test_a_limit_that_only_the_smallest_fits_and_one_that_nothing_fits(space, mo
         run(space, limit=least - 1)
 
 
+@pytest.mark.slow
 def test_it_ends_when_everything_has_been_seen(space, all_genotypes, monkeypatch):
     monkeypatch.setattr("peftlab.search.evolution.NUM_TRIES_RANDOM", 600)
     limit = 100

@@ -134,6 +134,7 @@ def test_the_supernet_is_a_run_of_its_own_with_its_own_epochs(finished: tuple[Pa
     assert json.loads((folder / "supernet" / "status.json").read_text())["state"] == "ok"
 
 
+@pytest.mark.slow
 def test_a_search_that_is_started_again_repeats_no_evaluation(
     finished: tuple[Path, dict[str, Any]], composed: Config, tmp_path: Path, count: dict[str, int]
 ) -> None:

@@ -39,5 +39,7 @@ def _models() -> tuple[set[str], str]:
     spec = find_spec("timm")
     if spec is None or spec.origin is None:
         raise UserError("timm is not installed; run pip install -e .")
-    text = "\n".join(file.read_text() for file in (Path(spec.origin).parent / "models").glob("*.py"))
+    text = "\n".join(
+        file.read_text(encoding="utf-8") for file in (Path(spec.origin).parent / "models").glob("*.py")
+    )
     return set(_REGISTERED.findall(text)), text

@@ -68,6 +68,8 @@ def columns(rows: list[Row]) -> list[str]:
     """The columns of a list: what differs between the rows, the headline metrics, the time, the name."""
     shown = [key for key in COLUMNS if key == "state" or len({str(row.values.get(key)) for row in rows}) > 1]
     metrics = dict.fromkeys(metric.label for row in rows for metric in row.metrics)
+    if rows and "runs" in rows[0].values:  # of sweeps
+        return ["state", "runs", "ok", *shown[1:], *metrics, "wall_s", "varies", "best", "sweep"]
     return [*shown, *metrics, "wall_s", "run"]
 
 

@@ -8,7 +8,7 @@ from peftlab.record.json_file import json_text
 from peftlab.record.table import table_text
 from peftlab.report.runs.row import Row
 
-EXACT = ("run", "sweep", "error", "state")
+EXACT = ("run", "sweep", "error", "state", "varies", "best")
 
 
 def list_text(rows: list[Row], names: list[str]) -> str:
@@ -44,7 +44,11 @@ def show_text(row: Row) -> str:
     pairs = [("folder", str(row.folder)), *row.values.items()]
     pairs += [(f"parameters.{key}", value) for key, value in (row.result.get("num_parameters") or {}).items()]
     pairs += [(f"identity.{key}", value) for key, value in (row.result.get("identity") or {}).items()]
-    pairs += [(key, row.result.get(key)) for key in ("run_id", "diverged_at", "transform", "torch")]
+    pairs += [(key, row.result.get(key)) for key in ("run_id", "diverged_at", "transform")]
+    versions = row.result.get("versions")
+    pairs += [
+        (f"versions.{key}", value) for key, value in (versions if isinstance(versions, dict) else {}).items()
+    ]
     known = [(name, shown(name, value)) for name, value in pairs if value is not None]
     width = max(len(name) for name, _ in known)
     lines = [f"{plain(name).ljust(width)}  {value}\n" for name, value in known]

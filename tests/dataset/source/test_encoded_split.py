@@ -1,12 +1,14 @@
 """Decoding to 8-bit RGB, the fingerprint, and the picture's name in an error."""
 
 import io
+import struct
+import warnings
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
 from peftlab.dataset.items import Contents
 from peftlab.dataset.source import encoded_split as module
@@ -36,6 +38,50 @@ def test_a_photograph_is_turned_upright(picture: Picture, encoded: Encoded) -> N
     stored = picture(0, 16, 8)
     plain = decode_rgb(encoded(stored, "JPEG"), name="a")
     assert np.array_equal(decode_rgb(encoded(stored, "JPEG", exif=exif), name="a"), np.rot90(plain, k=-1))
+
+
+@pytest.mark.parametrize("turn", range(1, 9))
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF"])
+def test_each_format_is_turned_once(picture: Picture, encoded: Encoded, kind: str, turn: int) -> None:
+    """As Pillow turns it, which is another path through other code."""
+    exif = Image.Exif()
+    exif[0x0112] = turn
+    data = encoded(picture(0, 16, 8), kind, exif=exif, **({"lossless": True} if kind == "WEBP" else {}))
+    expected = ImageOps.exif_transpose(Image.open(io.BytesIO(data))).convert("RGB")
+    assert expected.size == ((8, 16) if turn < 5 else (16, 8))
+    assert np.array_equal(decode_rgb(data, name="a"), np.asarray(expected))
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+@pytest.mark.parametrize(
+    "exif", [b"", b"Exif\0\0", b"Exif\0\0II*\0\xff\xff\xff\xff", b"Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x02", b"Exif\0\0" + bytes(40)]
+)  # fmt: skip
+def test_odd_metadata_are_no_reason_to_refuse(
+    picture: Picture, encoded: Encoded, kind: str, exif: bytes
+) -> None:
+    assert decode_rgb(encoded(picture(0, 16, 8), kind, exif=exif), name="a").shape == (16, 8, 3)
+
+
+@pytest.mark.parametrize("turn", [0, 9, -1, "six", 2.5])
+def test_an_odd_orientation_is_upright(picture: Picture, encoded: Encoded, turn: Any) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = turn
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            data = encoded(picture(0, 16, 8), "PNG", exif=exif)
+        except (struct.error, TypeError, ValueError):
+            pytest.skip("Pillow does not write it")
+    assert decode_rgb(data, name="a").shape == (16, 8, 3)
+
+
+@pytest.mark.parametrize(
+    "data", [b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n%%EndComments\n", b"<svg/>", b"MZ"]
+)
+def test_only_the_decoders_that_are_named(data: bytes) -> None:
+    """An EPS called .png starts no program."""
+    with pytest.raises(UserError, match=r"\(not one of these formats\); legal: whole PNG"):
+        decode_rgb(data, name="a.png")
 
 
 @pytest.mark.parametrize("mode", ["L", "1", "LA", "P"])

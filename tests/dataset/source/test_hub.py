@@ -156,3 +156,19 @@ def test_a_real_set(data_dir: Path) -> None:
     assert (len(mstar.train), len(mstar.open_test())) == (2746, 2425)
     assert (mstar.class_names[0], mstar.class_names[-1]) == ("2S1", "ZSU_23_4")
     assert mstar.train.items.take(mstar.train.rows[:2]).shape == (2, 3, 64, 64)
+
+
+@pytest.mark.parametrize("keys", [{"test_split": "train"}, {"val_split": "test"}, {"val_split": "train"}])
+def test_a_split_is_used_once(parquet_folder: Callable[..., Path], keys: dict[str, str]) -> None:
+    """Nothing that is trained or selected on is tested on."""
+    with pytest.raises(UserError, match=r"are the same items; legal: a split of its own for each"):
+        find(str(parquet_folder(LABELS)), **keys)
+
+
+def test_a_label_of_the_test_that_is_in_no_class_is_told_at_the_start(
+    parquet_folder: Callable[..., Path],
+) -> None:
+    source = find(str(parquet_folder({"train": [0, 1], "test": [0, 5]})))
+    assert source.test_contents is not None
+    with pytest.raises(UserError, match=r"has the label 5 in row 1 of test; legal: one of the 2 classes"):
+        source.test_contents()

@@ -114,6 +114,7 @@ def test_masks_are_the_same_when_a_run_is_built_again(composed):
     assert all(torch.equal(first[key], second[key]) for key in first)
 
 
+@pytest.mark.slow
 def test_a_resumed_run_keeps_its_mask_even_if_the_scores_would_differ(composed, tmp_path, monkeypatch):
     """As on a GPU, where the same gradients may come out with other last digits."""
     config = composed(*SMALL, *DECAY, *few("mask_fisher"), "fit.select=best")

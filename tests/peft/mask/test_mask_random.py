@@ -20,6 +20,7 @@ def entries(chosen):
     return torch.cat([masks.get((weight.name, weight.slice), empty) for weight in (A, B, C)])
 
 
+@pytest.mark.slow
 def test_exactly_k_and_every_entry_as_often_as_another(hand_made):
     """2000 draws of 6 of 30: each entry 400 times, standard deviation sqrt(2000 * 0.2 * 0.8) = 17.9."""
     weights = hand_made([A, B, C])
