@@ -1,7 +1,7 @@
 """Draw docs/results/*.png from the rows beside them: `python scripts/draw_results.py` (the same bytes each time).
 
-grid.csv holds every run of the grid, as fractions; methods.csv and methods_cifar.csv hold what the tables of methods.md say,
-in %, with the ends of the 95 % intervals.
+grid.csv holds every run of the grid, as fractions; methods.csv and methods_cifar.csv hold what the tables of methods.md
+say, in %, with the ends of the 95 % intervals.
 """
 
 import csv
@@ -45,18 +45,23 @@ def draw(name: str, folder: Path) -> list[Path]:
 
 
 def draw_grid(folder: Path) -> list[Path]:
-    """The heat maps of seed 0 of grid.csv, as the report of a sweep draws them, as PNG."""
+    """The heat maps of grid.csv, means over its seeds, as the report of a sweep draws them, as PNG."""
     with (RESULTS / "grid.csv").open(newline="", encoding="utf-8") as file:
-        found = [row for row in csv.DictReader(file) if row["seed"] == "0"]
-    at = {(row["position"], row["depth"]): row for row in found}
-    positions, depths = (list(dict.fromkeys(row[key] for row in found)) for key in ("position", "depth"))
+        found = list(csv.DictReader(file))
+    seeds, positions, depths = (
+        list(dict.fromkeys(row[key] for row in found)) for key in ("seed", "position", "depth")
+    )
+    at = {(row["seed"], row["position"], row["depth"]): row for row in found}
     panels = []
     for metric in headline([]):
-        value = np.array([[100 * float(at[one, two][metric.label]) for two in depths] for one in positions])
+        every = [[[at[s, p, d][metric.label] for d in depths] for p in positions] for s in seeds]
+        value = 100 * np.array(every, dtype=float).mean(0)
         panels.append(
             Panel(metric.words, value, [[None] * len(depths)] * len(positions), metric.form, metric.unit)
         )
-    names = heat.Words("The default placement grid, seed 0, n = 1", "position", "block depth")
+    names = heat.Words(
+        f"The default placement grid, seeds per cell: n = {len(seeds)}", "position", "block depth"
+    )
     return heat.heat_map(panels, positions, depths, names, folder / "grid.png")
 
 

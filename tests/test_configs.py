@@ -44,6 +44,7 @@ PLACEMENT = {
     **dict.fromkeys(("random_k", "sensitivity", "gradient_norm", "activation_energy"), KEEP),
 }
 NEEDS = {"backbone=timm": ["backbone.name=vit_tiny_patch16_224"]}
+DATA_OF_ONE_S_OWN = ("aid", "hub", "image_folder", "mstar10_lt")  # any folder will do: none is read
 # every word of the command line that is a file of the package, and not another way to set one up
 ONE_FILE_EACH = ("placement", "scaling", "head", "loss", "optim", "tracker", "scaling/estimator")
 
@@ -71,6 +72,7 @@ def composed(gamma_run: str) -> dict[str, Node]:
         for number in range(max(map(len, CHOICES.values()))):
             words = [f"{group}={names[number % len(names)]}" for group, names in CHOICES.items()]
             extra = [word for choice in words for word in NEEDS.get(choice, [])]
+            extra += [f"dataset.path={gamma_run}" for name in DATA_OF_ONE_S_OWN if f"dataset={name}" in words]
             for name, values in PLACEMENT.items():
                 if f"placement={name}" in words:
                     extra += values + ([f"placement.run={gamma_run}"] if name == "from_gamma" else [])
