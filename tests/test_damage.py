@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,9 @@ from fixtures.configs import composed
 from safetensors.torch import load, save
 
 import peftlab
-from peftlab.command.export import main as export
-from peftlab.command.predict import main as predict
-from peftlab.command.sweep import main as sweep
+from peftlab.command.export import main as export_main
+from peftlab.command.predict import main as predict_main
+from peftlab.command.sweep import main as sweep_main
 from peftlab.config.identity import Identity
 from peftlab.config.resolve import resolve
 from peftlab.errors import UserError
@@ -43,6 +44,17 @@ DAMAGE: dict[str, Callable[[bytes], bytes | None]] = {
 }
 READ = ("config.yaml", "adapter.yaml", "adapter.safetensors", "result.json", "status.json")
 OTHERS = ("metrics.jsonl", "split.json", "gamma.csv", "per_class.csv", "last/state.pt")
+
+
+def ended(main: Callable[[list[str]], int], words: list[str]) -> int:
+    """The exit code of a command, however it ends."""
+    try:
+        return main(words)
+    except SystemExit as stop:
+        return int(str(stop.code))
+
+
+export, predict, sweep = (partial(ended, main) for main in (export_main, predict_main, sweep_main))
 
 
 @pytest.fixture(scope="module")

@@ -71,7 +71,9 @@ def test_a_sweep_folder_with_runs_of_both_formats(old: Path, capsys: pytest.Capt
     assert {row.partition(",")[0] for row in rows[1:]} == {"bitfit", "hlpt", "lora"}
     capsys.readouterr()
     (new / "result.json").write_text(json.dumps({"format": 3, **result}))
-    assert sweep([str(old)]) == 2
+    with pytest.raises(SystemExit) as stop:
+        sweep([str(old)])
+    assert stop.value.code == 2
     assert capsys.readouterr().err.startswith(
         f"peftlab-sweep: {new} has format=3, which another, newer peftlab wrote; legal"
     )
@@ -83,7 +85,9 @@ def test_what_a_newer_peftlab_wrote_is_one_sentence(old: Path, capsys: pytest.Ca
     (run / "config.yaml").write_text(yaml.safe_dump({"format": 3, **config}))
     with pytest.raises(UserError, match="has format=3, which another, newer peftlab wrote"):
         peftlab.load(run)
-    assert export([str(run), "--to", "adapter"]) == 2
+    with pytest.raises(SystemExit) as stop:
+        export([str(run), "--to", "adapter"])
+    assert stop.value.code == 2
     assert capsys.readouterr().err.startswith(f"peftlab-export: {run} has format=3")
 
 
