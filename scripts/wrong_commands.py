@@ -42,6 +42,7 @@ NEEDED = {
     "file": "/nope",
     "name": "vit_tiny_patch16_224",
 }
+NEEDED_BESIDE = {"placement=noah": ("peft=noah",), "placement=supernet": ("peft=noah",)}
 PATHS = ("backbone.checkpoint", "dataset.path", "placement.run", "placement.file")
 HYDRA = (  # words, and what the answer has to name
     *(("hydra.run.dir=FILE", "hydra.run.dir"), ("hydra.run.dir=FILE/below", "hydra.run.dir")),
@@ -135,7 +136,8 @@ def keys() -> Iterator[Key]:
             if target == "???" or (path, target) in seen or group.parts[0] in ("experiment", "recipe"):
                 continue
             seen.add((path, target))
-            above = ("scaling=meta",) if len(group.parts) > 1 else ()
+            above = NEEDED_BESIDE.get(f"{group.as_posix()}={file.stem}", ())
+            above = ("scaling=meta",) if len(group.parts) > 1 else above
             own = path.removeprefix(prefix).strip(".").split(".")
             below = reduce(lambda inner, word: inner[word], filter(None, own), node)
             yield from _of_function(target, path, (*above, f"{group}={file.stem}"), below)
@@ -397,7 +399,7 @@ def table(answers: list[dict[str, Any]]) -> list[list[Any]]:
                 sum(not one["wrong"] for one in some),
                 sum("no legal alternative" not in wrong for wrong in has),
                 sum("torch was imported" not in wrong for wrong in has),
-                median(seconds),
+                round(median(seconds), 2),
                 max(seconds),
             ]
         )
