@@ -42,7 +42,11 @@ NEEDED = {
     "file": "/nope",
     "name": "vit_tiny_patch16_224",
 }
-NEEDED_BESIDE = {"placement=noah": ("peft=noah",), "placement=supernet": ("peft=noah",)}
+NEEDED_BESIDE = {
+    "placement=noah": ("peft=noah",),
+    "placement=supernet": ("peft=noah",),
+    "placement=from_gamma": ("placement.keep=4",),
+}
 PATHS = ("backbone.checkpoint", "dataset.path", "placement.run", "placement.file")
 HYDRA = (  # words, and what the answer has to name
     *(("hydra.run.dir=FILE", "hydra.run.dir"), ("hydra.run.dir=FILE/below", "hydra.run.dir")),
@@ -75,7 +79,7 @@ WORDS = (  # that no key owns
     *("placement.depth=[0,99]", "placement.position=[q,qq]", "peft.positions=[qq]", "placement.budget=0", "placement.budget=x"),
     *("placement.budget=1e30", "placement.budget=-1", "placement.budget=3q", "dataset.crop_scale=[0.5]", "dataset.crop_scale=[2,3]"),
     *("dataset.groups.many_above=x", "dataset.groups.nope=1", "dataset.groups.head=x", "dataset.groups=[1]", "trust=[a.b]"),
-    *("dataset.groups={nope: 1}", "backbone.model_args.nope=1", "+backbone.model_args.nope=1", "dataset.groups.many_above=-1"),
+    *("dataset.groups={nope: 1}", "backbone.model_args.nope=1", "dataset.groups.many_above=-1"),
     *("+peft.scale._target_=os.system", "+backbone.model_args.x._target_=os.system", "peft._target_=os.system", "dataset.mean=[1,2]"),
     *("dataset.std=[0,0,0]", "dataset.std=[1]", "trust=os", "recipes=3", "recipes=[1]", "device=cuda:99"),
     *("scaling=meta peft=bitfit", "scaling.rule=over_rank peft=ssf", "placement.budget=1k peft=ssf", "peft=linear_probe placement.depth=0"),

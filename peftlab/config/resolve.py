@@ -18,7 +18,7 @@ from peftlab.option import Choice
 from peftlab.peft.part import Part
 from peftlab.peft.rules import check_part, check_rule
 from peftlab.placement.budget import parse_budget
-from peftlab.placement.depth import block_labels
+from peftlab.placement.depth import block_labels, parse_depth
 from peftlab.placement.rules import Widths, check_budget, check_no_sites, check_supernet
 from peftlab.scaling.plan import OuterPlan
 from peftlab.scaling.rules import check_gamma, check_unscaled
@@ -120,6 +120,9 @@ def _check(resolved: Resolved) -> None:
         placed = place(resolved, block_labels(depth), POSITIONS, is_known=depth is not None)
         check_cells(placed, parts)
     else:
+        parse_depth(
+            parts[0].depth, block_labels(resolved.backbone.options["depth"]), key=f"{parts[0].path}.depth"
+        )
         check_no_sites(resolved.placement, parts[0].form.word)
     check_plan(resolved.fit)
     check_gamma(resolved.scaling)

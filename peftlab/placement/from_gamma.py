@@ -34,7 +34,9 @@ def from_gamma(
             f"placement.{key}={'null' if value is None else value}"
             for key, value in (("threshold", threshold), ("keep", keep))
         )
-        raise UserError(f"{given}: placement=from_gamma takes exactly one of the two")
+        raise UserError(
+            f"{given}: placement=from_gamma has both or none of them; legal: a value for one, null for the other"
+        )
     values = _read(run, by)
     wrong = [
         site

@@ -95,9 +95,11 @@ def refused(line: Any) -> str:
         wrapped = ConfigCompositionException(f"Error merging override {line.words[-1]}")
         wrapped.__cause__ = error  # as Hydra does it
         return sentence(wrapped, words)
-    with pytest.raises(UserError) as stop:
+    try:
         resolve(config)
-    return str(stop.value)
+    except UserError as error:
+        return str(error)
+    return ""  # taken for a legal one
 
 
 @pytest.mark.parametrize("line", some(VALUES, 120), ids=lambda line: " ".join(line.words))
