@@ -106,7 +106,7 @@ def test_exactly_one_of_threshold_and_keep(run: str) -> None:
 
 
 def test_a_threshold_of_zero_and_a_keep_are_two(run: str) -> None:
-    wrong(run, "exactly one", threshold=0, keep=2)
+    wrong(run, "both or none of them", threshold=0, keep=2)
 
 
 def test_nothing_left_names_the_largest(run: str) -> None:
