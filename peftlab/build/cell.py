@@ -91,7 +91,8 @@ def _anchors(resolved: Resolved, part: Part, backbone: Backbone, cells: Cells) -
         view = view_of(part, backbone, site, shared)
         rng = generator(resolved.seed, "delta", str(site))
         options = options_at(part, own)
-        check_rank(part, site, options.get("rank", 0), (view.num_in, view.num_out))
+        if resolved.budget is None:  # which bounds the ranks that it solves for
+            check_rank(part, site, options.get("rank", 0), (view.num_in, view.num_out))
         delta = part.form.function(view, rng, **options)
         gate_reads = None if part.scale is None else gate_port(resolved, backbone, site, ports)[0]
         anchors.append(Anchor(site, ports.reads, ports.writes, delta, gate_reads))

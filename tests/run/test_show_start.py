@@ -23,10 +23,11 @@ def test_a_fixed_run_says_backbone_data_transform_and_counts(state: Make, printe
     show_start(experiment, 0.0)
     lines = printed()
     facts = named(lines)
-    assert list(facts) == ["backbone", "data", "transform", "placement", "trainable parameters"]
+    assert list(facts) == ["backbone", "data", "audit", "transform", "placement", "trainable parameters"]
     backbone = experiment.trunk.backbone
     assert facts["backbone"] == f"{backbone.name}, {backbone.depth} blocks, on cpu"
     assert facts["data"] == experiment.task.data_line(len(data.train))
+    assert facts["audit"].startswith(f"{len(data.train)} train, ")
     assert facts["transform"] == data.transform_text
     assert facts["placement"].startswith("1 sites")
     numbers = experiment.cell.num_parameters()
