@@ -5,13 +5,17 @@ from math import prod
 from pathlib import Path
 from typing import Any, ClassVar
 
+from hydra import compose
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import ValueType
+from hydra.errors import HydraException
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, read_write
 from omegaconf.errors import OmegaConfBaseException
 
-from peftlab.config.name import choices_of
+from peftlab.config.name import choices_of, task_config
+from peftlab.config.resolve import resolve
+from peftlab.config.sentence import sentence
 from peftlab.config.words import check_places
 from peftlab.errors import UserError, stop
 from peftlab.record.record import missing
@@ -37,8 +41,13 @@ class Multirun(Callback):
             Multirun.missing = []
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
-        """Refuse what no sweep can do. Every job is composed with the Hydra overrides that this appends."""
+        """Refuse what no sweep can do. Every job is composed with the Hydra overrides that this appends.
+
+        A job that is wrong alone is recorded as such when its turn comes.
+        """
         _check(config, "hydra.sweep.dir")
+        if (wrong := wrong_throughout(config)) is not None:
+            stop(f"peftlab: {wrong}")
         excluded = [*config.hydra.job.config.override_dirname.exclude_keys, *constant_keys(config)]
         lines = config.hydra.overrides.hydra
         with read_write(lines):
@@ -62,8 +71,32 @@ def constant_keys(config: DictConfig) -> list[str]:
     return [key.lstrip("+~") for key in keys if key not in swept]
 
 
+def wrong_throughout(config: DictConfig) -> str | None:
+    """What is wrong with every job: one sentence for the first and the last of them, which differ in each swept key."""
+    jobs = planned_words(config)
+    if not jobs or any(word.startswith("~") for word in jobs[0]):
+        return None
+    first = _wrong(jobs[0], config)
+    return first if first is not None and first == _wrong(jobs[-1], config) else None
+
+
+def _wrong(words: list[str], config: DictConfig) -> str | None:
+    try:
+        resolve(task_config(compose(str(config.hydra.job.config_name), words, return_hydra_config=True)))
+    except UserError as error:
+        return str(error)
+    except (HydraException, OmegaConfBaseException, ValueError) as error:
+        return sentence(error, words)
+    return None
+
+
 def planned(config: DictConfig) -> list[dict[str, str]]:
-    """The choices of every job of a sweep that is a product of lists; none where Hydra alone can say what it will run.
+    """The choices of every job of a sweep, as far as `planned_words` can say them."""
+    return [choices_of(words) for words in planned_words(config)]
+
+
+def planned_words(config: DictConfig) -> list[list[str]]:
+    """The words of every job of a sweep that is a product of lists; none where Hydra alone can say what it will run.
 
     An experiment's `hydra.sweeper.params` come before what is typed, as Hydra's own sweeper has them.
     """
@@ -81,6 +114,6 @@ def planned(config: DictConfig) -> list[dict[str, str]]:
     if prod(map(len, values.values())) > MAX_PLANNED:
         return []
     return [
-        choices_of(f"{key}={value}" for key, value in zip(values, job, strict=True))
+        [f"{key}={value}" for key, value in zip(values, job, strict=True)]
         for job in product(*values.values())
     ]

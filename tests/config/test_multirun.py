@@ -62,11 +62,17 @@ def test_jobs_are_named_by_what_is_swept(loader: ConfigLoaderImpl) -> None:
 
 def test_constant_choices_join_the_excluded_keys_of_a_config_that_is_read_only() -> None:
     """As Hydra 1.4 hands it over."""
-    typed = ["placement.depth=0-2,3-5", "fit.epochs=2", "seed=range(3)", "peft=lora"]
+    typed = [
+        "placement.depth=0-2,3-5",
+        "fit.epochs=2",
+        "seed=interval(0,3)",
+        "peft=lora",
+    ]  # which we cannot plan
     job = {"config": {"override_dirname": {"exclude_keys": ["tracker"]}}}
     hydra = {
         "overrides": {"task": typed, "hydra": ["x=1"]},
         "job": job,
+        "sweeper": {},
         "sweep": {"dir": "here", "subdir": "${hydra.job.num}"},
     }
     config = OmegaConf.create({"hydra": hydra})
@@ -96,3 +102,28 @@ def test_the_folders_that_a_single_run_makes_are_remembered(
             OmegaConf.create({"hydra": {"run": {"dir": given}, "overrides": {"task": []}}})
         )
         assert Multirun.missing == expected
+
+
+@pytest.mark.parametrize(
+    ("words", "key"),
+    [
+        (["peft.rank=0", "seed=0,1"], "peft.rank=0"),
+        (["optim.lr=-1", "placement.position=[q,v],mlp1", "placement.depth=0,1"], "optim.lr=-1"),
+        (["experiment=alpha", "backbone.checkpoint=/nowhere.pt"], "backbone.checkpoint=/nowhere.pt"),
+        (["placement=from_file", "placement.file=/nowhere.yaml", "seed=0,1"], "placement.file"),
+    ],
+)
+def test_what_is_wrong_with_every_job_is_refused_before_the_first(
+    loader: ConfigLoaderImpl, capsys: pytest.CaptureFixture[str], words: list[str], key: str
+) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        master(loader, *words)
+    assert stopped.value.code == 2
+    assert key in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "words", [["peft.rank=0,8"], ["peft.rank=8,0"], ["scaling=meta", "peft=bitfit,lora"]]
+)
+def test_one_wrong_job_does_not_stop_a_sweep(loader: ConfigLoaderImpl, words: list[str]) -> None:
+    master(loader, *words)
