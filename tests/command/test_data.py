@@ -33,6 +33,13 @@ def test_a_folder_in_order(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
     assert said["problems"] == "none"
 
 
+def test_digits_are_pixels_and_no_picture_files(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check", "digits_lt"]) == 0
+    said = dict(line.split(": ", 1) for line in capsys.readouterr().out.splitlines())
+    assert said["modes"] == "pixels 1,797"
+    assert said["duplicates"] == "none across splits; 0 within a split"
+
+
 def test_a_picture_in_two_splits_and_one_that_is_damaged(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

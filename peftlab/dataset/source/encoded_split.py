@@ -85,11 +85,14 @@ def decode_rgb(encoded: bytes, *, name: str, found: str = "dataset.path holds") 
 
 
 def stored_as(encoded: bytes) -> tuple[str, int]:
-    """Format and pixel mode of a picture that can be decoded, and its orientation."""
+    """Format and pixel mode of a picture that can be decoded, and its orientation; of bytes of pixels: upright pixels."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        with Image.open(io.BytesIO(encoded), formats=_formats(encoded)) as image:
-            return f"{image.format} {image.mode}", orientation(image)
+        try:
+            with Image.open(io.BytesIO(encoded), formats=_formats(encoded)) as image:
+                return f"{image.format} {image.mode}", orientation(image)
+        except UnidentifiedImageError:
+            return "pixels", 1
 
 
 def orientation(image: Image.Image) -> int:
