@@ -111,6 +111,7 @@ def _print_below(found: list[Row], number: str, chose: bool) -> None:
         print(plain(f"everywhere: {', '.join(same)}"))
     for row in [row for row in found if row.state == DAMAGED and "run" in row.values][:10]:
         print(plain(f"{DAMAGED}: {row.values['run']}: {row.values['error']}"))
+    number = number.removesuffix("s") if number.startswith("1 ") else number
     print(number if number.startswith(f"{len(found)} ") else f"{len(found)} of {number}")
 
 

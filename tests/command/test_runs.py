@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 import shutil
 import sys
 import time
@@ -184,6 +185,19 @@ def test_show_says_all_of_one_and_a_name_steers_no_terminal(outputs: Path, say: 
     assert "\x1b" not in out
     assert r"no [red]memory\x1b[31m" in out
     assert json.loads(say("show", outputs / "a", "--json")[1])["result"]["run_id"] == "a"
+
+
+@pytest.mark.parametrize(
+    ("started", "said"), [(1.8e9, r"2027-01-1\d \d\d:\d\d:00"), (1e300, "1.*"), (-1.0, "-1.0")]
+)
+def test_when_a_run_started_is_a_date(outputs: Path, say: Say, started: float, said: str) -> None:
+    status = outputs / "a" / "status.json"
+    status.write_text(json.dumps({**json.loads(status.read_text()), "started": started}))
+    assert re.search(rf"^started +{said}$", say("show", outputs / "a")[1], re.MULTILINE)
+
+
+def test_one_run_is_one_run(outputs: Path, say: Say) -> None:
+    assert say(outputs / "a")[1].splitlines()[-1] == "1 run"
 
 
 def test_compare_two_runs_of_the_first_house(say: Say) -> None:

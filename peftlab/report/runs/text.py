@@ -1,6 +1,6 @@
 """What `peftlab-runs` prints: plain text, CSV or JSON. A name that somebody chose cannot steer a terminal."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from peftlab.inputs.plain import plain
@@ -8,6 +8,7 @@ from peftlab.record.json_file import json_text
 from peftlab.record.table import table_text
 from peftlab.report.runs.row import Row
 
+MAX_DATE = 2**32  # seconds, in 2106: what is later is no date
 EXACT = ("run", "sweep", "error", "state", "varies", "best")
 
 
@@ -57,11 +58,13 @@ def show_text(row: Row) -> str:
 
 
 def shown(name: str, value: Any) -> str:
-    """A value in a table: metrics with one digit, times as times."""
+    """A value in a table: metrics with one digit, times as times, dates by the local clock."""
     if value is None:
         return ""
     if name == "wall_s" and isinstance(value, int | float):
         return str(timedelta(seconds=round(value)))
-    if isinstance(value, float) and name not in ("alpha", "started"):
+    if name == "started" and isinstance(value, int | float) and 0 <= value < MAX_DATE:
+        return f"{datetime.fromtimestamp(value):%Y-%m-%d %H:%M:%S}"
+    if isinstance(value, float) and name != "alpha":
         return f"{value:.1f}" if abs(value) >= 1 else f"{value:.4g}"
     return plain(str(value))
