@@ -236,8 +236,12 @@ NUM_BLOCKS = {0: 1, -1: 1, "1--1": 11, "0%-75.0%": 9, "75.0%-100%": 3, "0%-37.5%
 @pytest.mark.parametrize(
     "name", [pytest.param(name, marks=[pytest.mark.slow] * (name == "methods")) for name in EXPERIMENTS]
 )
-def test_every_job_of_every_experiment_passes_every_check(name: str) -> None:
+def test_every_job_of_every_experiment_passes_every_check(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Composed as the sweep itself composes its jobs: the file's own params, one by one."""
+    (tmp_path / "mstar10").mkdir()  # no check of a config looks further
+    monkeypatch.setenv("PEFTLAB_DATA", str(tmp_path))
     with opened_configs():
         loader = GlobalHydra.instance().config_loader()
         root = loader.load_configuration("config", [f"experiment={name}"], run_mode=RunMode.MULTIRUN)
