@@ -11,16 +11,17 @@ import torch
 
 from peftlab.backbone.timm.shapes import shapes
 from peftlab.build.cell import build_cell, place_on
+from peftlab.build.early import empty_head
 from peftlab.build.start import Start
 from peftlab.command.methods import BACKBONES
 from peftlab.config.compose import composed
-from peftlab.config.directory import config_dir
+from peftlab.config.directory import names_of
 from peftlab.config.resolve import resolve
 from peftlab.config.resolved import Resolved
 from peftlab.errors import UserError
 from peftlab.export.merge import reasons as reasons_timm
 from peftlab.export.to_peft import reasons as reasons_peft
-from peftlab.model.load import Trained, empty_head
+from peftlab.model.load import Trained
 from peftlab.model.methods import table
 from peftlab.model.model import Model
 
@@ -34,7 +35,7 @@ Row = list[str]
 
 def methods() -> list[str]:
     """Every choice of peft."""
-    return sorted(file.stem for file in (config_dir() / "peft").glob("*.yaml"))
+    return names_of("peft")
 
 
 def capabilities(names: list[str]) -> str:

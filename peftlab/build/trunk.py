@@ -119,7 +119,7 @@ class Trunk:
 
 def has_trunk(resolved: Resolved) -> bool:
     """Whether the weights of a run are in memory: what its data cost was then paid, too."""
-    return (_key(resolved), str(_device(resolved.root.device))) in _shared["backbone"]
+    return _key(resolved, _device(resolved.root.device)) in _shared["backbone"]
 
 
 def open_trunk(resolved: Resolved) -> Trunk:
@@ -129,7 +129,7 @@ def open_trunk(resolved: Resolved) -> Trunk:
         UserError: for weights or data that cannot be had.
     """
     device = _device(resolved.root.device)
-    backbone = shared("backbone", (_key(resolved), str(device)), lambda: _backbone(resolved, device))
+    backbone = shared("backbone", _key(resolved, device), lambda: _backbone(resolved, device))
     dataset = open_dataset(resolved, backbone)
     return Trunk(backbone, dataset, _overlap(dataset), device, resolved.fit.eval_batch_size)
 
@@ -171,12 +171,12 @@ def _backbone(resolved: Resolved, device: torch.device) -> Backbone:
     return replace(backbone, model=backbone.model.to(device))
 
 
-def _key(resolved: Resolved) -> str:
-    """The options of the backbone, and of files that they name the size and time, so that a file that was replaced is read again."""
+def _key(resolved: Resolved, device: torch.device) -> str:
+    """The device, the options of the backbone, and of files that they name the size and time: one that was replaced is read again."""
     choice = resolved.backbone
     files = [expanded(value) for value in choice.options.values() if isinstance(value, str)]
     stamps = [(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in files if file.is_file()]
-    return json.dumps([choice.target, dict(choice.options), stamps], sort_keys=True, default=str)
+    return json.dumps([str(device), choice.target, dict(choice.options), stamps], sort_keys=True, default=str)
 
 
 def _device(name: str) -> torch.device:

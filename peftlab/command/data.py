@@ -67,7 +67,8 @@ def _check(dataset: Choice, seed: int) -> tuple[list[str], list[str]]:
     counts = tail.counts(len(names))
     groups = group_classes(cuts.groups, names, group_counts(source, tail, cuts))
     found = audit(source)
-    across = [f"{number} in {one} and {other}" for (one, other), number in sorted(found.across().items())]
+    shared = sorted(found.across().items())
+    across = [f"{number} in {one} and {other}" for (one, other), number in shared]
     lines = [
         f"source: {options['source'].word}, {options['path'] or options['name']}",
         f"images: {_counted(found.num_items)}; {len(tail)} train after the long tail",
@@ -82,7 +83,7 @@ def _check(dataset: Choice, seed: int) -> tuple[list[str], list[str]]:
     ]
     problems = [
         f"the same picture {words}, as {found.example(*pair)}"
-        for words, pair in zip(across, sorted(found.across()), strict=True)
+        for words, (pair, _) in zip(across, shared, strict=True)
     ]
     problems += (
         [f"{len(found.unreadable)} unreadable, the first: {found.unreadable[0]}"] if found.unreadable else []

@@ -1,7 +1,7 @@
 """peftlab-methods: which method works on which backbone, and how many parameters it trains there at its defaults."""
 
 from peftlab.command.parser import Parser
-from peftlab.config.directory import config_dir
+from peftlab.config.directory import names_of
 from peftlab.errors import stop
 
 BACKBONES = (
@@ -18,10 +18,7 @@ BACKBONES = (
 
 def main(argv: list[str] | None = None) -> int:
     """`peftlab-methods`: the table method x backbone; 0, or 2 for a wrong input."""
-    legal = {
-        group: sorted(file.stem for file in (config_dir() / group).glob("*.yaml"))
-        for group in ("peft", "backbone")
-    }
+    legal = {group: names_of(group) for group in ("peft", "backbone")}
     parser = Parser(prog="peftlab-methods", description=__doc__)
     parser.add_argument("--method", nargs="+", default=legal["peft"], metavar="NAME", help="default: all")
     parser.add_argument(

@@ -1,11 +1,11 @@
 """The shape of a config: every key is known, given, and of its kind. Checked without torch."""
 
 import ast
-from difflib import get_close_matches
 from typing import Any
 
 from peftlab.config.directory import names_of
 from peftlab.config.registry import HYBRID, TARGET, check_targets
+from peftlab.config.sentence import hint
 from peftlab.config.signature import Signature, alternatives, misfit, signature, values_of, yaml_text
 from peftlab.errors import UserError
 
@@ -83,10 +83,8 @@ def _keys(target: str, values: dict[str, Any], path: str, extra: tuple[str, ...]
     for key, value in values.items():
         if key not in found.keys:
             names = sorted([*found.keys, *extra])
-            near = get_close_matches(key, names, n=1)
-            hint = f" (did you mean {near[0]}?)" if near else ""
             raise UserError(
-                f"{dot}{key}={value} is not a key of {path or 'the config'}; legal: {', '.join(names)}{hint}"
+                f"{dot}{key}={value} is not a key of {path or 'the config'}; legal: {', '.join(names)}{hint(key, names)}"
             )
     for key, value in values.items():
         _value(value, *found.keys[key], f"{dot}{key}")
