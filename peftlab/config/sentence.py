@@ -57,6 +57,10 @@ KNOWN = (
         "--config-path={0} is no folder; legal: none, or --config-dir for files of your own",
     ),
     (
+        r"(?:'hydra/launcher/submitit_|class : 'hydra_plugins\.hydra_)(slurm|ray)",
+        'hydra/launcher={0} needs packages that are not installed; legal: after pip install "peftlab[{0}]"',
+    ),
+    (
         r"Invalid plugin '(.*)': not the hydra_plugins package",
         "_target_={0} is no plugin of Hydra; legal: none but Hydra's own, as hydra/launcher=basic",
     ),

@@ -96,16 +96,27 @@ def train(state: Run, start: int) -> Diverged | None:
 
 @contextmanager
 def interruptible(state: Run) -> Iterator[None]:
-    """SIGINT and SIGTERM ask for a stop after the current step; a second one is Python's own."""
+    """SIGINT and SIGTERM ask for a stop after the current step; a second one is Python's own.
+
+    So does SIGUSR2, where a scheduler's client has an answer to it: that one follows when all is saved, and ends the process.
+    """
+    theirs: list[int] = []
 
     def ask(number: int, frame: FrameType | None) -> None:
         state.stop = True
+        if number == signal.SIGUSR2:
+            theirs.append(number)
         signal.signal(number, signal.default_int_handler)
 
-    numbers = (signal.SIGINT, signal.SIGTERM)
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    if callable(signal.getsignal(signal.SIGUSR2)):
+        numbers.append(signal.SIGUSR2)
     previous = {number: signal.signal(number, ask) for number in numbers}
     try:
         yield
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
+    if theirs:
+        state.record.status("interrupted")
+        signal.raise_signal(theirs[0])

@@ -188,6 +188,26 @@ def test_sigterm_saves_too(composed: Config, tmp_path: Path, monkeypatch: pytest
     assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
 
 
+def test_a_scheduler_s_own_answer_to_its_signal_follows_when_all_is_saved(
+    composed: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    saved: list[Any] = []
+
+    def requeue(number: int, frame: Any) -> None:
+        saved.append(torch.load(tmp_path / "last" / "state.pt", weights_only=True)["step"])
+        saved.append(json.loads((tmp_path / "status.json").read_text())["state"])
+        raise SystemExit(-1)
+
+    stop_at(monkeypatch, 2, signal.SIGUSR2)
+    before = signal.signal(signal.SIGUSR2, requeue)
+    try:
+        with pytest.raises(SystemExit) as ended:
+            go(tmp_path, composed(*SMALL))
+    finally:
+        signal.signal(signal.SIGUSR2, before)
+    assert (saved, ended.value.code) == ([2, "interrupted"], -1)
+
+
 def test_the_test_split_is_opened_once_and_last(
     composed: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
