@@ -5,29 +5,24 @@ import re
 import sys
 import traceback
 from pathlib import Path
-from typing import Any
 
 import hydra
-from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
-from hydra.types import RunMode
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from peftlab import __version__
 from peftlab.command.parser import check_options
 from peftlab.config.directory import config_dir
-from peftlab.config.hydra_version import VERSION_BASE, careful_save, save_waiting, trusted_targets
-from peftlab.config.multirun import Multirun
-from peftlab.config.name import choices, register_resolvers, task_config
+from peftlab.config.hydra_version import VERSION_BASE, careful_save, trusted_targets
+from peftlab.config.name import register_resolvers
 from peftlab.config.sentence import check_effect, sentence
-from peftlab.config.summary import summary
 from peftlab.config.words import check_choices
-from peftlab.engine.separate import Job, run_job
+from peftlab.engine.job import job_of
+from peftlab.engine.separate import run_job
 from peftlab.errors import FAILED, INTERRUPTED, WRONG, UserError, stop
-from peftlab.record.record import Record
 from peftlab.record.whole_file import WAY_OUT, refusal
-from peftlab.report.callback import SweepReport
+from peftlab.report.callback import SweepReport, note
 
 
 def main() -> None:
@@ -103,18 +98,8 @@ def _wants_quotes(value: str) -> bool:
 
 def job(cfg: DictConfig) -> None:
     """One run of a command line or of a sweep."""
-    root: Any = HydraConfig.instance().cfg
-    sweep = root.hydra.mode == RunMode.MULTIRUN
-    config = task_config(cfg)
-    flat = summary(config, root.hydra.runtime.choices)
-    folder = Path(root.hydra.runtime.output_dir)
-    record = Record(folder, choices(root), config, root.hydra.job.get("num"), flat)
-    record.made = [] if sweep else list(Multirun.missing)
-    untold = run_job(Job(config, record, group=Path(root.hydra.sweep.dir).name if sweep else None))
-    if untold is not None:
-        SweepReport.untold.append(f"{folder.name}: {untold}")
-    else:
-        save_waiting()
+    own = job_of(cfg)
+    note(own.record.folder.name, run_job(own))
 
 
 if __name__ == "__main__":

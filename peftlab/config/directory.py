@@ -1,5 +1,6 @@
 """Where the YAML files are: inside an installed package, or beside it in a checkout."""
 
+import sys
 from pathlib import Path
 
 
@@ -19,3 +20,10 @@ def config_dir() -> Path:
 def names_of(group: str) -> list[str]:
     """The names that a group has (`peft`, `scaling/estimator`), sorted; none for what is no group."""
     return sorted(file.stem for file in (config_dir() / group).glob("*.yaml")) if group else []
+
+
+def add_plugins() -> None:
+    """Let Hydra find our launchers and sweepers: it looks for them in the namespace package `hydra_plugins` alone."""
+    place = str(Path(__file__).resolve().parents[1] / "plugin")
+    if place not in sys.path:
+        sys.path.append(place)

@@ -9,9 +9,11 @@ import hydra
 import hydra.utils
 from omegaconf import OmegaConf
 
+from peftlab.config.directory import add_plugins
 from peftlab.config.registry import targets_of
 from peftlab.errors import UserError
 
+add_plugins()  # before Hydra looks for plugins, which it does once in a process
 BEFORE_1_4 = hydra.__version__.startswith("1.3.")
 # of hydra.main and initialize_config_dir: 1.3 asks for it, 1.4 warns of it
 VERSION_BASE: dict[str, Any] = {"version_base": "1.3"} if BEFORE_1_4 else {}

@@ -2,23 +2,12 @@
 
 import sys
 import traceback
-from dataclasses import dataclass
-from typing import Any
 
 from peftlab.config.identity import Identity
 from peftlab.config.resolve import resolve
+from peftlab.engine.job import Job
 from peftlab.errors import FAILED, INTERRUPTED, WRONG, UserError, say, stop
-from peftlab.record.record import Record
 from peftlab.record.whole_file import refusal
-
-
-@dataclass(frozen=True)
-class Job:
-    """A composed config, the folder that its run is recorded in, and the sweep that it is part of, if it is."""
-
-    config: dict[str, Any]
-    record: Record
-    group: str | None
 
 
 def run_job(job: Job) -> str | None:

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 from hydra.experimental.callback import Callback
 from omegaconf import OmegaConf
 
+from peftlab.config.hydra_version import save_waiting
 from peftlab.config.multirun import planned
 from peftlab.errors import UserError, stop
 from peftlab.report.live import Live
@@ -63,3 +64,11 @@ class SweepReport(Callback):
         if SweepReport.live is not None:
             SweepReport.live.finish(SweepReport.last)
             SweepReport.live = None
+
+
+def note(folder: str, untold: str | None) -> None:
+    """A job has ended; `untold` is the sentence of a failure that its folder does not tell."""
+    if untold is not None:
+        SweepReport.untold.append(f"{folder}: {untold}")
+    else:
+        save_waiting()

@@ -14,7 +14,8 @@ import pytest
 
 from peftlab.config.file import config_text
 from peftlab.config.resolved import Resolved
-from peftlab.engine.separate import Job, run_job
+from peftlab.engine.job import Job
+from peftlab.engine.separate import run_job
 from peftlab.errors import UserError
 from peftlab.record.lock import Lock
 from peftlab.record.record import Record

@@ -1,0 +1,36 @@
+"""A job as every engine takes it."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+from omegaconf import DictConfig
+
+from peftlab.config.multirun import Multirun
+from peftlab.config.name import choices, task_config
+from peftlab.config.summary import summary
+from peftlab.record.record import Record
+
+
+@dataclass(frozen=True)
+class Job:
+    """A composed config, the folder that its run is recorded in, and the sweep that it is part of, if it is."""
+
+    config: dict[str, Any]
+    record: Record
+    group: str | None
+
+
+def job_of(cfg: DictConfig) -> Job:
+    """The job that Hydra runs now; `cfg` is its config without Hydra's part."""
+    root: Any = HydraConfig.instance().cfg
+    sweep = root.hydra.mode == RunMode.MULTIRUN
+    config = task_config(cfg)
+    flat = summary(config, root.hydra.runtime.choices)
+    record = Record(
+        Path(root.hydra.runtime.output_dir), choices(root), config, root.hydra.job.get("num"), flat
+    )
+    record.made = [] if sweep else list(Multirun.missing)
+    return Job(config, record, group=Path(root.hydra.sweep.dir).name if sweep else None)
