@@ -23,7 +23,7 @@ VOLATILE = (
     "recipes",
     "trust",
 )  # of recipes, what is used stands elsewhere
-VOLATILE_IN = {"dataset": ("num_workers",), "fit": ("save_every", "eval_batch_size")}
+VOLATILE_IN = {"dataset": ("num_workers",), "fit": ("save_every", "eval_batch_size", "stop_after")}
 # overrides that are no choice of a cell
 NO_CHOICE = (
     "experiment",

@@ -22,7 +22,7 @@ def run_job(job: Job) -> str | None:
     try:
         resolved = resolve(job.config)
         record.identity = Identity(job.config)
-        if not record.look(resolved.root.resume):
+        if not record.look(resolved.root.resume, resolved.fit.stop_after):
             from peftlab.search.stages import run_found  # torch, for which a wrong config does not wait
 
             run_found(resolved, record, job.group)

@@ -51,7 +51,7 @@ Round = dict[int, Step | Diverged]  # by the learner's place in the list
 def fit(
     plan: Plan, network: Network, learners: Sequence[Learner], *, start: int, active: set[int] | None = None
 ) -> Iterator[Round]:
-    """Train all learners from step `start` to the end, those that share their batches in one forward.
+    """Train all learners from step `start` to the end of the plan or to its `stop_after`, those that share their batches in one forward.
 
     Each round has what happened to the learners that were still there. One that diverges leaves, and so does one that the
     consumer takes out of `active`; the others do not notice. Every random draw is a function of (seed, step), so a
@@ -59,10 +59,10 @@ def fit(
     """
     active = set(range(len(learners))) if active is None else active
     streams = [_Stream(plan, network, learners, own, start) for own in _by_batches(learners)]
-    for index in range(start, max(stream.schedule.num_steps for stream in streams)):
+    for index in range(start, max(stream.schedule.end for stream in streams)):
         happened: Round = {}
         for stream in streams:
-            if active & set(stream.members) and index < stream.schedule.num_steps:
+            if active & set(stream.members) and index < stream.schedule.end:
                 happened |= stream.step(index, [place for place in stream.members if place in active])
         active -= {place for place, what in happened.items() if isinstance(what, Diverged)}
         yield happened

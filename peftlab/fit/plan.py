@@ -9,7 +9,10 @@ from peftlab.option import PositiveFloat, PositiveInt, Range
 
 @dataclass(frozen=True)
 class Plan:
-    """Units: epochs of the training split; `batch_size` items per forward, `accumulate` forwards per step."""
+    """Units: epochs of the training split; `batch_size` items per forward, `accumulate` forwards per step.
+
+    `stop_after` ends the training early on the schedule of all `epochs`; without it, or with a later one, it goes on.
+    """
 
     epochs: Annotated[int, Range(1, 100_000)]
     batch_size: Annotated[int, Range(1, 65_536)]
@@ -20,6 +23,7 @@ class Plan:
     select: Literal["last", "best"]
     eval_every: PositiveInt | None
     save_every: PositiveInt
+    stop_after: Annotated[int, Range(1, 100_000)] | None
     eval_batch_size: Annotated[int, Range(1, 65_536)]
 
 

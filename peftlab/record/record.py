@@ -15,7 +15,7 @@ from peftlab.record.json_file import json_text, read_json
 from peftlab.record.lock import Lock, is_locked
 from peftlab.record.rows import FILE as ROWS
 from peftlab.record.rows import Mark, mark, rewind
-from peftlab.record.status import DONE, FILE, read_status
+from peftlab.record.status import DONE, FILE, read_status, stopped_after
 from peftlab.record.whole import lost_file
 from peftlab.record.whole_file import check_place, write_whole
 
@@ -67,8 +67,8 @@ class Record:
         """Seconds of all attempts."""
         return self.attempt.before_s + time.time() - self.started
 
-    def look(self, resume: bool) -> bool:
-        """Whether this run is finished already. Nothing is written.
+    def look(self, resume: bool, until: int | None = None) -> bool:
+        """Whether this run is finished already, or has stopped after epoch `until` or a later one. Nothing is written.
 
         Raises:
             UserError: if the folder is no run's or another run's, or a process is writing it.
@@ -85,6 +85,10 @@ class Record:
         if self.identity is not None and (result or (self.folder / "last").exists()):
             self.identity.check(self.folder, status.get("identity") or result.get("identity") or {})
         if status.get("state") not in DONE or not result:
+            epoch = stopped_after(status)
+            if until is not None and epoch is not None and epoch >= until:
+                print(f"{self.folder}: stopped before, after epoch {epoch}", file=sys.stderr)
+                return True
             check_place(self.folder, "hydra.run.dir")
             return False
         lost = lost_file(self.folder, result)

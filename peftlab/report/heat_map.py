@@ -12,7 +12,7 @@ from peftlab.report.interval import is_clear
 from peftlab.report.metric import Metric
 from peftlab.site import POSITIONS
 
-MARKS = {"diverged": "div", "failed": "fail", "interrupted": "int", "running": "run"}
+MARKS = {"diverged": "div", "failed": "fail", "stopped": "stp", "interrupted": "int", "running": "run"}
 DEPTH, POSITION = "placement.depth", "placement.position"
 MOST = 12  # grids of a sweep that are drawn
 Grid = list[list[Cell | None]]

@@ -132,7 +132,7 @@ def best_cells(report: Report) -> dict[str, Cell]:
 def summary(report: Report) -> dict[str, Scalar]:
     """How many jobs are in which state, and the best cells."""
     keys, seeds = varying(report.cells), has_seeds(report.jobs)
-    states = ("ok", "failed", "diverged", "interrupted", "unfinished")
+    states = ("ok", "failed", "diverged", "stopped", "interrupted", "unfinished")
     found: dict[str, Scalar] = {f"num_{state}": getattr(report, f"num_{state}") for state in states}
     for metric, cell in best_cells(report).items():
         found[f"best/{metric}"] = _value(cell, metric, seeds)

@@ -38,6 +38,7 @@ class Report:
     num_failed: int
     num_diverged: int
     num_interrupted: int
+    num_stopped: int  # by fit.stop_after, as asked
     num_unfinished: int  # running or missing
     untold: list[str] = field(default_factory=list)  # failures of this command that no folder tells
     unwritten: str = ""  # why files of the report are not there, or not new
@@ -45,8 +46,8 @@ class Report:
 
     @property
     def exit_code(self) -> int:
-        """0 when every job was measured, as a diverged one was, else 1: a killed job still says `running`."""
-        is_whole = self.num_ok + self.num_diverged == len(self.jobs)
+        """0 when every job was measured, as a diverged one was, or stopped as asked, else 1: a killed job still says `running`."""
+        is_whole = self.num_ok + self.num_diverged + self.num_stopped == len(self.jobs)
         return int(not is_whole or bool(self.untold or self.unwritten or self.mixed))
 
 
@@ -75,6 +76,7 @@ def write_report(folder: str | Path, *, baseline: str | None) -> Report:
         num_failed=count["failed"],
         num_diverged=count["diverged"],
         num_interrupted=count["interrupted"],
+        num_stopped=count["stopped"],
         num_unfinished=count["running"] + count["missing"],
         unwritten=unwritten,
         mixed=mixed(cells),

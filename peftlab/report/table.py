@@ -20,7 +20,7 @@ def print_table(report: Report) -> None:
     need = console.measure(table, options=console.options.update(width=1000)).minimum
     Console(width=max(console.width, need)).print(table)  # rich leaves out columns that do not fit
     # No markup: names hold brackets. Soft wrap: a path stays whole.
-    bad = [job for job in report.jobs if job.state not in ("ok", "diverged")]
+    bad = [job for job in report.jobs if job.state not in ("ok", "diverged", "stopped")]
     lines = [*(f"failed: {line}" for line in report.untold), *report.mixed]
     lines += [f"{job.state}: {job.folder.name}: {job.error or 'no error recorded'}" for job in bad]
     keys = varying(report.cells)

@@ -6,6 +6,7 @@ from typing import Any
 
 from peftlab.config.summary import KEYS
 from peftlab.record.code import code
+from peftlab.record.status import STOPPED
 from peftlab.tracker.tracker import Scalar, Series
 
 MAX_LINES = 100  # gammas that are drawn over time
@@ -79,6 +80,12 @@ def final(result: Mapping[str, Any], validated: Mapping[str, float]) -> dict[str
     found = {**result["metrics"], **{f"val/{key}": value for key, value in validated.items()}}
     found |= {key: result[key] for key in FACTS}
     return {key: value for key, value in found.items() if isinstance(value, str) or _is_number(value)}
+
+
+def stopped(validated: Mapping[str, float]) -> dict[str, Scalar]:
+    """What stands for a run that fit.stop_after has stopped: its metrics on validation, and no test."""
+    found = {f"val/{key}": value for key, value in validated.items() if _is_number(value)}
+    return {"state": STOPPED, **found}
 
 
 def _is_number(value: Any) -> bool:

@@ -13,6 +13,7 @@ from peftlab.fit.fit import Diverged, fit
 from peftlab.inputs.plain import plain
 from peftlab.record.checkpoint import saved_masks
 from peftlab.record.record import Record
+from peftlab.record.status import STOPPED
 from peftlab.run import mirror
 from peftlab.run.finish import finish
 from peftlab.run.memory import release, reset_peak
@@ -55,6 +56,10 @@ def run(resolved: Resolved, record: Record, group: str | None) -> None:
             record.status("interrupted")
             console.print(f"interrupted and saved; the same command goes on from there: {record.folder}")
             sys.exit(INTERRUPTED)
+        at = max(start, experiment.schedule.end)
+        if diverged is None and at < experiment.schedule.num_steps:
+            summary, code = stopped(state, at), 0
+            return
         result = finish(state, diverged)
         state.show_tested(result)
         summary = mirror.final(result, state.validated)
@@ -82,16 +87,34 @@ def train(state: Run, start: int) -> Diverged | None:
             state.show_gamma(step.number)
             bar.update(task, completed=step.number, loss=f"{step.loss:.4f}")
             epoch, rest = divmod(step.number, per_epoch)
-            is_last = step.number == total
-            if rest == 0 and (epoch % (plan.eval_every or 1) == 0 or is_last):
+            at_end = step.number == experiment.schedule.end
+            if rest == 0 and (epoch % (plan.eval_every or 1) == 0 or step.number == total):
                 state.validate(step.number)
-            if state.stop or (rest == 0 and epoch % plan.save_every == 0) or is_last:
+            if state.stop or (rest == 0 and epoch % plan.save_every == 0) or at_end:
                 state.save(step.number)
             if state.stop:
-                state.stop = not is_last
+                state.stop = not at_end
                 break
             began = time.perf_counter()
     return None
+
+
+def stopped(state: Run, step: int) -> dict[str, Scalar]:
+    """Say that the run stopped where fit.stop_after asked for it, with its metrics on validation there; what stands for it.
+
+    A validation that the plan has not at this epoch is no part of the run: what goes on drops its row, and selects nothing
+    by it.
+    """
+    plan = state.experiment.resolved.fit
+    epoch, rest = divmod(step, state.experiment.schedule.per_epoch)
+    if rest == 0 and epoch % (plan.eval_every or 1):
+        state.validate(step)
+    state.record.status(STOPPED, epoch=epoch)
+    console.print(
+        f"stopped after epoch {epoch} of {plan.epochs} (fit.stop_after={plan.stop_after}) and saved; the same command"
+        f" without it goes on from there: {state.record.folder}"
+    )
+    return mirror.stopped(state.last)
 
 
 @contextmanager

@@ -55,10 +55,14 @@ def supernet_of(resolved: Resolved) -> Resolved:
     """The run of the first stage."""
     raw, node = resolved.raw, resolved.placement.options
     placement = {"_target_": TARGET, "widths": node["widths"], "depths": node["depths"], "budget": None}
-    supernet = {**raw, "placement": placement}
+    supernet = {
+        **raw,
+        "placement": placement,
+        "fit": {**raw["fit"], "stop_after": None},
+    }  # it is searched whole
     for group, key, own in (("fit", "epochs", "epochs"), ("optim", "lr", "lr")):
         if node[own] is not None:
-            supernet[group] = {**raw[group], key: node[own]}
+            supernet[group] = {**supernet[group], key: node[own]}
     return resolve(supernet)
 
 

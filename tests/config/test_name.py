@@ -101,7 +101,7 @@ def test_nothing_that_changes_numbers_is_volatile() -> None:
     assert set(VOLATILE) == {"device", "resume", "tracker", "baseline", "recipes", "trust"}
     assert {key: set(keys) for key, keys in VOLATILE_IN.items()} == {
         "dataset": {"num_workers"},
-        "fit": {"save_every", "eval_batch_size"},
+        "fit": {"save_every", "eval_batch_size", "stop_after"},
     }
 
 
@@ -167,6 +167,7 @@ def test_choices_are_what_was_typed_and_chooses_a_cell(load: Load) -> None:
         "device=cpu",
         "tracker.project=x",
         "fit.save_every=2",
+        "fit.stop_after=1",
         "fit.eval_batch_size=2",
         "recipes.lora.lr=2",
         "~peft.dropout",

@@ -23,7 +23,7 @@ def test_finished(tmp_path, state):
     assert finished_run(str(path)) == path
 
 
-@pytest.mark.parametrize("state", ["running", "failed", "interrupted"])
+@pytest.mark.parametrize("state", ["running", "failed", "interrupted", "stopped"])
 def test_not_finished(tmp_path, state):
     path = folder_of(tmp_path / "run", json.dumps({"state": state}))
     with pytest.raises(

@@ -130,6 +130,29 @@ def test_every_other_state_runs_again(tmp_path: Path, state: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("said", "until", "is_there"),
+    [
+        ({"state": "stopped", "epoch": 2}, None, False),
+        ({"state": "stopped", "epoch": 2}, 1, True),
+        ({"state": "stopped", "epoch": 2}, 2, True),
+        ({"state": "stopped", "epoch": 2}, 3, False),
+        ({"state": "stopped", "epoch": "2"}, 2, False),
+        ({"state": "stopped"}, 2, False),
+        ({"state": "interrupted", "epoch": 2}, 2, False),
+    ],
+)
+def test_a_run_that_stopped_goes_on_unless_it_is_to_stop_there(
+    tmp_path: Path, said: dict[str, Any], until: int | None, is_there: bool
+) -> None:
+    left(tmp_path)
+    status = json.loads((tmp_path / "status.json").read_text())
+    (tmp_path / "result.json").unlink()
+    (tmp_path / "status.json").write_text(json.dumps({**status, **said}))
+    assert record(tmp_path).look(resume=True, until=until) is is_there
+    assert record(tmp_path).look(resume=False, until=until) is False
+
+
+@pytest.mark.parametrize(
     "data", [b"", b"{", b"[]", b"3", b'{"state": "ok"', b"\0\0", b"\xff\xfe{", b"[" * 3000]
 )
 def test_a_status_that_cannot_be_read_runs_again(tmp_path: Path, data: bytes) -> None:

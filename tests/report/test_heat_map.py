@@ -111,7 +111,14 @@ def test_a_crossing_without_a_cell_is_empty(tmp_path: Path, drawn: dict[str, dic
 
 @pytest.mark.parametrize(
     ("state", "mark"),
-    [("failed", "fail"), ("interrupted", "int"), ("running", "run"), ("diverged", "div"), ("missing", "")],
+    [
+        ("failed", "fail"),
+        ("interrupted", "int"),
+        ("running", "run"),
+        ("stopped", "stp"),
+        ("diverged", "div"),
+        ("missing", ""),
+    ],
 )
 def test_a_cell_that_was_never_measured_is_marked(
     tmp_path: Path, drawn: dict[str, dict[str, Any]], state: str, mark: str

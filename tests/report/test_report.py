@@ -162,7 +162,15 @@ def test_report_counts_and_exit_code(broken: Path) -> None:
 
 @pytest.mark.parametrize(
     ("state", "code"),
-    [("ok", 0), ("diverged", 0), ("failed", 1), ("interrupted", 1), ("running", 1), ("missing", 1)],
+    [
+        ("ok", 0),
+        ("diverged", 0),
+        ("stopped", 0),
+        ("failed", 1),
+        ("interrupted", 1),
+        ("running", 1),
+        ("missing", 1),
+    ],
 )
 def test_exit_code_of_one_job(tmp_path: Path, state: str, code: int) -> None:
     put(tmp_path / "a", "ok", {"a": "1"}, 0, result={"metrics": {}})

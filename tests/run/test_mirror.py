@@ -23,6 +23,11 @@ def test_the_scalars_to_group_by_are_on_top_and_the_config_is_below_one_key() ->
     json.dumps(found)
 
 
+def test_a_stopped_run_stands_for_its_validation_and_no_test() -> None:
+    found = mirror.stopped({"mean_acc": 0.5, "tail_acc": math.nan})
+    assert found == {"state": "stopped", "val/mean_acc": 0.5}
+
+
 def test_every_choice_is_a_tag_and_the_main_ones_always() -> None:
     flat = {"peft": "lora", "backbone": "tiny", "dataset": None, "scaling": "fixed", "rank": 8}
     choices = {"scaling": "meta", "placement.depth": "0-2"}

@@ -21,6 +21,7 @@ from peftlab.config.identity import Identity
 from peftlab.config.resolve import resolve
 from peftlab.dataset.batches import EvalBatches
 from peftlab.dataset.dataset import Dataset
+from peftlab.errors import UserError
 from peftlab.record.record import Record
 from peftlab.run.run import run
 from peftlab.run.state import Run
@@ -156,6 +157,42 @@ def test_interrupted_and_resumed_is_bit_for_bit_uninterrupted(
     torch.manual_seed(12345)  # the process that goes on has another history
     go(tmp_path / "parts", config)
     same(tmp_path / "whole", tmp_path / "parts")
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        pytest.param((), id="no-validation"),
+        pytest.param(
+            ("fit.select=best", "fit.eval_every=2", "fit.save_every=3", *META), id="validation-of-its-own"
+        ),
+    ],
+)
+def test_stopped_after_an_epoch_and_gone_on_is_bit_for_bit_whole(
+    composed: Config, tmp_path: Path, overrides: tuple[str, ...]
+) -> None:
+    """Where the plan has no validation at the stop, the one made there neither stays in the curve nor selects."""
+    config, part = composed(*SMALL, *overrides), tmp_path / "part"
+    go(tmp_path / "whole", config)
+    per_epoch = rows(tmp_path / "whole")[-1]["step"] // 3
+    for after in (1, 2, 2):
+        assert go(part, {**config, "fit": {**config["fit"], "stop_after": after}}) == {}
+        status = json.loads((part / "status.json").read_text())
+        assert (status["state"], status["epoch"]) == ("stopped", after)
+        assert [row["step"] for row in rows(part) if "train/loss" in row] == list(
+            range(1, per_epoch * after + 1)
+        )
+        if overrides:
+            assert [row["step"] for row in rows(part) if "val/mean_acc" in row][-1] == per_epoch * after
+        assert not (part / "adapter.safetensors").exists()
+        torch.manual_seed(12345)
+    with pytest.raises(UserError, match="legal: the folder of a finished run"):
+        peftlab.load(part)
+    go(part, config)
+    same(tmp_path / "whole", part)
+    finished = (part / "result.json").read_bytes()
+    go(part, {**config, "fit": {**config["fit"], "stop_after": 1}})
+    assert (part / "result.json").read_bytes() == finished, "it is finished, and stays so"
 
 
 @pytest.mark.slow

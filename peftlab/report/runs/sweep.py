@@ -14,6 +14,7 @@ WORST = (
     DAMAGED,
     "failed",
     "diverged",
+    "stopped",
     "ok",
 )  # the first that a run has is the sweep's
 
