@@ -120,3 +120,10 @@ def _check_validation(options: Mapping[str, Any], source: str, select: str) -> N
             "fit.select=best needs items to select on, and dataset.val_fraction=0 leaves none; legal: above 0 or null, or"
             " fit.select=last"
         )
+
+
+def leaves_none(fraction: float | int | None, source: str, val_split: str | None, select: str) -> bool:
+    """Whether no items validate, as far as that can be said before the data are opened: an image_folder may have its own."""
+    if val_split is not None or source not in ("hub", "digits"):
+        return False
+    return not fraction and (fraction is not None or select != "best")

@@ -8,6 +8,8 @@ from peftlab.errors import UserError
 FIRST = {
     "sweep.csv": lambda line: line.startswith("job,") and ",state," in f"{line},",
     "cells.csv": lambda line: ",num_ok," in line,
+    "race.json": lambda line: line == "{",
+    "race.md": lambda line: line == "# Race",
     "table.md": lambda line: line.startswith("|") and line.endswith("| n | step ms | MiB |"),
 }
 PICTURES = ("heatmap*.png", "heatmap*.svg", "scatter*.png", "scatter*.svg", "forest*.png", "forest*.svg")

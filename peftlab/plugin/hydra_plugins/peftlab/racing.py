@@ -1,0 +1,50 @@
+"""hydra/sweeper=racing: all cells start together; at each rung those that are behind on validation stop."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from omegaconf import OmegaConf
+
+
+class Racing(BasicSweeper):
+    """Launches the jobs that are left up to the next rung, on any launcher: `peftlab.report.race` decides which they are."""
+
+    def __init__(
+        self, *, rungs: Any, keep: float | None, clear: bool, metric: str, params: dict[str, str] | None
+    ) -> None:
+        super().__init__(max_batch_size=None, params=params)
+        self.policy = {"rungs": list(rungs), "keep": keep, "clear": clear, "metric": metric}
+
+    def sweep(self, arguments: list[str]) -> Any:
+        """Run the race to its end, and say what it cost."""
+        from peftlab.config.job import compose_jobs
+        from peftlab.report.race.entries import entries_of, part
+        from peftlab.report.race.policy import policy_of
+        from peftlab.report.race.race import Race
+        from peftlab.report.race.text import write_race
+
+        parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)
+        (jobs,) = self.split_arguments(parser.parse_overrides([*self._parse_config(), *arguments]), None)
+        policy = policy_of(**self.policy)
+        folder, returns = Path(str(self.config.hydra.sweep.dir)), []
+        entries = entries_of(compose_jobs(self.hydra_context.config_loader, self.config, jobs, 0))
+        race = Race(folder, policy, entries, resume=bool(self.config.resume))
+        folder.mkdir(parents=True, exist_ok=True)
+        OmegaConf.save(self.config, folder / "multirun.yaml")
+        for rung in range(len(race.policy.rungs) + 1):
+            places = race.round(rung)
+            words = [part(jobs[place], race.epoch(place, rung), first=not returns) for place in places]
+            returns.append(self._launch(words))
+            race.decide(rung)
+        for line in write_race(race)[1]:
+            print(line)
+        return returns
+
+    def _launch(self, words: list[list[str]]) -> Sequence[Any]:
+        results = self.launcher.launch(words, initial_job_idx=0) if words else []
+        for result in results:
+            _ = result.return_value  # raises what the job raised
+        return results

@@ -1,0 +1,50 @@
+"""The jobs of a sweep as a race takes them, from their composed configs."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig
+
+from peftlab.config.name import choices, task_config
+from peftlab.config.validation import has_none
+from peftlab.errors import UserError
+from peftlab.report.race.race import Entry, no_validation
+
+
+def entries_of(jobs: Iterable[DictConfig]) -> list[Entry]:
+    """One entry for each job, in order. What else is wrong with a job alone, it says itself when its turn comes.
+
+    Raises:
+        UserError: for a job without validation items, and for one that is told where to stop.
+    """
+    return [_entry(root) for root in jobs]
+
+
+def part(words: list[str], epoch: int | None, *, first: bool) -> list[str]:
+    """The words of a job that trains up to an epoch (None: to its end), and goes on from where the round before left it."""
+    stop = [] if epoch is None else [f"fit.stop_after={epoch}"]
+    return [*words, *stop, *([] if first else ["resume=true"])]
+
+
+def _entry(root: DictConfig) -> Entry:
+    config = task_config(root)
+    fit, seed = config["fit"], config.get("seed")
+    if fit.get("stop_after") is not None:
+        raise UserError(
+            f"fit.stop_after={fit['stop_after']} is what a race sets at each of its rungs; legal: null with hydra/sweeper=racing"
+        )
+    if has_none(config):
+        raise no_validation(config["dataset"]["val_fraction"])
+    typed: dict[str, str] = choices(root)
+    return Entry(
+        choices={key: value for key, value in typed.items() if key != "seed"},
+        seed=seed if isinstance(seed, int) else 0,
+        epochs=_count(fit.get("epochs")),
+        every=_count(fit.get("eval_every")),
+        folder=Path(str(root.hydra.runtime.output_dir)),
+    )
+
+
+def _count(value: Any) -> int:
+    return value if isinstance(value, int) and value > 0 else 1

@@ -1,0 +1,204 @@
+"""hydra/sweeper=racing from the command line, with runs that only pretend, and once with real ones."""
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+from hydra.core.global_hydra import GlobalHydra
+from safetensors.torch import load_file
+
+from peftlab.command import train
+from peftlab.config.file import config_text
+from peftlab.config.name import config_hash
+from peftlab.config.resolved import Resolved
+from peftlab.record.record import Record
+
+RACE = (
+    "-m",
+    "hydra/sweeper=racing",
+    "dataset.val_fraction=0.2",
+    "fit.epochs=8",
+    "hydra.sweep.dir=s",
+    "hydra.sweeper.clear=false",
+)
+Call = Callable[..., SimpleNamespace]
+
+
+@pytest.fixture
+def call(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> Iterator[Call]:
+    """`peftlab WORDS` in an empty folder, in this process."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HYDRA_FULL_ERROR", "0")
+    monkeypatch.setattr(sys, "argv", ["peftlab"])
+
+    def make(*words: str) -> SimpleNamespace:
+        GlobalHydra.instance().clear()
+        sys.argv = ["peftlab", *words]
+        capfd.readouterr()
+        with pytest.raises(SystemExit) as stop:
+            train.main()
+        said = capfd.readouterr()
+        return SimpleNamespace(code=int(stop.value.code or 0), err=said.err, out=said.out)
+
+    yield make
+    GlobalHydra.instance().clear()
+
+
+@pytest.fixture
+def trained(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int, int]]:
+    """(rank, seed, epoch) of every epoch that was trained. A run of rank r has accuracy r / 100 at each; 13 fails."""
+    done: list[tuple[int, int, int]] = []
+
+    def pretend(resolved: Resolved, record: Record, group: str | None) -> None:
+        config, plan = resolved.raw, resolved.fit
+        rank, seed = config["peft"]["rank"], resolved.seed
+        if rank == 13:
+            raise ZeroDivisionError("thirteen")
+        record.take(config["resume"])
+        rows = record.folder / "metrics.jsonl"
+        start = len(rows.read_text().splitlines()) if rows.exists() else 0
+        record.status("running")
+        record.write_text("config.yaml", config_text(config))
+        end = min(plan.epochs, plan.stop_after or plan.epochs)
+        for epoch in range(start + 1, end + 1):
+            if (rank, seed, epoch) == KILL.get("at"):
+                del KILL["at"]
+                sys.exit(130)
+            record.append({"epoch": epoch, "val/mean_acc": rank / 100})
+            done.append((rank, seed, epoch))
+        if end < plan.epochs:
+            record.status("stopped", epoch=end)
+            return
+        record.write("result.json", {"run_id": config_hash(config), "metrics": {"test/mean_acc": rank / 100}})
+        record.status("ok")
+
+    monkeypatch.setattr("peftlab.search.stages.run_found", pretend)
+    return done
+
+
+KILL: dict[str, tuple[int, int, int]] = {}
+
+
+def states(folder: Path) -> dict[str, str]:
+    found = [json.loads(path.read_text()) for path in sorted(folder.glob("*/status.json"))]
+    return {f"{said['choices']['peft.rank']}/{said['seed']}": said["state"] for said in found}
+
+
+def test_the_lower_half_stops_at_each_rung_and_the_others_end(
+    call: Call, trained: list[tuple[int, int, int]], tmp_path: Path
+) -> None:
+    said = call(*RACE, "peft.rank=2,4,6,8", "seed=0,1")
+    assert said.code == 0, said.err
+    reached = {rank: max(epoch for own, _, epoch in trained if own == rank) for rank in (2, 4, 6, 8)}
+    assert reached == {2: 1, 4: 1, 6: 2, 8: 8}
+    assert len(trained) == len(set(trained)) == 2 * (1 + 1 + 2 + 8), "an epoch was trained twice"
+    assert states(tmp_path / "s") == {
+        **{f"{rank}/{seed}": "stopped" for rank in (2, 4, 6) for seed in (0, 1)},
+        **{f"8/{seed}": "ok" for seed in (0, 1)},
+    }
+    race = json.loads((tmp_path / "s" / "race.json").read_text())
+    assert race["outcome"]["winner"] == "peft.rank=8"
+    assert (race["outcome"]["epochs"], race["outcome"]["epochs_of_grid"]) == (24, 64)
+    assert race["outcome"]["not_looked_at"] == {"peft.rank=2": 14, "peft.rank=4": 14, "peft.rank=6": 12}
+    assert "24 of 64 epochs of the grid (0.38 of its cost)" in said.out
+    assert "peft.rank=4" in (tmp_path / "s" / "race.md").read_text()
+    trained.clear()
+    assert call(*RACE, "peft.rank=2,4,6,8", "seed=0,1").code == 0
+    assert trained == [], "a race that is over costs nothing"
+    plain = [word for word in RACE if "hydra/sweeper" not in word and "hydra.sweeper" not in word]
+    assert call(*plain, "peft.rank=2,4,6,8", "seed=0,1").code == 0
+    assert set(states(tmp_path / "s").values()) == {"ok"}, "a plain sweep goes on with the rest"
+    assert len(trained) == 40
+
+
+@pytest.mark.parametrize("at", [(4, 0, 1), (8, 1, 2), (8, 0, 7)])
+def test_a_race_that_was_interrupted_goes_on_and_decides_the_same(
+    call: Call, trained: list[tuple[int, int, int]], tmp_path: Path, at: tuple[int, int, int]
+) -> None:
+    KILL["at"] = at
+    words = (*RACE, "peft.rank=2,4,6,8", "seed=0,1")
+    assert call(*words).code == 130
+    before = len(trained)
+    assert call(*words).code == 0
+    assert before < len(trained) == len(set(trained)) == 24
+    race = json.loads((tmp_path / "s" / "race.json").read_text())
+    assert race["outcome"]["winner"] == "peft.rank=8"
+
+
+def test_a_job_that_fails_is_not_judged_and_is_tried_again(
+    call: Call, trained: list[tuple[int, int, int]], tmp_path: Path
+) -> None:
+    said = call(*RACE, "peft.rank=13,4,8", "hydra.sweeper.keep=0.4")
+    assert said.code == 1
+    assert states(tmp_path / "s") == {"13/0": "failed", "4/0": "stopped", "8/0": "ok"}
+    assert "winner on validation (mean_acc): peft.rank=8" in said.out
+
+
+def test_resume_false_starts_over_once(call: Call, trained: list[tuple[int, int, int]]) -> None:
+    words = (*RACE, "peft.rank=2,8")
+    assert call(*words).code == 0
+    assert call(*words, "resume=false").code == 0
+    assert len(trained) == 2 * (1 + 8)
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (
+            ["dataset.val_fraction=0"],
+            "dataset.val_fraction=0 leaves a race no items to compare cells on; legal: above 0",
+        ),
+        (["fit.stop_after=2"], "fit.stop_after=2 is what a race sets at each of its rungs; legal: null"),
+        (
+            ["hydra.sweeper.keep=2"],
+            "hydra.sweeper.keep=2 is no share of the cells; legal: between 0 and 1, or null",
+        ),
+        (["hydra.sweeper.keep=null", "hydra.sweeper.clear=false"], "stop no cell; legal: one of the two"),
+        (
+            ["hydra.sweeper.rungs=[0.5,0.25]"],
+            "hydra.sweeper.rungs=[0.5, 0.25] are no shares of fit.epochs in order",
+        ),
+    ],
+)
+def test_a_race_that_cannot_be_is_refused_before_the_first_job(
+    call: Call, trained: list[tuple[int, int, int]], tmp_path: Path, words: list[str], sentence: str
+) -> None:
+    said = call(*RACE, "peft.rank=2,8", *words)
+    assert (said.code, said.err.count("\n")) == (2, 1)
+    assert sentence in said.err
+    assert not (tmp_path / "s").exists()
+
+
+def test_a_metric_that_is_not_measured_is_named(call: Call, trained: list[tuple[int, int, int]]) -> None:
+    said = call(*RACE, "peft.rank=2,8", "hydra.sweeper.metric=accuracy")
+    assert said.code == 2
+    assert "hydra.sweeper.metric=accuracy is not measured; legal: mean_acc" in said.err
+
+
+@pytest.mark.slow
+def test_who_wins_a_race_ends_as_the_run_that_it_would_have_been(call: Call, tmp_path: Path) -> None:
+    words = [
+        "-m",
+        "backbone=tiny",
+        "device=cpu",
+        "fit.epochs=4",
+        "fit.batch_size=64",
+        "dataset.val_fraction=0.2",
+    ]
+    words += ["optim.lr=0.1,0.00001", "peft=adaptformer"]
+    assert call(*words, "hydra/sweeper=racing", "hydra.sweep.dir=race").code == 0
+    assert call(*words, "hydra.sweep.dir=grid").code == 0
+    ends = [path.parent for path in (tmp_path / "race").glob("*/result.json")]
+    assert len(ends) == 1
+    (race,) = ends
+    grid = tmp_path / "grid" / race.name
+    first, second = (load_file(folder / "adapter.safetensors") for folder in (race, grid))
+    assert all(torch.equal(first[name], second[name]) for name in first)
+    results = [json.loads((folder / "result.json").read_text())["metrics"] for folder in (race, grid)]
+    assert results[0] == results[1]
