@@ -9,9 +9,11 @@ from peftlab.fit.learner import Batches
 from peftlab.network.network import Network
 
 
-def build_together(runs: Sequence[Resolved]) -> tuple[Network, list[Experiment]]:
+def build_together(
+    runs: Sequence[Resolved], num_together: int | None = None
+) -> tuple[Network, list[Experiment]]:
     """The experiments of runs with one backbone and one plan, on one network; those with the same items, seed and batch size
-    train on one stream of batches.
+    train on one stream of batches. `num_together`: how many of them share a forward in training; None is all.
 
     Raises:
         UserError: for runs that differ in their backbone, device or plan.

@@ -23,6 +23,9 @@ class Network(Protocol):
     ) -> list[Tensor]:
         """What each cell gives for the same inputs."""
 
+    def groups(self, cells: Sequence[Any]) -> list[list[int]]:
+        """Which of them share a forward."""
+
 
 class Step(NamedTuple):
     """What happened to a learner in optimizer step `number` (1 is the first)."""
@@ -111,20 +114,28 @@ class _Stream:
         """Backward through every batch; the gradient of a learner is that of the mean over all items of the group."""
         weight = learners[0].weight
         total = sum(weight(batch) for batch in group)
-        cells = [learner.cell for learner in learners]
+        groups = self.network.groups([learner.cell for learner in learners])
         values = [0.0] * len(learners)
         for batch in group:
-            with self._context():
-                outputs = self.network.outputs(cells, batch.inputs, nows)
-            share = weight(batch) / total
-            parts = [
-                learner.loss(output.float(), batch.targets) * share
-                for learner, output in zip(learners, outputs, strict=True)
-            ]
-            finite = [part for part in parts if math.isfinite(part.item())]
-            if finite:
-                sum(finite[1:], start=finite[0]).backward()
-            values = [value + part.item() for value, part in zip(values, parts, strict=True)]
+            for places in groups:
+                joint = [learners[place] for place in places]
+                parts = self._backward(joint, [nows[place] for place in places], batch, weight(batch) / total)
+                for place, part in zip(places, parts, strict=True):
+                    values[place] += part
+        return values
+
+    def _backward(self, joint: list[Learner], nows: list[Now], batch: Batch, share: float) -> list[float]:
+        """One forward and backward of these learners; their losses, each times `share`."""
+        with self._context():
+            outputs = self.network.outputs([learner.cell for learner in joint], batch.inputs, nows)
+        parts = [
+            learner.loss(output.float(), batch.targets) * share
+            for learner, output in zip(joint, outputs, strict=True)
+        ]
+        values = [part.item() for part in parts]
+        finite = [part for part, value in zip(parts, values, strict=True) if math.isfinite(value)]
+        if finite:
+            sum(finite[1:], start=finite[0]).backward()
         return values
 
     def _finish(self, place: int, index: int, value: float, now: Now, batch: Batch) -> Step | Diverged:

@@ -11,6 +11,7 @@ from torch import Tensor
 from peftlab.backbone.backbone import Backbone
 from peftlab.errors import UserError
 from peftlab.network.acts import Acts, acts_of
+from peftlab.network.below import Below, first_block
 from peftlab.network.cell import Cell
 from peftlab.network.forward import Norms, Pass
 from peftlab.network.rows import Rows, nested
@@ -29,9 +30,19 @@ class Network:
     Source: He et al. 2022, arXiv:2110.04366; Tian et al. 2025, arXiv:2603.01759 (gamma).
     """
 
-    def __init__(self, backbone: Backbone) -> None:
+    def __init__(self, backbone: Backbone, num_together: int | None = None) -> None:
+        """`num_together`: how many cells share a forward in training; None is all of them. With 1 each has a forward of its
+        own, which begins at its first site: what is below is run once for a batch."""
         self.backbone = backbone
+        self.num_together = num_together
         self._modules = dict(backbone.model.named_modules())
+        shares = num_together is not None and not self._is_staged
+        self._below = Below(backbone, self._installed) if shares else None
+
+    @property
+    def _is_staged(self) -> bool:
+        """Whether there is more between blocks than the tokens that one hands to the next."""
+        return "." in self.backbone.labels[0]
 
     def outputs(
         self, cells: Sequence[Cell], inputs: dict[str, Tensor], nows: Sequence[Now] | None = None
@@ -39,6 +50,16 @@ class Network:
         """The head's output of each cell."""
         features = self.features(cells, inputs, nows)
         return [cell.head(own) for cell, own in zip(cells, features, strict=True)]
+
+    def groups(self, cells: Sequence[Cell]) -> list[list[int]]:
+        """Which cells share a forward in training, by their places in the list."""
+        size = len(cells) if self.num_together is None else self.num_together
+        if size == 1 or len(cells) == 1:
+            return [[place] for place in range(len(cells))]
+        apart = [place for place, cell in enumerate(cells) if self._why_apart(cell) is not None]
+        joint = [place for place in range(len(cells)) if place not in apart]
+        joint.sort(key=lambda place: first_block(cells[place], self.backbone))
+        return [joint[at : at + size] for at in range(0, len(joint), size)] + [[place] for place in apart]
 
     def features(
         self, cells: Sequence[Cell], inputs: dict[str, Tensor], nows: Sequence[Now] | None = None
@@ -75,6 +96,7 @@ class Network:
 
     def _one(self, run: Pass, inputs: dict[str, Tensor]) -> Tensor:
         acts = acts_of(run, self._modules)
+        acts |= {} if self._below is None else self._below.acts(run.cell, inputs)
         for name, own in prompts_of(run, self.backbone, self._modules).items():
             acts.setdefault(name, []).extend(own)
         with self._installed(acts):
@@ -96,14 +118,20 @@ class Network:
             return rows.split(self.backbone.features(inputs))
 
     def _check_several(self, cell: Cell) -> None:
-        staged = "." in self.backbone.labels[0]
-        prompts = any(anchor.writes.side == "tokens" for anchor in cell.anchors)
-        if staged or prompts or cell.selected.weights():
-            why = "stages of blocks" if staged else "prompts" if prompts else "selected weights"
+        why = self._why_apart(cell)
+        if why is not None:
             raise UserError(
                 f"a cell with {why} cannot share a forward with others; legal: additive methods without prompts on one stack"
                 " of blocks"
             )
+
+    def _why_apart(self, cell: Cell) -> str | None:
+        """What keeps a cell from sharing a forward, if anything does."""
+        if self._is_staged:
+            return "stages of blocks"
+        if any(anchor.writes.side == "tokens" for anchor in cell.anchors):
+            return "prompts"
+        return "selected weights" if cell.selected.weights() else None
 
     @contextmanager
     def _installed(self, acts: Acts) -> Iterator[None]:
