@@ -1,10 +1,12 @@
 """One job after the other in this process, which keeps the trunk: what an engine does with each."""
 
 import sys
+import time
 import traceback
 
 from peftlab.config.identity import Identity
 from peftlab.config.resolve import resolve
+from peftlab.config.resolved import Resolved
 from peftlab.engine.job import Job
 from peftlab.errors import FAILED, INTERRUPTED, WRONG, UserError, say, stop
 from peftlab.record.whole_file import refusal
@@ -18,11 +20,10 @@ def run_job(job: Job) -> str | None:
     Raises:
         SystemExit: outside a sweep with 2 where nothing was begun and 1 for a run that failed, and 130 after an interrupt.
     """
-    record, sweep = job.record, job.group is not None
+    record = job.record
     try:
-        resolved = resolve(job.config)
-        record.identity = Identity(job.config)
-        if not record.look(resolved.root.resume, resolved.fit.stop_after):
+        resolved = begin(job)
+        if resolved is not None:
             from peftlab.search.stages import run_found  # torch, for which a wrong config does not wait
 
             run_found(resolved, record, job.group)
@@ -30,21 +31,39 @@ def run_job(job: Job) -> str | None:
         record.interrupt()
         sys.exit(INTERRUPTED)
     except Exception as error:
-        sentence = refusal(error, record.folder)
-        told = (sweep or record.has_begun or sentence is None) and record.fail(
-            sentence or f"{type(error).__name__}: {error}", None if sentence else traceback.format_exc()
-        )
-        if sentence is None:
-            traceback.print_exc()
-        if not sweep:
-            if sentence is None:
-                sys.exit(FAILED)
-            refused = isinstance(error, UserError) and not record.has_begun
-            stop(f"peftlab: {sentence}", WRONG if refused else FAILED)
-        if sentence is not None:
-            say(f"peftlab: {sentence}")
-        return None if told else sentence or f"{type(error).__name__}: {error}"
+        return fail(job, error)
     finally:
         record.release()
         record.discard()
     return None
+
+
+def begin(job: Job) -> Resolved | None:
+    """The run of a job; None if it is finished. Nothing is written.
+
+    Raises:
+        UserError: for a wrong config, or a folder that is not for this run.
+    """
+    job.record.started = time.time()
+    resolved = resolve(job.config)
+    job.record.identity = Identity(job.config)
+    return None if job.record.look(resolved.root.resume, resolved.fit.stop_after) else resolved
+
+
+def fail(job: Job, error: Exception) -> str | None:
+    """Record and print a failure, and outside of a sweep exit; returns what `run_job` does."""
+    record, sweep = job.record, job.group is not None
+    sentence = refusal(error, record.folder)
+    trace = None if sentence else "".join(traceback.format_exception(error))
+    short = sentence or f"{type(error).__name__}: {error}"
+    told = (sweep or record.has_begun or sentence is None) and record.fail(short, trace)
+    if trace is not None:
+        print(trace, file=sys.stderr)
+    if not sweep:
+        if sentence is None:
+            sys.exit(FAILED)
+        refused = isinstance(error, UserError) and not record.has_begun
+        stop(f"peftlab: {sentence}", WRONG if refused else FAILED)
+    if sentence is not None:
+        say(f"peftlab: {sentence}")
+    return None if told else short

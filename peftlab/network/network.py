@@ -52,14 +52,14 @@ class Network:
         return [cell.head(own) for cell, own in zip(cells, features, strict=True)]
 
     def groups(self, cells: Sequence[Cell]) -> list[list[int]]:
-        """Which cells share a forward in training, by their places in the list."""
-        size = len(cells) if self.num_together is None else self.num_together
-        if size == 1 or len(cells) == 1:
-            return [[place] for place in range(len(cells))]
-        apart = [place for place, cell in enumerate(cells) if self._why_apart(cell) is not None]
-        joint = [place for place in range(len(cells)) if place not in apart]
-        joint.sort(key=lambda place: first_block(cells[place], self.backbone))
-        return [joint[at : at + size] for at in range(0, len(joint), size)] + [[place] for place in apart]
+        """Which cells share a forward in training, by their places in the list; what joins lower comes first."""
+        order = sorted(range(len(cells)), key=lambda place: first_block(cells[place], self.backbone))
+        size = self.num_together or len(cells)
+        if size == 1:
+            return [[place] for place in order]
+        joint = [place for place in order if self._why_apart(cells[place]) is None]
+        apart = [[place] for place in order if place not in joint]
+        return [joint[at : at + size] for at in range(0, len(joint), size)] + apart
 
     def features(
         self, cells: Sequence[Cell], inputs: dict[str, Tensor], nows: Sequence[Now] | None = None

@@ -49,7 +49,6 @@ class Run:
         self.lines = mirror.lines(experiment.cell.gamma.names)
         self.best: dict[str, Any] | None = None
         self.last: dict[str, float] = {}  # metrics of the last validation
-        self.stop = False
         self.step_times: list[float] = []  # seconds, of the steps of this process
 
     @property

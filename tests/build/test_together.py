@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from peftlab.build.experiment import Experiment, build
-from peftlab.build.together import build_together
+from peftlab.build.together import share_batches, shared_network
 from peftlab.config.resolve import resolve
 from peftlab.errors import UserError
 from peftlab.fit.fit import Diverged, Step, fit
@@ -50,6 +50,13 @@ def runs(composed: Composed) -> Callable[..., Any]:
         return [resolve(composed(*BASE, *DEEP, *more, *CELLS[name])) for name in names]
 
     return make
+
+
+def build_together(runs: list[Any], num_together: int | None = None) -> tuple[Any, list[Experiment]]:
+    network = shared_network(runs[0], num_together)
+    experiments = [build(one, network=network) for one in runs]
+    share_batches(experiments)
+    return network, experiments
 
 
 def metrics(experiment: Experiment) -> dict[str, float]:
@@ -201,20 +208,26 @@ def test_the_frozen_blocks_below_run_once(runs: Callable[..., Any]) -> None:
 def test_what_cannot_share_a_forward_is_told(composed: Composed, words: tuple[str, ...], why: str) -> None:
     own = resolve(composed(*BASE, *DEEP, "fit.epochs=1", *words))
     other = resolve(composed(*BASE, *DEEP, "fit.epochs=1"))
-    network, together = build_together([own, other])
+    network, (one, two) = build_together([own, other])
+    batch = next(one.learner.batches.iterate(0))
     with pytest.raises(UserError, match=f"a cell with {why} cannot share a forward"):
-        train(network, together)
+        network.outputs([one.cell, two.cell], batch.inputs)
+    assert network.groups([one.cell, two.cell, two.cell]) == [[1, 2], [0]]
 
 
-def test_other_plans_or_backbones_are_refused(composed: Composed) -> None:
-    one = resolve(composed(*BASE, *DEEP, "fit.epochs=1"))
-    for word in ("fit.epochs=2", "backbone.model_args.embed_dim=32"):
-        with pytest.raises(
-            UserError,
-            match=r"^runs that share a network have one backbone, one device and one fit;"
-            r" legal: runs that differ in peft, placement, scaling, optim, dataset or seed$",
-        ):
-            build_together([one, resolve(composed(*BASE, *DEEP, "fit.epochs=1", word))])
+@pytest.mark.parametrize("num_together", [1, 2])
+def test_some_share_a_forward(runs: Callable[..., Any], num_together: int) -> None:
+    names = ("high mlp", "low q", "learned")
+    network, together = build_together(runs(*names), num_together)
+    cells = [one.cell for one in together]
+    assert network.groups(cells) == ([[0], [1], [2]] if num_together == 1 else [[1, 2], [0]])
+    train(network, together)
+    for resolved, ours in zip(runs(*names), together, strict=True):
+        alone = build(resolved)
+        train(alone.network, [alone])
+        for key, value in alone.cell.state().items():
+            atol = 0 if num_together == 1 else 1e-6
+            torch.testing.assert_close(ours.cell.state()[key], value, rtol=0, atol=atol)
 
 
 def test_other_items_are_another_stream(runs: Callable[..., Any]) -> None:

@@ -1,0 +1,73 @@
+"""Several runs on one network: each with its own record, tracker and end."""
+
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+
+from peftlab.build.together import share_batches, shared_network
+from peftlab.fit.fit import Diverged
+from peftlab.run.memory import release
+from peftlab.run.run import INTERRUPTED, Ending, Order, ended, interrupted, mirrored, prepare
+from peftlab.run.show import console
+from peftlab.run.state import Run
+from peftlab.run.stop import interruptible
+from peftlab.run.train import Training
+
+
+class _Member:
+    """A run of the group, with its tracker, from its first byte to its last."""
+
+    def __init__(self, place: int, state: Run, start: int, whole: ExitStack) -> None:
+        self.place, self.state, self.start = place, state, start
+        self._own = whole.enter_context(ExitStack())
+        self.ending: Ending = self._own.enter_context(mirrored(state))
+
+    def end(self, outcome: Diverged | Exception | None) -> Exception | None:
+        """Test it and write its result, and say what went wrong."""
+        try:
+            if isinstance(outcome, Exception):
+                return outcome
+            ended(self.state, self.start, outcome, self.ending)
+        except Exception as error:
+            return error
+        finally:
+            self._own.close()
+        return None
+
+
+def run_together(orders: Sequence[Order]) -> Iterator[tuple[int, Exception | None]]:
+    """Run all; gives the place of each as it ends, with what went wrong with it alone.
+
+    Raises:
+        SystemExit: 130 after an interrupt, once everything needed to go on is saved.
+        Exception: what went wrong with all that have not ended yet. Those are as after a kill: they can go on.
+    """
+    release()
+    network = shared_network(orders[0].resolved, num_together=1)
+    members: list[_Member] = []
+    with ExitStack() as whole:
+        for place, order in enumerate(orders):
+            try:
+                state = prepare(order, network)
+                start = state.open()
+            except Exception as error:
+                yield place, error
+                continue
+            if start is None:
+                yield place, None
+                continue
+            members.append(_Member(place, state, start, whole))
+        if not members:
+            return
+        share_batches(member.state.experiment for member in members)
+        console.rule(f"{len(members)} runs on one trunk")
+        training = Training([member.state for member in members], [member.start for member in members])
+        with interruptible() as stop:
+            training.train(stop)
+        if stop.asked and len(training.outcomes) < len(members):
+            for member in members:
+                interrupted(member.state, member.ending)
+            stop.follow()
+            sys.exit(INTERRUPTED)
+        for index, member in enumerate(members):
+            yield member.place, member.end(training.outcomes[index])

@@ -1,0 +1,105 @@
+"""The consumer of the generator of steps, for one run or for several that train together: log, validate, save."""
+
+import time
+from collections.abc import Iterator, Sequence
+
+from rich.progress import Progress, TaskID
+
+from peftlab.fit.fit import Diverged, Step, fit
+from peftlab.run.rows import learned_gammas, row_of
+from peftlab.run.show import progress
+from peftlab.run.state import Run
+from peftlab.run.stop import Stop
+
+Outcome = Diverged | Exception | None
+
+
+class Training:
+    """Some runs on one network, each from the step that it starts at.
+
+    `outcomes` says how they ended, by their place in the list: None is at the last step that it shall take, a place that is missing is
+    stopped and saved. What goes wrong with the record of one is its own outcome if there are several.
+    """
+
+    def __init__(self, runs: Sequence[Run], starts: Sequence[int]) -> None:
+        self.runs, self.starts = runs, starts
+        self.outcomes: dict[int, Outcome] = {
+            place: None
+            for place, (run, start) in enumerate(zip(runs, starts, strict=True))
+            if start >= run.experiment.schedule.end
+        }
+
+    def train(self, stop: Stop) -> None:
+        """All steps, until each run has ended or `stop` is asked for."""
+        total = max(run.experiment.schedule.end for run in self.runs)
+        with progress() as bar:
+            task = bar.add_task("train", total=total, completed=min(self.starts), loss="-")
+            for start, until, places in self._legs():
+                self._leg(start, until, places, (bar, task), stop)
+                if stop.asked:
+                    return
+
+    def _legs(self) -> Iterator[tuple[int, int, list[int]]]:
+        """Those that are behind go first, until they are where the next ones start."""
+        marks = sorted(set(self.starts))
+        ends = [*marks[1:], max(run.experiment.schedule.end for run in self.runs)]
+        for start, until in zip(marks, ends, strict=True):
+            yield start, until, [place for place, own in enumerate(self.starts) if own <= start]
+
+    def _leg(
+        self, start: int, until: int, places: list[int], shown: tuple[Progress, TaskID], stop: Stop
+    ) -> None:
+        places = [place for place in places if place not in self.outcomes]
+        if not places or start >= until:
+            return
+        first = self.runs[places[0]].experiment
+        learners = [self.runs[place].experiment.learner for place in places]
+        active = set(range(len(places)))
+        began = time.perf_counter()
+        for happened in fit(first.resolved.fit, first.network, learners, start=start, active=active):
+            took = (time.perf_counter() - began) / len(happened)
+            for index, step in happened.items():
+                self._follow(places[index], step, took, stop)
+                if places[index] in self.outcomes:
+                    active.discard(index)
+            last = next(iter(happened.values()))
+            number = last.step if isinstance(last, Diverged) else last.number
+            loss = last.value if isinstance(last, Diverged) else last.loss
+            shown[0].update(shown[1], completed=number, loss=f"{loss:.4f}")
+            if stop.asked or number == until:
+                return
+            began = time.perf_counter()
+
+    def _follow(self, place: int, step: Step | Diverged, took: float, stop: Stop) -> None:
+        """What a run does after a step."""
+        run = self.runs[place]
+        if isinstance(step, Diverged):
+            self.outcomes[place] = step
+            return
+        try:
+            follow(run, step, took, stop)
+        except Exception as error:
+            if len(self.runs) == 1:
+                raise
+            self.outcomes[place] = error
+            return
+        if step.number == run.experiment.schedule.end:
+            self.outcomes[place] = None
+
+
+def follow(run: Run, step: Step, took: float, stop: Stop) -> None:
+    """Log a step, which took so many seconds, validate and save where it is due."""
+    experiment, plan = run.experiment, run.experiment.resolved.fit
+    total = experiment.schedule.num_steps
+    run.step_times.append(took)
+    row = row_of(step)
+    if experiment.learner.outer is None:
+        row |= learned_gammas(experiment.cell.gamma, step, total)
+    run.log(step.number, row)
+    run.show_gamma(step.number)
+    epoch, rest = divmod(step.number, experiment.schedule.per_epoch)
+    at_end = step.number == experiment.schedule.end
+    if rest == 0 and (epoch % (plan.eval_every or 1) == 0 or step.number == total):
+        run.validate(step.number)
+    if stop.asked or (rest == 0 and epoch % plan.save_every == 0) or at_end:
+        run.save(step.number)
