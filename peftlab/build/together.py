@@ -2,9 +2,8 @@
 
 from collections.abc import Iterable
 
-from peftlab.build.early import check_method
 from peftlab.build.experiment import Experiment
-from peftlab.build.trunk import has_trunk, open_trunk
+from peftlab.build.trunk import open_trunk
 from peftlab.config.resolved import Resolved
 from peftlab.fit.learner import Batches
 from peftlab.network.network import Network
@@ -16,8 +15,6 @@ def shared_network(resolved: Resolved, num_together: int | None = None) -> Netwo
     Raises:
         UserError: for weights or data that cannot be had.
     """
-    if not has_trunk(resolved):
-        check_method(resolved)
     return Network(open_trunk(resolved).backbone, num_together)
 
 

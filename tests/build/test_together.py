@@ -220,7 +220,7 @@ def test_some_share_a_forward(runs: Callable[..., Any], num_together: int) -> No
     names = ("high mlp", "low q", "learned")
     network, together = build_together(runs(*names), num_together)
     cells = [one.cell for one in together]
-    assert network.groups(cells) == ([[0], [1], [2]] if num_together == 1 else [[1, 2], [0]])
+    assert network.groups(cells) == ([[1], [2], [0]] if num_together == 1 else [[1, 2], [0]])
     train(network, together)
     for resolved, ours in zip(runs(*names), together, strict=True):
         alone = build(resolved)
