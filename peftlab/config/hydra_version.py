@@ -1,6 +1,6 @@
 """Where Hydra 1.3 and 1.4 want different words of a caller; no other file asks which one is installed."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,16 @@ TARGETS = ("peftlab.config.multirun.Multirun", "peftlab.report.callback.SweepRep
 register_resolver: Callable[..., None] = (
     OmegaConf.register_new_resolver if BEFORE_1_4 else OmegaConf.register_resolver
 )
+
+
+def write_dirname(config: Any, overrides: Sequence[Any]) -> None:
+    """Say in `hydra.job.override_dirname` what the words of a job make of it; 1.4 looks it up by itself."""
+    if BEFORE_1_4:
+        from hydra._internal.config_loader_impl import get_overrides_dirname
+
+        said = config.hydra.job.config.override_dirname
+        parts = {"kv_sep": said.kv_sep, "item_sep": said.item_sep, "exclude_keys": said.exclude_keys}
+        config.hydra.job.override_dirname = get_overrides_dirname(overrides=list(overrides), **parts)
 
 
 _waiting: list[Callable[[], None]] = []

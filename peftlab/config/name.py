@@ -98,7 +98,7 @@ def run_name(root: DictConfig) -> str:
     """A single run: `digits_lt-lora-grid-fixed-s0-1a2b3c4d`."""
     chosen = root.hydra.runtime.choices
     words = [str(chosen.get(group)) for group in ("dataset", "peft", "placement", "scaling")]
-    return _slug("-".join([*words, f"s{root.get('seed')}", config_hash(task_config(root))[:8]]))
+    return slug("-".join([*words, f"s{root.get('seed')}", config_hash(task_config(root))[:8]]))
 
 
 def job_name(root: DictConfig) -> str:
@@ -112,7 +112,7 @@ def job_name(root: DictConfig) -> str:
     words = "_".join(f"{key.rpartition('.')[2]}-{value}" for key, value in named.items())
     digest = config_hash(task_config(root))[:8]
     here = sorted(path.name for path in Path(root.hydra.sweep.dir).glob(f"*{digest}"))
-    return here[0] if here else _slug(f"{words[:120]}-{digest}")
+    return here[0] if here else slug(f"{words[:120]}-{digest}")
 
 
 def sweep_name(root: DictConfig) -> str:
@@ -123,10 +123,10 @@ def sweep_name(root: DictConfig) -> str:
     digest = hashlib.sha256("\n".join([*asked, config_hash(task_config(root))]).encode()).hexdigest()[:8]
     experiment = root.hydra.runtime.choices.get("experiment")
     swept = [line.partition("=")[0].rpartition(".")[2] for line in asked if "," in line.partition("=")[2]]
-    return _slug("-".join([*([experiment] if experiment else list(dict.fromkeys(swept))[:5]), digest]))
+    return slug("-".join([*([experiment] if experiment else list(dict.fromkeys(swept))[:5]), digest]))
 
 
-def _slug(text: str) -> str:
+def slug(text: str) -> str:
     """File names hold [a-z0-9_-] only: 0%-75% -> 0p-75p, -1 -> -m1."""
     text = text.lower().replace("%", "p").replace("--", "-m")
     return re.sub(r"[^a-z0-9_-]+", "-", text).strip("-")

@@ -48,6 +48,8 @@ def _registered(configs: Path) -> dict[str, frozenset[str]]:
     found: defaultdict[str, set[str]] = defaultdict(set)
     for folder in configs.rglob("*/"):
         group = ".".join(folder.relative_to(configs).parts)
+        if group.startswith("hydra"):  # launchers and sweepers are no part of a run's config
+            continue
         for file in sorted(folder.glob("*.yaml")):
             for path, target in _of_file(file, group, configs):
                 found[_place(path)].add(str(target))

@@ -24,6 +24,8 @@ from peftlab.scaling.plan import OuterPlan
 from peftlab.scaling.rules import check_gamma, check_unscaled
 from peftlab.site import POSITIONS
 
+REFUSED = "refused"  # the key of a config that could not be composed: why
+
 
 def resolve(config: dict[str, Any]) -> Resolved:
     """`config` is the whole config as plain dicts, without interpolations.
@@ -44,6 +46,8 @@ def resolve_again(config: dict[str, Any]) -> Resolved:
     Raises:
         UserError: for a key that is unknown, missing or of a wrong kind.
     """
+    if REFUSED in config:  # it could not be composed
+        raise UserError(str(config[REFUSED]))
     check_schema(config)
     scaling = choice(config["scaling"])
     outer: OuterPlan | None = scaling.options["outer"]() if "outer" in scaling.options else None

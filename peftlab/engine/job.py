@@ -6,8 +6,9 @@ from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
+from peftlab.config.asked import PLACE
 from peftlab.config.multirun import Multirun
 from peftlab.config.name import choices, task_config
 from peftlab.config.summary import summary
@@ -29,8 +30,8 @@ def job_of(cfg: DictConfig) -> Job:
     sweep = root.hydra.mode == RunMode.MULTIRUN
     config = task_config(cfg)
     flat = summary(config, root.hydra.runtime.choices)
-    record = Record(
-        Path(root.hydra.runtime.output_dir), choices(root), config, root.hydra.job.get("num"), flat
-    )
+    place = OmegaConf.select(root, PLACE) if sweep else None
+    number = root.hydra.job.get("num") if place is None else place
+    record = Record(Path(root.hydra.runtime.output_dir), choices(root), config, number, flat)
     record.made = [] if sweep else list(Multirun.missing)
     return Job(config, record, group=Path(root.hydra.sweep.dir).name if sweep else None)

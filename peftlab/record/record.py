@@ -67,8 +67,10 @@ class Record:
         """Seconds of all attempts."""
         return self.attempt.before_s + time.time() - self.started
 
-    def look(self, resume: bool, until: int | None = None) -> bool:
+    def look(self, resume: bool, until: int | None = None, *, tell: bool = True) -> bool:
         """Whether this run is finished already, or has stopped after epoch `until` or a later one. Nothing is written.
+
+        `tell`: say so on stderr.
 
         Raises:
             UserError: if the folder is no run's or another run's, or a process is writing it.
@@ -92,6 +94,8 @@ class Record:
             check_place(self.folder, "hydra.run.dir")
             return False
         lost = lost_file(self.folder, result)
+        if not tell:
+            return lost is None
         if lost is None:
             said = f"finished before ({status['state']}); resume=false runs it again"
             print(f"{self.folder}: {said}", file=sys.stderr)

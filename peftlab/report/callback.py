@@ -9,6 +9,7 @@ from omegaconf import OmegaConf
 
 from peftlab.config.hydra_version import save_waiting
 from peftlab.config.multirun import planned
+from peftlab.config.pending import remember
 from peftlab.errors import UserError, stop
 from peftlab.report.live import Live
 from peftlab.report.report import Report, check_baseline, write_report
@@ -44,7 +45,12 @@ class SweepReport(Callback):
         SweepReport.live = Live(folder, baseline)
 
     def on_job_end(self, config: Any, job_return: Any, **kwargs: Any) -> None:
-        """Bring the report in the tracker up to date, if the jobs of this sweep have one."""
+        """Bring the report in the tracker up to date, if the jobs of this sweep have one.
+
+        Hydra keeps what a job returned to the end of the sweep: its two configs go here, so that memory stays flat.
+        """
+        job_return.cfg = job_return.hydra_cfg = None
+        remember(config)
         node = OmegaConf.select(config, "tracker")
         if SweepReport.live is not None and OmegaConf.is_dict(node):
             tracker: Any = OmegaConf.to_container(node, resolve=True)

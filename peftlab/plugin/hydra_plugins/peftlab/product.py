@@ -1,0 +1,38 @@
+"""hydra/sweeper=product: every combination of the values of a multirun. Launches what is not finished, and composes nothing before."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+
+
+class Product(BasicSweeper):
+    """Hydra's own sweeper, without the pass that composes every job before the first: a wrong job is that job's failure."""
+
+    def setup(self, *, hydra_context: Any, task_function: Any, config: Any) -> None:
+        """Give the launcher a loader that composes jobs faster (`peftlab.config.job_loader`)."""
+        from peftlab.config.job_loader import JobLoader
+
+        loader = JobLoader(hydra_context.config_loader.get_search_path())
+        context = replace(hydra_context, config_loader=loader)
+        super().setup(hydra_context=context, task_function=task_function, config=config)
+
+    def validate_batch_is_legal(self, batch: Sequence[Sequence[str]]) -> None:
+        """What is wrong with every job is refused before (`peftlab.config.multirun`)."""
+
+    def is_done(self) -> bool:
+        """Whether no batch is left that has a job to run."""
+        from peftlab.config.pending import pending
+
+        while not super().is_done():
+            first = sum(map(len, (self.overrides or [])[: self.batch_index]))
+            assert self.config is not None
+            self.batch = pending(self.config, super().get_job_batch(), first)
+            if self.batch:
+                return False
+        return True
+
+    def get_job_batch(self) -> Sequence[Sequence[str]]:
+        """The words of the jobs that `is_done` found."""
+        return self.batch
