@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from peftlab.config.asked import PLACE, asked
@@ -42,7 +43,9 @@ def pending(config: DictConfig, jobs: Sequence[Sequence[str]], first: int = 0) -
 
 
 def remember(root: DictConfig) -> None:
-    """Note in the index which run the words of a job of a sweep mean, once that run is finished."""
+    """Note in the index which run the words of a job of a sweep mean, once that run is finished; nothing of a single run."""
+    if OmegaConf.select(root, "hydra.mode") != RunMode.MULTIRUN:
+        return
     folder, sweep = Path(str(root.hydra.runtime.output_dir)), Path(str(root.hydra.sweep.dir))
     status, name = read_status(folder), os.path.relpath(folder, sweep)
     identity, key = status.get("identity"), asked(root, root.hydra.overrides.task)

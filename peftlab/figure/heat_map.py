@@ -118,11 +118,17 @@ def _cell(axes: Axes, panel: Panel, row: int, column: int, colour: Float[np.ndar
     corner = (column - 0.5, row - 0.5)
     if not finite:
         hatch = "" if label else "////"
-        axes.add_patch(Rectangle(corner, 1, 1, facecolor="0.9", edgecolor="0.6", linewidth=0, hatch=hatch))
-    axes.add_patch(Rectangle(corner, 1, 1, fill=False, edgecolor="white", linewidth=1.5))
+        no_value = {"facecolor": "0.9", "edgecolor": "0.6", "linewidth": 0, "hatch": hatch}
+        axes.add_patch(Rectangle(corner, 1, 1, in_layout=False, **no_value))
+    axes.add_patch(Rectangle(corner, 1, 1, fill=False, edgecolor="white", linewidth=1.5, in_layout=False))
     luminance = colour[:3] ** 2.2 @ (0.2126, 0.7152, 0.0722)
     # At 0.179 black and white have the same contrast (WCAG 2), and each has more on its own side.
     ink = "0.3" if not finite else "white" if luminance < 0.179 else "black"
     size = 8 if max(map(len, label.split("\n"))) < 6 and "\n" not in label else 7
-    axes.text(column, row, label, ha="center", va="center", color=ink, fontsize=size)
+    place = {
+        "ha": "center",
+        "va": "center",
+        "in_layout": False,
+    }  # inside the axes, whose room is measured without it
+    axes.text(column, row, label, color=ink, fontsize=size, **place)
     return ink

@@ -36,4 +36,5 @@ def save(figure: Figure, path: Path) -> Path:
         figure.dpi = dpi  # an SVG is 72 to the inch, and a PNG after it is not
     else:
         FigureCanvasAgg(figure).print_png(file)
+    figure.set_layout_engine("none")  # it stands now: a second file of the same figure needs no second search
     return renew(path, file.getvalue())

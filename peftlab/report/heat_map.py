@@ -14,7 +14,7 @@ from peftlab.site import POSITIONS
 
 MARKS = {"diverged": "div", "failed": "fail", "stopped": "stp", "interrupted": "int", "running": "run"}
 DEPTH, POSITION = "placement.depth", "placement.position"
-MOST = 12  # grids of a sweep that are drawn
+MOST = 4  # grids of a sweep that are drawn
 Grid = list[list[Cell | None]]
 
 

@@ -3,6 +3,7 @@
 Nothing here asks a running program: `peftlab-sweep FOLDER` writes the same files as the end of the sweep did.
 """
 
+import json
 import re
 from collections import Counter
 from collections.abc import Callable
@@ -15,6 +16,7 @@ from peftlab.record.table import table_text
 from peftlab.record.whole_file import refusal, renew
 from peftlab.report.cell import Cell, columns_of, group_cells, has_seeds, metrics_of, varying
 from peftlab.report.data import mixed
+from peftlab.report.drawn import drawn
 from peftlab.report.forest import forest
 from peftlab.report.heat_map import Baseline, heat_maps, left_out
 from peftlab.report.job import STATES, Job, has_jobs, number, read, split_choices
@@ -88,12 +90,20 @@ def _write(folder: Path, jobs: list[Job], cells: list[Cell], reference: Cell) ->
     seeds, files, unwritten = has_seeds(jobs), list[Path](), ""
     compared = Baseline(reference, reference.label(varying(cells)), seeds)
     names = [metric.name for metric in metrics_of(cells)]
+    rows = [_job_row(job) for job in jobs]
+    shown = json.dumps([rows, [cell.mixed for cell in cells], compared.name, seeds], default=str)
+
+    def pictures() -> list[Path]:
+        return [
+            *heat_maps(folder, cells, compared),
+            *forest(folder, cells, reference, seeds),
+            *scatter(folder, cells, seeds),
+        ]
+
     steps: list[Callable[[], list[Path]]] = [
-        lambda: [_write_csv(folder / "sweep.csv", [_job_row(job) for job in jobs])],
-        lambda: heat_maps(folder, cells, compared),
+        lambda: [_write_csv(folder / "sweep.csv", rows)],
+        lambda: drawn(folder, shown, pictures),
         lambda: [_write_csv(folder / "cells.csv", [_cell_row(cell, reference, names) for cell in cells])],
-        lambda: forest(folder, cells, reference, seeds),
-        lambda: scatter(folder, cells, seeds),
         lambda: [write_markdown(folder, cells, seeds)],
     ]
     if not seeds:

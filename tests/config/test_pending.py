@@ -34,7 +34,7 @@ def sweep(loader: Any, tmp_path: Path) -> DictConfig:
     """Of two jobs, the first of which is finished."""
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "a.png").write_bytes(b"a")
-    words = [f"hydra.sweep.dir={tmp_path}/sweep", f"+dataset.path={tmp_path}/data"]
+    words = ["hydra.mode=MULTIRUN", f"hydra.sweep.dir={tmp_path}/sweep", f"+dataset.path={tmp_path}/data"]
     master: DictConfig = loader.load_configuration("config", [*words, "seed=0,1"], run_mode=RunMode.MULTIRUN)
     finish(loader, master, tmp_path, ["seed=0"])
     return master

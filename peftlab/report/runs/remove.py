@@ -4,7 +4,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from peftlab.record.folder import clear, is_ours
+from peftlab.record.index import ASKED
 from peftlab.record.lock import Lock, is_locked
+from peftlab.report.drawn import FILE as DRAWN
 from peftlab.report.own import FIRST, PICTURES, check_own
 
 
@@ -47,7 +49,7 @@ def remove_report(folder: Path) -> bool:
     if folder.is_symlink() or not folder.is_dir() or any(path.is_dir() for path in folder.iterdir()):
         return False
     check_own(folder)
-    ours = [folder / name for name in (*FIRST, "multirun.yaml")]
+    ours = [folder / name for name in (*FIRST, "multirun.yaml", ASKED, DRAWN)]
     for path in [*ours, *(path for pattern in PICTURES for path in folder.glob(pattern))]:
         if path.is_file() and not path.is_symlink():
             path.unlink()
