@@ -137,7 +137,11 @@ def keys() -> Iterator[Key]:
         is_global = "# @package _global_" in file.read_text(encoding="utf-8")
         node, prefix = _merged(file), "" if is_global else ".".join(group.parts)
         for path, target in targets_of(node, prefix):
-            if target == "???" or (path, target) in seen or group.parts[0] in ("experiment", "recipe"):
+            if (
+                target == "???"
+                or (path, target) in seen
+                or group.parts[0] in ("experiment", "recipe", "hydra")
+            ):
                 continue
             seen.add((path, target))
             above = NEEDED_BESIDE.get(f"{group.as_posix()}={file.stem}", ())

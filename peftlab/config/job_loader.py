@@ -14,6 +14,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from omegaconf.errors import OmegaConfBaseException
 
+from peftlab.config.asked import PLACE
 from peftlab.config.hydra_version import write_dirname
 from peftlab.config.name import choices_of, slug
 from peftlab.config.resolve import REFUSED
@@ -44,8 +45,9 @@ class JobLoader(ConfigLoaderImpl):
         try:
             return self._composed(master_config, words)
         except (HydraException, OmegaConfBaseException, ValueError) as error:
-            typed = [word for word in words if not word.lstrip("+~").startswith("hydra.")]
-            return refused_job(self._base(master_config, ()), typed, sentence(error, typed))
+            typed = [word for word in words if PLACE not in word]
+            base = self._composed(master_config, [word for word in words if PLACE in word])
+            return refused_job(base, typed, sentence(error, typed))
 
     def _composed(self, master: DictConfig, words: list[str]) -> DictConfig:
         parsed = OverridesParser.create().parse_overrides(words)
@@ -89,7 +91,7 @@ def _list(config: DictConfig, parsed: Sequence[Override], values: Sequence[Overr
 
 def refused_job(base: DictConfig, words: Sequence[str], why: str) -> DictConfig:
     """A config that `resolve` answers with the sentence `why`, in a folder that is named by the words of the job."""
-    config, typed = copy.deepcopy(base), choices_of(words)
+    config, typed = base, choices_of(words)
     digest = hashlib.sha256("\n".join(words).encode()).hexdigest()[:8]
     constant = set(config.hydra.job.config.override_dirname.exclude_keys)
     named = "_".join(

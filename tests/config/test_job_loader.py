@@ -60,7 +60,7 @@ def test_a_job_that_cannot_be_composed_is_refused_by_itself(loaders: Loaders) ->
     wrong = ours.load_sweep_config(master, ["peft=bitfit", "peft.rank=4", "seed=3", "+hydra.job.place=7"])
     assert list(wrong.hydra.overrides.task) == ["peft=bitfit", "peft.rank=4", "seed=3"]
     assert wrong.hydra.sweep.subdir.startswith("peft-bitfit_rank-4_seed-3-refused-")
-    assert wrong.seed == 3
+    assert (wrong.seed, wrong.hydra.job.place) == (3, 7)
     with pytest.raises(UserError, match=r"peft\.rank=4 is not a key of peft"):
         resolve(task_config(wrong))
     right = ours.load_sweep_config(master, ["peft=bitfit"])
