@@ -2,6 +2,7 @@
 
 import torch
 
+from peftlab.inputs.eager import AdamW
 from peftlab.optim.groups import Theta, groups
 from peftlab.option import BelowOne, Decay, LearningRate
 
@@ -21,4 +22,4 @@ def adamw(
     Source: Loshchilov and Hutter 2019, arXiv:1711.05101.
     """
     own = groups(theta, weight_decay=weight_decay, gate_decay=gate_decay, selected_decay=selected_decay)
-    return torch.optim.AdamW(own, lr=lr, betas=(beta1, beta2))
+    return AdamW(own, lr=lr, betas=(beta1, beta2))

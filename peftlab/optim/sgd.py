@@ -2,6 +2,7 @@
 
 import torch
 
+from peftlab.inputs.eager import SGD
 from peftlab.optim.groups import Theta, groups
 from peftlab.option import BelowOne, Decay, LearningRate
 
@@ -17,4 +18,4 @@ def sgd(
 ) -> torch.optim.Optimizer:
     """SGD with momentum over theta."""
     own = groups(theta, weight_decay=weight_decay, gate_decay=gate_decay, selected_decay=selected_decay)
-    return torch.optim.SGD(own, lr=lr, momentum=momentum)
+    return SGD(own, lr=lr, momentum=momentum)

@@ -2,8 +2,7 @@
 
 from collections.abc import Sequence
 
-import torch
-
+from peftlab.inputs.eager import Adam
 from peftlab.option import Finite, LearningRate, PositiveFloat
 from peftlab.scaling.gamma import Activation, Gamma, Granularity, Rule, Scaled, Scaling, initial_raw
 
@@ -25,4 +24,4 @@ def learned(
     """
     raw = initial_raw(init, init_raw=init_raw, activation=activation)
     gamma = Gamma(places, value=value, rule=rule, granularity=granularity, activation=activation, raw=raw)
-    return Scaling(gamma, optimizer=torch.optim.Adam(gamma.parameters(), lr=lr, weight_decay=0.0))
+    return Scaling(gamma, optimizer=Adam(gamma.parameters(), lr=lr, weight_decay=0.0))

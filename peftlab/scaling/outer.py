@@ -4,10 +4,10 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-import torch
 from torch import Tensor
 
 from peftlab.inputs.batch import Batch
+from peftlab.inputs.eager import Adam
 from peftlab.scaling.estimator.estimate import Estimate, Values
 from peftlab.scaling.gamma import Gamma
 from peftlab.scaling.plan import OuterPlan
@@ -63,7 +63,7 @@ class Outer:
     ) -> None:
         assert gamma.raw is not None
         self.gamma, self.raw, self.plan = gamma, gamma.raw, plan
-        self.optimizer = torch.optim.Adam([self.raw], lr=plan.lr, weight_decay=0.0)
+        self.optimizer = Adam([self.raw], lr=plan.lr, weight_decay=0.0)
         self.estimator, self.problem = estimator, problem
         memory = getattr(estimator, "options", {}).get("num_steps", 1)
         self.recent: deque[Batch] = deque(maxlen=memory)  # the last training batches

@@ -22,7 +22,7 @@ def make(**options):
 def test_its_optimizer_is_adam_without_weight_decay_over_gamma_alone():
     scaling = make(lr=0.03)
     (group,) = scaling.optimizer.param_groups
-    assert type(scaling.optimizer) is torch.optim.Adam
+    assert isinstance(scaling.optimizer, torch.optim.Adam)
     assert [id(value) for value in group["params"]] == [id(scaling.gamma.raw)]
     assert (group["lr"], group["weight_decay"]) == (0.03, 0.0)
     assert scaling.gamma.raw.requires_grad

@@ -16,6 +16,7 @@ from peftlab.backbone.timm.arguments import check_arguments
 from peftlab.backbone.timm.checkpoint import called, check_checkpoint, checkpoint_path
 from peftlab.backbone.timm.hub import hub_or_cache
 from peftlab.backbone.timm.table import timm_table
+from peftlab.backbone.timm.unused import without_unused
 from peftlab.errors import UserError
 from peftlab.inputs.image import InputSpec
 from peftlab.option import NumBlocks
@@ -73,7 +74,8 @@ def created(name: str, pretrained: bool, model_args: dict[str, Any]) -> nn.Modul
     Raises:
         UserError: unknown name, arguments that do not fit it, or weights that cannot be had.
     """
-    import timm
+    with without_unused():
+        import timm
 
     if not timm.is_model(name):
         near = timm.list_models(f"*{name.split('.')[0][:12]}*")[:5]

@@ -6,10 +6,13 @@ from typing import Any
 import torch
 from torch import nn
 
+from peftlab.backbone.timm.unused import without_unused
+
 
 def plain_model(options: Mapping[str, Any], num_classes: int) -> nn.Module:
     """`timm.create_model` of these options of a backbone, with random weights, in eval mode."""
-    import timm
+    with without_unused():
+        import timm
 
     with torch.random.fork_rng(devices=[]):
         model: nn.Module = timm.create_model(

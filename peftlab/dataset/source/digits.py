@@ -3,10 +3,11 @@
 import hashlib
 from collections.abc import Callable
 from functools import partial
+from importlib.util import find_spec
+from pathlib import Path
 
 import numpy as np
-from jaxtyping import Int64, UInt8
-from sklearn.datasets import load_digits
+from jaxtyping import Float64, Int64, UInt8
 
 from peftlab.dataset.draw_per_class import draw_per_class, share_per_class
 from peftlab.dataset.image.images import shared_images
@@ -33,18 +34,30 @@ def digits(path: str | None) -> Source:
         raise UserError(
             f"dataset.path={path} has no meaning for digits, which come with scikit-learn; legal: null"
         )
-    bunch = load_digits()
-    labels = bunch.target.astype(np.int64)
-    grey = np.rint(bunch.images * (255 / MAX_VALUE)).astype(np.uint8)
+    values, labels = _read()
+    grey = np.rint(values * (255 / MAX_VALUE)).astype(np.uint8)
     pixels = np.repeat(grey[..., None], 3, axis=3)
     held_out = draw_per_class(
         labels, share_per_class(np.bincount(labels).astype(np.int64), TEST_FRACTION), CUT_SEED, "digits_test"
     )
     train = np.setdiff1d(np.arange(len(labels)), held_out)
     open_test: Callable[[], Split] = partial(_split, pixels, labels, held_out)
-    names = [str(name) for name in bunch.target_names]
+    names = [str(number) for number in range(10)]
     test_contents = partial(_contents, pixels[held_out], held_out)
     return Source(names, _split(pixels, labels, train), None, open_test, test_contents=test_contents)
+
+
+def _read() -> tuple[Float64[np.ndarray, "n 8 8"], Int64[np.ndarray, " n"]]:
+    """0-16 and labels, from scikit-learn's file: it takes two seconds to import the library that would read it."""
+    spec = find_spec("sklearn")
+    file = Path(str(spec.origin if spec else None)).parent / "datasets" / "data" / "digits.csv.gz"
+    if not file.is_file():
+        from sklearn.datasets import load_digits
+
+        bunch = load_digits()
+        return bunch.images, bunch.target.astype(np.int64)
+    table = np.loadtxt(file, delimiter=",")
+    return table[:, :-1].reshape(-1, 8, 8), table[:, -1].astype(np.int64)
 
 
 def _split(
