@@ -40,16 +40,13 @@ class Race:
         self, folder: Path, policy: Policy, entries: Sequence[Entry], *, resume: bool = True
     ) -> None:
         self.folder, self.policy, self.entries = folder, policy, entries
-        own = {
+        own: dict[str, Any] = {
             "format": FORMAT,
-            "policy": asdict(policy),
+            "policy": {**asdict(policy), "rungs": [*policy.rungs]},
             "jobs": sorted(entry.folder.name for entry in entries),
         }
         saved = read_json(folder / FILE) if resume else {}
-        is_ours = {key: saved.get(key) for key in own} == {
-            **own,
-            "policy": {**own["policy"], "rungs": [*policy.rungs]},
-        }
+        is_ours = {key: saved.get(key) for key in own} == own
         self._own = own
         self.rungs: list[dict[str, Any]] = (
             saved["rungs"] if is_ours and isinstance(saved.get("rungs"), list) else []

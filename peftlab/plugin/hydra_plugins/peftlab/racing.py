@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -16,7 +16,7 @@ class Racing(BasicSweeper):
         self, *, rungs: Any, keep: float | None, clear: bool, metric: str, params: dict[str, str] | None
     ) -> None:
         super().__init__(max_batch_size=None, params=params)
-        self.policy = {"rungs": list(rungs), "keep": keep, "clear": clear, "metric": metric}
+        self.policy = (list(rungs), keep, clear, metric)
 
     def sweep(self, arguments: list[str]) -> Any:
         """Run the race to its end, and say what it cost."""
@@ -26,15 +26,15 @@ class Racing(BasicSweeper):
         from peftlab.report.race.race import Race
         from peftlab.report.race.text import write_race
 
-        parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)
+        context, config, returns = cast(Any, self.hydra_context), cast(Any, self.config), list[Any]()
+        parser = OverridesParser.create(config_loader=context.config_loader)
         (jobs,) = self.split_arguments(parser.parse_overrides([*self._parse_config(), *arguments]), None)
-        policy = policy_of(**self.policy)
-        folder, returns = Path(str(self.config.hydra.sweep.dir)), []
-        entries = entries_of(compose_jobs(self.hydra_context.config_loader, self.config, jobs, 0))
-        race = Race(folder, policy, entries, resume=bool(self.config.resume))
+        policy, folder = policy_of(*self.policy), Path(str(config.hydra.sweep.dir))
+        entries = entries_of(compose_jobs(context.config_loader, config, jobs, 0))
+        race = Race(folder, policy, entries, resume=bool(config.resume))
         folder.mkdir(parents=True, exist_ok=True)
-        OmegaConf.save(self.config, folder / "multirun.yaml")
-        for rung in range(len(race.policy.rungs) + 1):
+        OmegaConf.save(config, folder / "multirun.yaml")
+        for rung in range(len(policy.rungs) + 1):
             places = race.round(rung)
             words = [part(jobs[place], race.epoch(place, rung), first=not returns) for place in places]
             returns.append(self._launch(words))
@@ -44,7 +44,7 @@ class Racing(BasicSweeper):
         return returns
 
     def _launch(self, words: list[list[str]]) -> Sequence[Any]:
-        results = self.launcher.launch(words, initial_job_idx=0) if words else []
+        results: Sequence[Any] = cast(Any, self.launcher).launch(words, initial_job_idx=0) if words else []
         for result in results:
             _ = result.return_value  # raises what the job raised
         return results

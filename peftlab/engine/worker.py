@@ -1,0 +1,116 @@
+"""A process that runs one job after another and keeps the trunk: its own main, and the handle that its sweep has."""
+
+import contextlib
+import ctypes
+import os
+import pickle
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from peftlab.engine.device import Device
+from peftlab.engine.job import Job
+from peftlab.engine.separate import run_job
+from peftlab.errors import INTERRUPTED
+from peftlab.record.record import Record
+
+DIES_WITH_PARENT = 1  # PR_SET_PDEATHSIG of Linux's prctl
+
+
+class Answer(NamedTuple):
+    """How a job ended: `untold` is what `run_job` gives."""
+
+    interrupted: bool
+    untold: str | None
+
+
+class Worker:
+    """A fresh interpreter on one device, the sweep's number `slot`. What its jobs print goes to `log`."""
+
+    def __init__(self, slot: int, device: Device, log: Path) -> None:
+        self.slot, self.device = slot, device
+        mine, its = os.pipe()
+        command = [sys.executable, "-m", "peftlab.engine.worker", str(its)]
+        with log.open("ab") as file:
+            self._process = subprocess.Popen(
+                command,
+                stdin=subprocess.PIPE,
+                stdout=file,
+                stderr=subprocess.STDOUT,
+                pass_fds=(its,),
+                env={**os.environ, **device.environment},
+                start_new_session=True,  # Ctrl-C is the sweep's, which tells each worker once
+            )
+        os.close(its)
+        with contextlib.suppress(OSError):  # a core may have gone
+            os.sched_setaffinity(self._process.pid, device.cores)
+        self._answers = os.fdopen(mine, "rb")
+
+    @property
+    def answers(self) -> Any:
+        """What can be waited for: it is readable when a job has ended, or the worker."""
+        return self._answers
+
+    def give(self, job: Job) -> None:
+        """Start a job."""
+        record = job.record
+        task = (record.folder, record.choices, job.config, record.number, record.flat, job.group)
+        assert self._process.stdin is not None
+        with contextlib.suppress(BrokenPipeError):  # it is dead, as its answer will say
+            pickle.dump(task, self._process.stdin)
+            self._process.stdin.flush()
+
+    def answer(self) -> Answer | None:
+        """How the job ended; None if the worker has died with it."""
+        try:
+            return Answer(*pickle.load(self._answers))
+        except (EOFError, pickle.UnpicklingError, OSError):
+            return None
+
+    def ask_to_stop(self) -> None:
+        """Save, and end."""
+        with contextlib.suppress(ProcessLookupError):
+            self._process.terminate()
+
+    def kill(self) -> None:
+        """End at once; a job goes on later from what it has saved."""
+        with contextlib.suppress(ProcessLookupError):
+            self._process.kill()
+
+    def close(self) -> int:
+        """Wait for its end, for which an idle one needs no more than this; gives its exit code."""
+        if self._process.stdin is not None:
+            with contextlib.suppress(BrokenPipeError):
+                self._process.stdin.close()
+        code = self._process.wait()
+        self._answers.close()
+        return code
+
+
+def main() -> None:
+    """Run the jobs that come in on stdin, until there are no more; answers go to the descriptor that is named."""
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(DIES_WITH_PARENT, signal.SIGTERM)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    answers = os.fdopen(int(sys.argv[1]), "wb")
+    jobs, sys.stdin = sys.stdin.buffer, open(os.devnull, encoding="utf-8")  # noqa: SIM115
+    while True:
+        try:
+            folder, choices, config, number, flat, group = pickle.load(jobs)
+        except (EOFError, KeyboardInterrupt):
+            return
+        answer = Answer(False, None)
+        try:
+            answer = Answer(False, run_job(Job(config, Record(folder, choices, config, number, flat), group)))
+        except (SystemExit, KeyboardInterrupt):
+            answer = Answer(True, None)
+        pickle.dump(tuple(answer), answers)
+        answers.flush()
+        if answer.interrupted:
+            sys.exit(INTERRUPTED)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,173 @@
+"""The queue of the workers: with workers that only pretend, and once with real ones from the command line."""
+
+import json
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from peftlab.engine import local
+from peftlab.engine.device import Device
+from peftlab.engine.job import Job
+from peftlab.engine.local import Pool
+from peftlab.engine.worker import Answer, Worker
+from peftlab.record.record import Record
+
+TINY = ("backbone=tiny", "device=cpu", "fit.epochs=2", "fit.batch_size=64", "hydra/launcher=local")
+
+
+class Pretend(Worker):
+    """A worker whose jobs do as their config says: `ok`, `die`, `hang`, or `slow`, which ends when it is asked to."""
+
+    made: list["Pretend"] = []  # noqa: RUF012
+
+    def __init__(self, slot: int, device: Device, log: Path) -> None:
+        self.slot, self.device, self.given = slot, device, list[str]()
+        mine, self._its = os.pipe()
+        self._answers = os.fdopen(mine, "rb")
+        Pretend.made.append(self)
+
+    def give(self, job: Job) -> None:
+        what = job.config["does"]
+        self.given.append(job.record.folder.name)
+        if what == "ok":
+            os.write(self._its, pickle.dumps(Answer(False, None)))
+        elif what == "die":
+            os.close(self._its)
+
+    def answer(self) -> Answer | None:
+        try:
+            return Answer(*pickle.load(self._answers))
+        except EOFError:
+            return None
+
+    def ask_to_stop(self) -> None:
+        os.write(self._its, pickle.dumps(Answer(True, None)))
+
+    def kill(self) -> None:
+        pass
+
+    def close(self) -> int:
+        self._answers.close()
+        return -signal.SIGKILL
+
+
+@pytest.fixture
+def pool(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Pool]:
+    """Two workers, and runs that may write nothing for a moment."""
+    monkeypatch.setattr(local, "Worker", Pretend)
+    monkeypatch.setattr(local, "TICK_S", 0.01)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: {0, 1})
+    monkeypatch.setattr(tempfile, "gettempdir", lambda: str(tmp_path / "locks"))
+    (tmp_path / "locks").mkdir()
+    Pretend.made = []
+    made = Pool(2, 0.05)
+    yield made
+    made.close()
+
+
+def jobs(folder: Path, *does: str) -> Iterator[Job]:
+    for number, what in enumerate(does):
+        config = {"does": what, "device": "cpu"}
+        yield Job(config, Record(folder / f"{number}", {}, config, number), "sweep")
+
+
+def state(folder: Path) -> Any:
+    return json.loads((folder / "status.json").read_text())
+
+
+def test_two_workers_take_all_jobs_and_stay(pool: Pool, tmp_path: Path) -> None:
+    ended = dict(pool.run(jobs(tmp_path, *["ok"] * 5), 5, tmp_path))
+    assert ended == dict.fromkeys(range(5))
+    assert sorted(name for worker in Pretend.made for name in worker.given) == ["0", "1", "2", "3", "4"]
+    assert [worker.device.name for worker in Pretend.made] == ["core 0", "core 1"]
+    list(pool.run(jobs(tmp_path, "ok"), 1, tmp_path))
+    assert len(Pretend.made) == 2, "the next round has the same workers"
+
+
+def test_the_death_of_a_worker_is_the_failure_of_its_job(pool: Pool, tmp_path: Path) -> None:
+    ended = dict(pool.run(jobs(tmp_path, "die", "ok", "ok"), 3, tmp_path))
+    assert ended == {0: None, 1: None, 2: None}
+    said = state(tmp_path / "0")
+    assert said["state"] == "failed"
+    assert said["error"] == (
+        "its worker on core 0 died (signal SIGKILL, which the kernel sends where memory is short)"
+    )
+    assert not (tmp_path / "1").exists()
+
+
+def test_a_run_that_hangs_is_begun_once_more_and_then_told(pool: Pool, tmp_path: Path) -> None:
+    ended = dict(pool.run(jobs(tmp_path, "hang", "ok"), 2, tmp_path))
+    assert ended == {0: None, 1: None}
+    assert sum(worker.given.count("0") for worker in Pretend.made) == 2
+    assert state(tmp_path / "0")["error"] == "it wrote nothing for 0.05 s, 2 times (hydra.launcher.hang_s)"
+
+
+def test_an_interrupt_stops_every_worker(pool: Pool, tmp_path: Path) -> None:
+    pool.hang_s = None
+    before = signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGTERM)).start()
+    with pytest.raises(SystemExit) as stop:
+        list(pool.run(jobs(tmp_path, "slow", "slow", "slow"), 3, tmp_path))
+    assert signal.signal(signal.SIGTERM, before) == signal.SIG_IGN
+    assert stop.value.code == 130
+    assert [worker.given for worker in Pretend.made] == [["0"], ["1"]]
+
+
+def sweep(folder: Path, *words: str, launch: str | None = None) -> int:
+    """`peftlab -m`, in a process of its own."""
+    command = [sys.executable, "-m", "peftlab", "-m", *TINY[: None if launch else -1], *words]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "TMPDIR": str(folder)}
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True).returncode
+
+
+@pytest.mark.slow
+def test_workers_give_the_numbers_of_a_sweep_that_runs_one_after_another(tmp_path: Path) -> None:
+    """Also in rounds of one epoch; a thread each, since the order of a sum depends on how many there are."""
+    words = ("optim.lr=0.1,0.01,0.001", "peft=adaptformer")
+    local_words = (
+        *words,
+        "hydra.sweep.dir=local",
+        "hydra.launcher.interleave=1",
+        "hydra.launcher.workers=null",
+    )
+    assert sweep(tmp_path, *words, "hydra.sweep.dir=one") == 0
+    assert sweep(tmp_path, *local_words, launch="local") == 0
+    folders = sorted(path.parent for path in (tmp_path / "one").glob("*/result.json"))
+    assert len(folders) == 3
+    for one in folders:
+        other = tmp_path / "local" / one.name
+        first, second = (load_file(folder / "adapter.safetensors") for folder in (one, other))
+        assert all(torch.equal(first[name], second[name]) for name in first)
+        results = [json.loads((folder / "result.json").read_text())["metrics"] for folder in (one, other)]
+        assert results[0] == results[1]
+        assert state(other)["attempt"] == 2, "it was stopped after one epoch"
+
+
+@pytest.mark.slow
+def test_the_death_of_the_sweep_ends_its_workers_and_nothing_is_lost(tmp_path: Path) -> None:
+    words = ("fit.epochs=300", "optim.lr=0.1,0.01", "hydra.sweep.dir=s", "hydra.launcher.workers=1")
+    command = [sys.executable, "-m", "peftlab", "-m", *TINY, *words]
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    process = subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=subprocess.DEVNULL)
+    until = time.monotonic() + 120
+    while not list(tmp_path.glob("s/*/last/state.pt")):
+        assert time.monotonic() < until
+        time.sleep(0.1)
+    process.kill()
+    process.wait()
+    (run,) = (path.parent for path in tmp_path.glob("s/*/status.json"))
+    while state(run)["state"] == "running" and time.monotonic() < until:
+        time.sleep(0.1)
+    assert state(run)["state"] == "interrupted"
