@@ -20,7 +20,7 @@ FILES = sorted(path.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob("*
 # what a library may be imported in: a file, or a folder of the package
 HOMES = {
     "hydra": ("command/", "report/", "config/", "plugin/", "engine/"),
-    "omegaconf": ("command/", "report/", "config/", "engine/"),
+    "omegaconf": ("command/", "report/", "config/", "plugin/", "engine/"),
     "wandb": ("tracker/",),
     "timm": ("backbone/timm/",),
     "torchvision": ("dataset/image/",),
