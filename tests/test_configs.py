@@ -336,6 +336,7 @@ def test_every_group_has_its_folder_and_every_folder_its_group() -> None:
         "inputs",
         "model",
         "network",
+        "plugin",
         "predict",
     }
     assert folders - groups == {*stages, "record", "report", "run", "search"}

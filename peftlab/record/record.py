@@ -123,8 +123,6 @@ class Record:
         if resume:
             clear_parts(self.folder)
             self.attempt = _next(self.folder)
-            if self.number is not None:  # a run keeps its place in the sweep
-                self.number = read_status(self.folder).get("number") or self.number
         else:
             clear(self.folder)
         return False

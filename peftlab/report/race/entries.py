@@ -29,7 +29,7 @@ def part(words: list[str], epoch: int | None, *, first: bool) -> list[str]:
 
 def _entry(root: DictConfig) -> Entry:
     config = task_config(root)
-    fit, seed = config["fit"], config.get("seed")
+    fit, seed = config.get("fit", {}), config.get("seed")
     if fit.get("stop_after") is not None:
         raise UserError(
             f"fit.stop_after={fit['stop_after']} is what a race sets at each of its rungs; legal: null with hydra/sweeper=racing"

@@ -34,7 +34,8 @@ class Local(Launcher):
         whole = any(word.startswith("fit.stop_after=") for words in job_overrides for word in words)
         epoch = None if whole else self.interleave
         returns = self._launch([part([*job], epoch, first=True) for job in job_overrides], initial_job_idx)
-        longest = max((int(done.cfg.fit.epochs) for done in returns if done.cfg is not None), default=0)
+        plans = [done.cfg.get("fit") or {} for done in returns if done.cfg is not None]
+        longest = max((int(plan.get("epochs", 0)) for plan in plans), default=0)  # a refused job has no plan
         while epoch is not None and epoch < longest:
             epoch = 2 * epoch if 2 * epoch < longest else None
             returns = self._launch(

@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
 
-from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra_plugins.peftlab.product import Product
 from omegaconf import OmegaConf
 
 
-class Racing(BasicSweeper):
+class Racing(Product):
     """Launches the jobs that are left up to the next rung, on any launcher: `peftlab.report.race` decides which they are."""
 
     def __init__(
@@ -20,6 +20,7 @@ class Racing(BasicSweeper):
 
     def sweep(self, arguments: list[str]) -> Any:
         """Run the race to its end, and say what it cost."""
+        from peftlab.config.asked import PLACE
         from peftlab.config.job import compose_jobs
         from peftlab.report.race.entries import entries_of, part
         from peftlab.report.race.policy import policy_of
@@ -28,7 +29,8 @@ class Racing(BasicSweeper):
 
         context, config, returns = cast(Any, self.hydra_context), cast(Any, self.config), list[Any]()
         parser = OverridesParser.create(config_loader=context.config_loader)
-        (jobs,) = self.split_arguments(parser.parse_overrides([*self._parse_config(), *arguments]), None)
+        (typed,) = self.split_arguments(parser.parse_overrides([*self._parse_config(), *arguments]), None)
+        jobs = [[*words, f"+{PLACE}={place}"] for place, words in enumerate(typed)]
         policy, folder = policy_of(*self.policy), Path(str(config.hydra.sweep.dir))
         entries = entries_of(compose_jobs(context.config_loader, config, jobs, 0))
         race = Race(folder, policy, entries, resume=bool(config.resume))
