@@ -134,14 +134,12 @@ def keys() -> Iterator[Key]:
     seen: set[tuple[str, str]] = set()
     for file in sorted(config_dir().rglob("*/*.yaml")):
         group = file.relative_to(config_dir()).parent
+        if group.parts[0] == "hydra":  # launchers and sweepers
+            continue
         is_global = "# @package _global_" in file.read_text(encoding="utf-8")
         node, prefix = _merged(file), "" if is_global else ".".join(group.parts)
         for path, target in targets_of(node, prefix):
-            if (
-                target == "???"
-                or (path, target) in seen
-                or group.parts[0] in ("experiment", "recipe", "hydra")
-            ):
+            if target == "???" or (path, target) in seen or group.parts[0] in ("experiment", "recipe"):
                 continue
             seen.add((path, target))
             above = NEEDED_BESIDE.get(f"{group.as_posix()}={file.stem}", ())

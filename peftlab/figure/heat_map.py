@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 from textwrap import fill
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -118,14 +118,14 @@ def _cell(axes: Axes, panel: Panel, row: int, column: int, colour: Float[np.ndar
     corner = (column - 0.5, row - 0.5)
     if not finite:
         hatch = "" if label else "////"
-        no_value = {"facecolor": "0.9", "edgecolor": "0.6", "linewidth": 0, "hatch": hatch}
+        no_value: dict[str, Any] = {"facecolor": "0.9", "edgecolor": "0.6", "linewidth": 0, "hatch": hatch}
         axes.add_patch(Rectangle(corner, 1, 1, in_layout=False, **no_value))
     axes.add_patch(Rectangle(corner, 1, 1, fill=False, edgecolor="white", linewidth=1.5, in_layout=False))
     luminance = colour[:3] ** 2.2 @ (0.2126, 0.7152, 0.0722)
     # At 0.179 black and white have the same contrast (WCAG 2), and each has more on its own side.
     ink = "0.3" if not finite else "white" if luminance < 0.179 else "black"
     size = 8 if max(map(len, label.split("\n"))) < 6 and "\n" not in label else 7
-    place = {
+    place: dict[str, Any] = {
         "ha": "center",
         "va": "center",
         "in_layout": False,

@@ -45,7 +45,7 @@ def read(folder: str | Path) -> list[Job]:
         raise UserError(f"folder={folder} does not exist; legal is the folder of a sweep.")
     if not has_jobs(folder):
         raise UserError(f"folder={folder} holds no job; legal is a folder with one sub-folder per job.")
-    jobs = [_job(path) for path in _jobs(folder)]
+    jobs = [_job(path) for path in job_folders(folder)]
     once: dict[str, Job] = {}
     for job in sorted(jobs, key=lambda job: (job.number, _natural(job.folder.name))):
         once.setdefault(str(job.result.get("run_id", job.folder.name)), job)
@@ -54,10 +54,11 @@ def read(folder: str | Path) -> list[Job]:
 
 def has_jobs(folder: Path) -> bool:
     """Whether a folder is that of a sweep."""
-    return any((path / status.FILE).is_file() or is_ours(path) for path in _jobs(folder))
+    return any((path / status.FILE).is_file() or is_ours(path) for path in job_folders(folder))
 
 
-def _jobs(folder: Path) -> list[Path]:
+def job_folders(folder: Path) -> list[Path]:
+    """The folders of the jobs of a sweep, in no order."""
     return [path for path in folder.iterdir() if _is_job(path)] if folder.is_dir() else []
 
 

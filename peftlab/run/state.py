@@ -21,6 +21,7 @@ from peftlab.record.checkpoint import load_last, save_last
 from peftlab.record.record import Record
 from peftlab.record.rows import Mark, check_rows
 from peftlab.run import mirror
+from peftlab.run.heartbeat import Heartbeat
 from peftlab.run.placement import placement_text
 from peftlab.run.sites import gammas
 from peftlab.tracker.tracker import Opening, Safe, Tracker
@@ -50,6 +51,7 @@ class Run:
         self.best: dict[str, Any] | None = None
         self.last: dict[str, float] = {}  # metrics of the last validation
         self.step_times: list[float] = []  # seconds, of the steps of this process
+        self.heartbeat = Heartbeat(record, experiment.schedule, experiment.task.primary)
 
     @property
     def inputs(self) -> dict[str, str]:

@@ -103,3 +103,4 @@ def follow(run: Run, step: Step, took: float, stop: Stop) -> None:
         run.validate(step.number)
     if stop.asked or (rest == 0 and epoch % plan.save_every == 0) or at_end:
         run.save(step.number)
+    run.heartbeat.beat(step, run.last)
