@@ -12,6 +12,7 @@ from peftlab.network.anchor import Anchor
 from peftlab.network.attention import AttentionProduct
 from peftlab.network.forward import Pass
 from peftlab.network.kernel.low_rank_linear import LowRankPart, low_rank_linear
+from peftlab.network.kernel.thin import hidden_of
 from peftlab.peft.delta import Additive, LowRank, OnHeads
 from peftlab.site import Site
 
@@ -60,10 +61,13 @@ def add_all(
     module = modules[group[0].writes.module]
     # a merged product takes the place of the layer's forward: not where somebody has put one of their own
     is_plain = getattr(frozen, "__func__", None) is nn.Linear.forward
-    merged = _merged(run, module, group) if is_plain and run.norms is None else None
+    merged = _merged(run, module, group) if is_plain else None
     if merged is not None:
         assert isinstance(module, nn.Linear)
-        return low_rank_linear(args[0], module.weight, module.bias, merged)
+        write = low_rank_linear(args[0], module.weight, module.bias, merged)
+        for anchor, part in zip(group, merged, strict=True) if run.norms is not None else ():
+            _note_merged(run, anchor, part, args[0], write)
+        return write
     read, rest = args[0], args[1:]
     for anchor in group:
         if anchor.writes.side == "in":
@@ -112,6 +116,14 @@ def _merged(run: Pass, module: nn.Module, group: list[Anchor]) -> list[LowRankPa
         scale = torch.ones((), device=module.weight.device) if scale is None else scale
         parts.append(LowRankPart(rows, scale, *factors))
     return parts
+
+
+@torch.no_grad()
+def _note_merged(run: Pass, anchor: Anchor, part: LowRankPart, read: Tensor, write: Tensor) -> None:
+    """What a site has added to the output of a merged layer, and what was there."""
+    up = part.B * (part.scale.unsqueeze(-1) if part.scale.ndim else part.scale)
+    added = hidden_of(part.A.to(read), read.flatten(0, -2)).T @ up.T.to(read)
+    run.note(anchor.site, added, write.flatten(0, -2)[:, part.rows] - added)
 
 
 def _add(run: Pass, modules: Modules, write: Tensor, anchor: Anchor, read_in: Tensor) -> Tensor:

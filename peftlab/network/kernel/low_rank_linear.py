@@ -1,11 +1,17 @@
 """A frozen linear layer with low-rank deltas on slices of its output, as one matrix product."""
 
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
+
+from peftlab.network.kernel.thin import add_up, back_of, cross_of, hidden_of, merged
+
+Grads = tuple[Tensor | None, ...]
 
 
 class LowRankPart(NamedTuple):
@@ -23,68 +29,151 @@ def low_rank_linear(
     bias: Float[Tensor, " d_out"] | None,
     parts: list[LowRankPart],
 ) -> Float[Tensor, "*b d_out"]:
-    """y = (W + scale B A) x + b, the sum merged into W for the product.
+    """y = (W + scale B A) x + b: the sum merged into W for the product, or two thin products beside it.
 
-    Forward costs one product and r d_in d_out for the merge, whatever the batch. Backward forms only the gradients of
-    x, A, B and scale, never that of the merged weight (unless W itself is trained). All of backward is made of
-    differentiable operations on the inputs, so second derivatives are right too.
+    Which of the two is a function of shapes alone (`merges`), so that a run can be repeated bit for bit. Backward forms
+    only the gradients of x, A, B and scale, never that of the merged weight (unless W itself is trained). If a graph of
+    backward is asked for, all of it is made of differentiable operations on the inputs, so second derivatives are right.
 
-    Source: Hu et al. 2022, arXiv:2106.09685, section 4.1 (merging); the gradients follow from y = W x + s B (A x).
+    Source: Hu et al. 2022, arXiv:2106.09685, section 4.1 (merging); Cherniuk et al. 2023 (RunLoRA), arXiv:2312.03415 (the
+    graph by shape); the gradients follow from y = W x + s B (A x).
     """
-    dtype = torch.get_autocast_dtype(x.device.type) if torch.is_autocast_enabled(x.device.type) else x.dtype
+    device = x.device.type
+    is_cast = torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)
+    dtype = torch.get_autocast_dtype(device) if is_cast else x.dtype
     flat = [tensor for part in parts for tensor in (part.scale, part.B, part.A)]
-    return _LowRankLinear.apply(x.to(dtype), weight, bias, [part.rows for part in parts], *flat)
+    is_trained = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in (x, *flat))
+    merge = not is_trained or merges(x.numel() // weight.shape[1], *weight.shape)
+    return _LowRankLinear.apply(x.to(dtype), weight, bias, [part.rows for part in parts], merge, *flat)
 
 
-def _merge(weight: Tensor, rows: list[slice], flat: tuple[Tensor, ...], dtype: torch.dtype) -> Tensor:
-    """W + scale B A in fp32, then in `dtype`."""
-    merged = weight.clone()
-    for i, part in enumerate(rows):
-        scale, B, A = flat[3 * i : 3 * i + 3]
-        merged[part] += (B * _per_row(scale)) @ A
-    return merged.to(dtype)
+def merges(num_tokens: int, d_out: int, d_in: int) -> bool:
+    """Whether W + s B A is cheaper than s B (A x) on the output and A^T (s B)^T g on the gradient of x.
+
+    In entries written: d_out d_in against num_tokens (d_out + d_in), where one of the first takes about four times as
+    long. The merged weight is kept until backward, so this also holds it to a quarter of the layer's activations.
+    """
+    return num_tokens * (d_out + d_in) >= 4 * d_out * d_in
+
+
+class _Stack(NamedTuple):
+    """The parts of a layer as P equal ones that cover its outputs; others are one part with zeros between them."""
+
+    up: Float[Tensor, "p d r"]  # scale B
+    down: Float[Tensor, "pr d_in"]  # A
+
+    @classmethod
+    def of(cls, rows: Sequence[slice], flat: Sequence[Tensor], d_out: int) -> "_Stack":
+        scales, Bs, As = flat[0::3], flat[1::3], flat[2::3]
+        ups = [B * _per_row(scale) for scale, B in zip(scales, Bs, strict=True)]
+        down = As[0] if len(As) == 1 else torch.cat(list(As))
+        if is_even(rows, Bs, d_out):
+            return cls(ups[0].unsqueeze(0) if len(ups) == 1 else torch.stack(ups), down)
+        up, start = Bs[0].new_zeros(d_out, down.shape[0]), 0
+        for part, own in zip(rows, ups, strict=True):
+            up[part, start : start + own.shape[1]] = own
+            start += own.shape[1]
+        return cls(up.unsqueeze(0), down)
+
+    def to(self, dtype: torch.dtype) -> "_Stack":
+        return _Stack(self.up.to(dtype), self.down.to(dtype))
+
+
+def is_even(rows: Sequence[slice], Bs: Sequence[Tensor], d_out: int) -> bool:
+    """Whether the parts have one shape and cover the outputs in order."""
+    size = Bs[0].shape[0]
+    starts = [part.start for part in rows]
+    return starts == list(range(0, d_out, size)) and all(B.shape == Bs[0].shape for B in Bs)
 
 
 def _per_row(scale: Tensor) -> Tensor:
     return scale.unsqueeze(-1) if scale.ndim else scale
 
 
+def _as_given(device: str) -> AbstractContextManager[Any]:
+    """Inside, autocast changes no dtype."""
+    if not torch.amp.is_autocast_available(device):
+        return nullcontext()
+    return torch.autocast(device, enabled=False)
+
+
 class _LowRankLinear(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, rows: list[slice], *flat: Tensor
+        ctx: Any,
+        x: Tensor,
+        weight: Tensor,
+        bias: Tensor | None,
+        rows: list[slice],
+        merge: bool,
+        *flat: Tensor,
     ) -> Tensor:
+        stack = _Stack.of(rows, flat, weight.shape[0])
+        with _as_given(x.device.type):
+            thin, b = stack.to(x.dtype), None if bias is None else bias.to(x.dtype)
+            whole = hidden = None
+            if not merge:
+                y = F.linear(x, weight.to(x.dtype), b)
+                hidden = hidden_of(thin.down, x.flatten(0, -2))
+                add_up(y.view(-1, y.shape[-1]), hidden, thin.up)
+            else:
+                whole = merged(weight, *stack).to(x.dtype)
+                y = F.linear(x, whole, b)
         ctx.rows = rows
-        ctx.save_for_backward(x, weight, *flat)
-        with torch.autocast(x.device.type, enabled=False):
-            return F.linear(
-                x, _merge(weight, rows, flat, x.dtype), None if bias is None else bias.to(x.dtype)
-            )
+        ctx.save_for_backward(x, weight, whole, hidden, *thin, *flat)
+        return y
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
-        x, weight, *flat = ctx.saved_tensors
-        scales, Bs, As = flat[0::3], flat[1::3], flat[2::3]
-        flat_x, flat_grad = x.flatten(0, -2), grad.flatten(0, -2)
-        ranks = [A.shape[0] for A in As]
-        grads: list[Tensor | None] = []
-        with torch.autocast(x.device.type, enabled=False):
-            # the thin side comes first in every product: [r, n] @ [n, d] is up to 7 times as fast as its transpose
-            hidden = (torch.cat(As).to(x.dtype) @ flat_x.T).split(ranks)  # A x: [r, n] per part
-            pieces = [flat_grad[:, part] for part in ctx.rows]
-            back = [
-                (B * _per_row(scale)).T.to(x.dtype) @ piece.T
-                for scale, B, piece in zip(scales, Bs, pieces, strict=True)
-            ]
-            slopes = (torch.cat(back) @ flat_x).to(weight.dtype).split(ranks)  # of every A
-            for i, (scale, B, piece) in enumerate(zip(scales, Bs, pieces, strict=True)):
-                product = (hidden[i] @ piece).T.to(B.dtype)  # d loss / d (scale B)
-                of_scale = None
-                if ctx.needs_input_grad[4 + 3 * i]:
-                    of_scale = (product * B).sum(-1) if scale.ndim else (product * B).sum()
-                grads += [of_scale, product * _per_row(scale), slopes[i]]
-            needs_x, needs_weight, needs_bias = ctx.needs_input_grad[:3]
-            grad_x = grad @ _merge(weight, ctx.rows, tuple(flat), x.dtype) if needs_x else None
+    def backward(ctx: Any, grad: Tensor) -> Grads:  # type: ignore[override]
+        x, weight, whole, hidden, *rest = ctx.saved_tensors
+        stack, flat = _Stack(*rest[:2]), rest[2:]
+        needs_x, needs_weight, needs_bias = ctx.needs_input_grad[:3]
+        with _as_given(x.device.type):
+            if torch.is_grad_enabled():  # a graph of this is wanted, so nothing that forward kept is of use
+                fresh = _Stack.of(ctx.rows, flat, weight.shape[0])
+                stack, hidden, whole = fresh.to(x.dtype), None, merged(weight, *fresh).to(x.dtype)
+            flat_x, flat_grad = x.flatten(0, -2), grad.flatten(0, -2)
+            needs_A = any(ctx.needs_input_grad[7::3])
+            back = back_of(stack.up, flat_grad) if needs_A or whole is None else None
+            slopes = (back @ flat_x).to(weight.dtype) if back is not None and needs_A else None
+            cross = None
+            if any(ctx.needs_input_grad[5::3]) or any(ctx.needs_input_grad[6::3]):
+                hidden = hidden_of(stack.down, flat_x) if hidden is None else hidden
+                cross = cross_of(hidden, flat_grad, stack.up.shape[0]).to(weight.dtype)
+            grads = _of_parts(ctx.rows, cross, slopes, flat, ctx.needs_input_grad[5:])
+            grad_x = None
+            if needs_x and whole is not None:
+                grad_x = grad @ whole
+            elif needs_x and back is not None:
+                grad_x = (grad @ weight.to(x.dtype)).flatten(0, -2).addmm_(back.T, stack.down).view_as(x)
             grad_weight = (flat_grad.T @ flat_x).to(weight.dtype) if needs_weight else None
             grad_bias = flat_grad.sum(0).to(weight.dtype) if needs_bias else None
-        return grad_x, grad_weight, grad_bias, None, *grads
+        return grad_x, grad_weight, grad_bias, None, None, *grads
+
+
+def _of_parts(
+    rows: Sequence[slice],
+    cross: Tensor | None,
+    slopes: Tensor | None,
+    flat: Sequence[Tensor],
+    needs: Sequence[bool],
+) -> list[Tensor | None]:
+    """The gradients of scale, B and A of each part, from those of all scale B [p, r, d] and all A [pr, d_in]."""
+    scales, Bs, As = flat[0::3], flat[1::3], flat[2::3]
+    ranks = [A.shape[0] for A in As]
+    products: Sequence[Tensor] = ()
+    if cross is not None and len(cross) == len(rows):
+        products = cross.unbind()
+    elif cross is not None:
+        products = [own[:, part] for own, part in zip(cross[0].split(ranks), rows, strict=True)]
+    own_slopes = () if slopes is None else slopes.split(ranks)
+    grads: list[Tensor | None] = []
+    for i, (scale, B) in enumerate(zip(scales, Bs, strict=True)):
+        needs_scale, needs_B, needs_A = needs[3 * i : 3 * i + 3]
+        of_scale = None
+        if needs_scale:
+            product = products[i].T * B  # the first factor is d loss / d (scale B)
+            of_scale = product.sum(-1) if scale.ndim else product.sum()
+        of_B = products[i].T * _per_row(scale) if needs_B else None
+        grads += [of_scale, of_B, own_slopes[i] if needs_A else None]
+    return grads

@@ -4,10 +4,17 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from peftlab.network.kernel.low_rank_linear import LowRankPart, low_rank_linear
+from peftlab.network.kernel import low_rank_linear as kernel
+from peftlab.network.kernel.low_rank_linear import LowRankPart, low_rank_linear, merges
 
 ROWS = (slice(0, 3), slice(6, 9))  # q and v of a fused qkv of width 3
 RANKS = (2, 1)
+
+
+@pytest.fixture(autouse=True, params=["merged", "beside"])
+def graph(request, monkeypatch):
+    """Every oracle holds for both graphs, whichever the shapes of a test would choose."""
+    monkeypatch.setattr(kernel, "merges", lambda *shape: request.param == "merged")
 
 
 def tensors(dtype=torch.float64, channel=False):
@@ -52,6 +59,7 @@ def test_forward_and_gradients_are_the_formula_s(channel):
 
 # which of x, W, b, scale take a gradient: everything; a first site; in a run; gamma frozen
 NEEDS = [(1, 1, 1, 1), (0, 0, 0, 1), (1, 0, 0, 1), (0, 0, 0, 0)]
+TRAINED = [(1, 0, 0), (0, 1, 0), (0, 0, 1)]  # scale (an outer step), B or A alone
 
 
 @pytest.mark.parametrize(("needs", "channel"), [*((needs, False) for needs in NEEDS), (NEEDS[0], True)])
@@ -62,6 +70,17 @@ def test_first_and_second_derivatives(needs, channel):
     inputs = (x, weight, bias, *flat)
     assert torch.autograd.gradcheck(merged, inputs)
     assert torch.autograd.gradgradcheck(merged, inputs)
+
+
+@pytest.mark.parametrize("trained", TRAINED)
+def test_one_factor_alone_takes_a_gradient(trained):
+    x, weight, bias, flat = tensors()
+    for i, tensor in enumerate(flat):
+        tensor.requires_grad_(bool(trained[i % 3]))
+    inputs = [x, *(tensor for tensor in flat if tensor.requires_grad)]
+    got = torch.autograd.grad(merged(x, weight, bias, *flat).square().sum(), inputs)
+    expected = torch.autograd.grad(plain(x, weight, bias, *flat).square().sum(), inputs)
+    torch.testing.assert_close(got, expected, rtol=1e-11, atol=1e-11)
 
 
 def test_without_bias():
@@ -118,3 +137,31 @@ def test_a_single_part_over_all_rows():
     )
     expected = F.linear(x, weight + flat[0] * torch.cat([flat[1]] * 3) @ flat[2], bias)
     torch.testing.assert_close(one, expected)
+
+
+EVEN = tuple(slice(3 * i, 3 * i + 3) for i in range(3))
+
+
+@pytest.mark.parametrize("channel", [False, True])
+def test_equal_parts_that_cover_the_outputs_are_the_formula_s_too(channel):
+    x, weight, bias, _ = tensors()
+    rng = torch.Generator().manual_seed(1)
+    shapes = [shape for _ in EVEN for shape in (((3,) if channel else ()), (3, 2), (2, 4))]
+    flat = [torch.randn(shape, generator=rng, dtype=torch.float64).requires_grad_() for shape in shapes]
+    parts = [LowRankPart(rows, *flat[3 * i : 3 * i + 3]) for i, rows in enumerate(EVEN)]
+
+    def whole(x, weight, bias, *flat):
+        split = [LowRankPart(rows, *flat[3 * i : 3 * i + 3]) for i, rows in enumerate(EVEN)]
+        return low_rank_linear(x, weight, bias, split)
+
+    added = torch.cat([(x @ part.A.T @ part.B.T) * part.scale for part in parts], dim=-1)
+    torch.testing.assert_close(whole(x, weight, bias, *flat), F.linear(x, weight, bias) + added)
+    assert torch.autograd.gradcheck(whole, (x, weight, bias, *flat))
+    assert torch.autograd.gradgradcheck(whole, (x, weight, bias, *flat))
+
+
+def test_many_tokens_merge_and_few_do_not():
+    assert merges(1088, 768, 192)
+    assert merges(8 * 197, 1536, 384)
+    assert not merges(4 * 197, 3072, 768)
+    assert not merges(17, 192, 192)
