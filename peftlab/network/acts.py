@@ -66,7 +66,7 @@ def add_all(
         assert isinstance(module, nn.Linear)
         write = low_rank_linear(args[0], module.weight, module.bias, merged)
         for anchor, part in zip(group, merged, strict=True) if run.norms is not None else ():
-            _note_merged(run, anchor, part, args[0], write)
+            _note_merged(run, anchor, part, args[0], anchor.writes.value(write, modules))
         return write
     read, rest = args[0], args[1:]
     for anchor in group:
@@ -119,11 +119,11 @@ def _merged(run: Pass, module: nn.Module, group: list[Anchor]) -> list[LowRankPa
 
 
 @torch.no_grad()
-def _note_merged(run: Pass, anchor: Anchor, part: LowRankPart, read: Tensor, write: Tensor) -> None:
-    """What a site has added to the output of a merged layer, and what was there."""
+def _note_merged(run: Pass, anchor: Anchor, part: LowRankPart, read: Tensor, whole: Tensor) -> None:
+    """What a site has added to the output of a merged layer, and what was there; `whole` is their sum."""
     up = part.B * (part.scale.unsqueeze(-1) if part.scale.ndim else part.scale)
     added = hidden_of(part.A.to(read), read.flatten(0, -2)).T @ up.T.to(read)
-    run.note(anchor.site, added, write.flatten(0, -2)[:, part.rows] - added)
+    run.note(anchor.site, added, whole.flatten(0, -2) - added)
 
 
 def _add(run: Pass, modules: Modules, write: Tensor, anchor: Anchor, read_in: Tensor) -> Tensor:
