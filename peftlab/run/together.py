@@ -6,6 +6,7 @@ from contextlib import ExitStack
 
 from peftlab.build.together import share_batches, shared_network
 from peftlab.fit.fit import Diverged
+from peftlab.run.fitting import num_together
 from peftlab.run.memory import release
 from peftlab.run.run import INTERRUPTED, Ending, Order, ended, interrupted, mirrored, prepare
 from peftlab.run.show import console
@@ -59,7 +60,9 @@ def run_together(orders: Sequence[Order]) -> Iterator[tuple[int, Exception | Non
             members.append(_Member(place, state, start, whole))
         if not members:
             return
-        share_batches(member.state.experiment for member in members)
+        experiments = [member.state.experiment for member in members]
+        share_batches(experiments)
+        network.num_together = num_together(experiments)
         console.rule(f"{len(members)} runs on one trunk")
         training = Training([member.state for member in members], [member.start for member in members])
         with interruptible() as stop:
