@@ -30,6 +30,12 @@ COMMANDS = {
     "meta": (*TINY, "scaling=meta", "scaling.outer.every=2", "scaling.outer.warmup=2", "fit.select=best"),
     "mask": (*TINY, "peft=mask_fisher", "peft.keep_ratio=0.2"),
     "sweep": ("-m", *TINY, "peft.rank=2,4"),
+    "fused": ("-m", "hydra/launcher=fused", *TINY, "placement.depth=0,1", "peft.rank=2,4"),
+    "fused_meta": (
+        *("-m", "hydra/launcher=fused", *TINY, "placement.depth=0,1", "fit.select=best"),
+        *("scaling=meta", "scaling.outer.every=2", "scaling.outer.warmup=2"),
+    ),
+    "race": ("-m", "hydra/sweeper=racing", *TINY, "dataset.val_fraction=0.2", "peft.rank=1,2,4,8"),
     "noah": (
         *TINY,
         "experiment=noah",

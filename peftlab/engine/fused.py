@@ -63,10 +63,12 @@ def _run_group(jobs: Sequence[Job], waiting: dict[int, Resolved], places: list[i
             for place, error in _together(jobs, waiting, places):
                 left.remove(place)
                 yield place, _closed(jobs[place], None if error is None else fail(jobs[place], error))
-        except (KeyboardInterrupt, SystemExit):
+        except (KeyboardInterrupt, SystemExit, GeneratorExit) as end:
             for place in left:
                 jobs[place].record.interrupt()
                 _closed(jobs[place], None)
+            if isinstance(end, GeneratorExit):  # whoever takes our results was interrupted
+                raise
             sys.exit(INTERRUPTED)
         except Exception as error:
             say(
