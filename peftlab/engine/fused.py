@@ -25,7 +25,7 @@ def why_alone(resolved: Resolved) -> str | None:
     return None
 
 
-def run_fused(jobs: Sequence[Job], max_cells: int | None) -> Ended:
+def run_fused(jobs: Sequence[Job]) -> Ended:
     """Run all jobs; gives the place of each as it ends, with what `run_job` returns.
 
     Raises:
@@ -49,9 +49,7 @@ def run_fused(jobs: Sequence[Job], max_cells: int | None) -> Ended:
         if why is not None:
             say(f"fused: {job.record.folder.name} runs alone, since {why}")
     for places in groups.values():
-        size = max_cells or len(places)
-        for at in range(0, len(places), size):
-            yield from _run_group(jobs, waiting, places[at : at + size])
+        yield from _run_group(jobs, waiting, places)
 
 
 def _run_group(jobs: Sequence[Job], waiting: dict[int, Resolved], places: list[int]) -> Ended:

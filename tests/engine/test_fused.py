@@ -56,8 +56,8 @@ def jobs(composed: Config, tmp_path: Path) -> Callable[..., list[Job]]:
     return make
 
 
-def together(found: list[Job], max_cells: int | None = None) -> list[tuple[int, str | None]]:
-    return list(run_fused(found, max_cells))
+def together(found: list[Job]) -> list[tuple[int, str | None]]:
+    return list(run_fused(found))
 
 
 def status(folder: Path) -> dict[str, Any]:
@@ -101,10 +101,9 @@ def test_together_is_what_they_are_apart_bit_for_bit(jobs: Any, apart: Any, tmp_
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("size", [None, 4])
-def test_every_kind_of_method_shares_a_trunk(jobs: Any, apart: Any, tmp_path: Path, size: int | None) -> None:
+def test_every_kind_of_method_shares_a_trunk(jobs: Any, apart: Any, tmp_path: Path) -> None:
     cells = {**CELLS, **MORE}
-    assert sorted(together(jobs("fused", cells), size)) == [(place, None) for place in range(len(cells))]
+    assert sorted(together(jobs("fused", cells))) == [(place, None) for place in range(len(cells))]
     expected = apart(cells)
     for name in cells:
         assert_same(tmp_path / "fused" / name, expected / name)

@@ -6,31 +6,47 @@ from typing import Any
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.plugins.launcher import Launcher
 
+from peftlab.errors import UserError
+
 
 class Fused(Launcher):
-    """Hands all jobs of a sweep to `peftlab.engine.fused` at once. `max_cells`: of one group; None is no bound."""
+    """Hands the jobs of a sweep to `peftlab.engine.fused`, `max_cells` at a time; None is all at once."""
 
     def __init__(self, max_cells: int | None) -> None:
         self.max_cells = max_cells
 
     def setup(self, *, hydra_context: Any, task_function: Any, config: Any) -> None:
-        """Keep what `launch` needs."""
+        """Keep what `launch` needs.
+
+        Raises:
+            UserError: for a bound that is none.
+        """
+        size = self.max_cells
+        if size is not None and (not isinstance(size, int) or size < 1):
+            raise UserError(f"hydra.launcher.max_cells={size} is not legal; legal: 1 or more, or null")
         self.context, self.config = hydra_context, config
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
-        """Compose every job, run them, and tell the callbacks of each as it ends."""
+        """Compose jobs, run them, and tell the callbacks of each as it ends."""
+        size = self.max_cells or len(job_overrides)
+        returns: list[JobReturn] = []
+        for at in range(0, len(job_overrides), size):
+            returns += self._launch(job_overrides[at : at + size], initial_job_idx + at)
+        return returns
+
+    def _launch(self, words: Sequence[Sequence[str]], first: int) -> list[JobReturn]:
         from peftlab.config.job import compose_jobs, current, job_return
         from peftlab.engine.fused import run_fused
         from peftlab.engine.job import job_of
         from peftlab.report.callback import note
 
         jobs, returns, configs = [], [], []
-        for config in compose_jobs(self.context.config_loader, self.config, job_overrides, initial_job_idx):
+        for config in compose_jobs(self.context.config_loader, self.config, words, first):
             with current(config) as task:
                 jobs.append(job_of(task))
                 returns.append(job_return(config, task))
                 configs.append(config)
-        for place, untold in run_fused(jobs, self.max_cells):
+        for place, untold in run_fused(jobs):
             note(jobs[place].record.folder.name, untold)
             returns[place].status, returns[place].return_value = JobStatus.COMPLETED, None
             with current(configs[place]):
