@@ -25,17 +25,25 @@ from peftlab.run.rows import row_of
 from peftlab.run.show import console, show_line, show_result
 from peftlab.run.sites import gamma_rows, site_rows
 from peftlab.run.state import Run
-from peftlab.task.task import Table
+from peftlab.task.task import Outputs, Table
 
 
-def finish(state: Run, diverged: Diverged | None) -> dict[str, Any]:
-    """Write and return result.json; everything else that a run leaves behind is written before it."""
-    experiment, record = state.experiment, state.record
+def take_tested(state: Run) -> None:
+    """The weights that are tested: the best ones, where some were selected."""
     if state.best is not None:
-        experiment.cell.load_state(state.best["cell"])
-    experiment.cell.eval()
+        state.experiment.cell.load_state(state.best["cell"])
+    state.experiment.cell.eval()
+
+
+def finish(state: Run, diverged: Diverged | None, answers: Outputs | None = None) -> dict[str, Any]:
+    """Write and return result.json; everything else that a run leaves behind is written before it.
+
+    `answers` are the outputs of the tested weights for one pass over the test split, where they are known.
+    """
+    experiment, record = state.experiment, state.record
+    take_tested(state)
     test = experiment.trunk.dataset.open_test()
-    counted, metrics = measure(experiment, test)
+    counted, metrics = measure(experiment, test, answers)
     save_adapter(record.folder, experiment.cell, experiment.placed, _card(state))
     _write_tables(state, test, experiment.task.tables(counted))
     wall_s, memory_mib = record.wall_s, peak_mib(state.device)

@@ -6,19 +6,24 @@ from torch import Tensor
 
 from peftlab.build.experiment import Experiment
 from peftlab.dataset.split import Split
+from peftlab.task.task import Outputs
 
 
-def measure(experiment: Experiment, split: Split) -> tuple[Any, dict[str, float | None]]:
+def measure(
+    experiment: Experiment, split: Split, answers: Outputs | None = None
+) -> tuple[Any, dict[str, float | None]]:
     """What the task counts on a split, and its numbers: `test/NAME`, `frozen/NAME`, and `gain/NAME` of the headline metrics.
 
     Frozen is the backbone with the head as it starts, on the same batches: what the run would have without a step. A head
-    that starts from no feature (init=random) has no such number: `frozen` and `gain` are None.
+    that starts from no feature (init=random) has no such number: `frozen` and `gain` are None. `answers` are the outputs for
+    one pass over the split, where they are known.
     """
     task, batches, frozen = experiment.task, experiment.trunk.batches(split), experiment.frozen(split)
 
-    def outputs(inputs: dict[str, Tensor]) -> Tensor:
+    def compute(inputs: dict[str, Tensor]) -> Tensor:
         return experiment.network.outputs([experiment.cell], inputs)[0]
 
+    outputs = answers or compute
     beside: dict[str, float | None] = dict.fromkeys(
         f"{kind}/{name}" for kind in ("frozen", "gain") for name in task.headline
     )

@@ -23,6 +23,7 @@ from peftlab.run.show_start import show_start
 from peftlab.run.state import Run
 from peftlab.run.stop import interruptible
 from peftlab.run.train import Training
+from peftlab.task.task import Outputs
 from peftlab.tracker.tracker import Scalar
 
 INTERRUPTED = 130
@@ -105,14 +106,21 @@ def interrupted(state: Run, ending: Ending) -> None:
     console.print(f"interrupted and saved; the same command goes on from there: {state.record.folder}")
 
 
-def ended(state: Run, start: int, diverged: Diverged | None, ending: Ending) -> None:
-    """Test and write the result, unless fit.stop_after has ended the training before; `start` is the step it went on at."""
-    schedule = state.experiment.schedule
-    at = max(start, schedule.end)
-    if diverged is None and at < schedule.num_steps:
+def stops_at(state: Run, start: int, diverged: Diverged | None) -> int | None:
+    """The step at which fit.stop_after has ended the training before its end; `start` is the step that it went on at."""
+    at = max(start, state.experiment.schedule.end)
+    return at if diverged is None and at < state.experiment.schedule.num_steps else None
+
+
+def ended(
+    state: Run, start: int, diverged: Diverged | None, ending: Ending, answers: Outputs | None = None
+) -> None:
+    """Test and write the result, unless fit.stop_after has ended the training before; `answers` as in `finish`."""
+    at = stops_at(state, start, diverged)
+    if at is not None:
         ending.summary, ending.code = stopped(state, at), 0
         return
-    result = finish(state, diverged)
+    result = finish(state, diverged, answers)
     state.show_tested(result)
     ending.summary, ending.code = mirror.final(result, state.validated), 0
 

@@ -24,6 +24,7 @@ from peftlab.run import mirror
 from peftlab.run.heartbeat import Heartbeat
 from peftlab.run.placement import placement_text
 from peftlab.run.sites import gammas
+from peftlab.task.task import Outputs
 from peftlab.tracker.tracker import Opening, Safe, Tracker
 
 
@@ -112,13 +113,16 @@ class Run:
         state = {"learner": self.experiment.learner.state(), "best": self.best}
         save_last(self.record.folder, self.identity, step, self.record.mark(), state)
 
-    def validate(self, step: int) -> None:
-        """Metrics on the validation split; the best weights are kept if they are to be selected."""
+    def validate(self, step: int, answers: Outputs | None = None) -> None:
+        """Metrics on the validation split; the best weights are kept if they are to be selected.
+
+        `answers` are the outputs for one pass over the split, where they are known.
+        """
         experiment = self.experiment
         val = experiment.trunk.dataset.val
         if val is None:
             return
-        metrics = experiment.task.metrics(self.count(val))
+        metrics = experiment.task.metrics(self.count(val, answers=answers))
         self.log(step, self.epoch(step) | {f"val/{key}": value for key, value in metrics.items()})
         self.last = metrics
         score = metrics[experiment.task.primary]
@@ -126,7 +130,7 @@ class Run:
             cell = {name: value.cpu().clone() for name, value in experiment.cell.state().items()}
             self.best = {"score": score, "step": step, "cell": cell, "metrics": metrics}
 
-    def count(self, split: Split, widths: Widths | None = None) -> Any:
+    def count(self, split: Split, widths: Widths | None = None, answers: Outputs | None = None) -> Any:
         """What the task counts on a split; `widths` is the sub-network that works, by default all of it."""
         experiment, cell = self.experiment, self.experiment.cell
 
@@ -135,7 +139,7 @@ class Run:
 
         training = cell.training
         cell.eval()
-        counted = experiment.evaluate(outputs, experiment.trunk.batches(split))
+        counted = experiment.evaluate(answers or outputs, experiment.trunk.batches(split))
         cell.train(training)
         return counted
 

@@ -1,18 +1,20 @@
 """Several runs on one network: each with its own record, tracker and end."""
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 
 from peftlab.build.together import share_batches, shared_network
-from peftlab.fit.fit import Diverged
+from peftlab.run.answers import joint_outputs
+from peftlab.run.finish import take_tested
 from peftlab.run.fitting import num_together
 from peftlab.run.memory import release
-from peftlab.run.run import INTERRUPTED, Ending, Order, ended, interrupted, mirrored, prepare
+from peftlab.run.run import INTERRUPTED, Ending, Order, ended, interrupted, mirrored, prepare, stops_at
 from peftlab.run.show import console
 from peftlab.run.state import Run
 from peftlab.run.stop import interruptible
-from peftlab.run.train import Training
+from peftlab.run.train import Outcome, Training
+from peftlab.task.task import Outputs
 
 
 class _Member:
@@ -23,12 +25,12 @@ class _Member:
         self._own = whole.enter_context(ExitStack())
         self.ending: Ending = self._own.enter_context(mirrored(state))
 
-    def end(self, outcome: Diverged | Exception | None) -> Exception | None:
+    def end(self, outcome: Outcome, answers: Outputs | None) -> Exception | None:
         """Test it and write its result, and say what went wrong."""
         try:
             if isinstance(outcome, Exception):
                 return outcome
-            ended(self.state, self.start, outcome, self.ending)
+            ended(self.state, self.start, outcome, self.ending, answers)
         except Exception as error:
             return error
         finally:
@@ -72,5 +74,19 @@ def run_together(orders: Sequence[Order]) -> Iterator[tuple[int, Exception | Non
                 interrupted(member.state, member.ending)
             stop.follow()
             sys.exit(INTERRUPTED)
+        answers = _answers(members, training.outcomes)
         for index, member in enumerate(members):
-            yield member.place, member.end(training.outcomes[index])
+            yield member.place, member.end(training.outcomes[index], answers.get(index))
+
+
+def _answers(members: Sequence[_Member], outcomes: Mapping[int, Outcome]) -> dict[int, Outputs | None]:
+    """What those that are to be tested say of the test items."""
+    tested = []
+    for index, member in enumerate(members):
+        outcome = outcomes[index]
+        if not isinstance(outcome, Exception) and stops_at(member.state, member.start, outcome) is None:
+            take_tested(member.state)
+            tested.append(index)
+    experiments = [members[index].state.experiment for index in tested]
+    found = joint_outputs(experiments, [one.trunk.dataset.open_test() for one in experiments])
+    return dict(zip(tested, found, strict=True))

@@ -1,15 +1,17 @@
 """The consumer of the generator of steps, for one run or for several that train together: log, validate, save."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from rich.progress import Progress, TaskID
 
 from peftlab.fit.fit import Diverged, Step, fit
+from peftlab.run.answers import joint_outputs
 from peftlab.run.rows import learned_gammas, row_of
 from peftlab.run.show import progress
 from peftlab.run.state import Run
 from peftlab.run.stop import Stop
+from peftlab.task.task import Outputs
 
 Outcome = Diverged | Exception | None
 
@@ -58,8 +60,9 @@ class Training:
         began = time.perf_counter()
         for happened in fit(first.resolved.fit, first.network, learners, start=start, active=active):
             took = (time.perf_counter() - began) / len(happened)
+            answers = self._answers({places[index]: step for index, step in happened.items()})
             for index, step in happened.items():
-                self._follow(places[index], step, took, stop)
+                self._follow(places[index], step, took, stop, answers.get(places[index]))
                 if places[index] in self.outcomes:
                     active.discard(index)
             last = next(iter(happened.values()))
@@ -70,14 +73,27 @@ class Training:
                 return
             began = time.perf_counter()
 
-    def _follow(self, place: int, step: Step | Diverged, took: float, stop: Stop) -> None:
+    def _answers(self, happened: Mapping[int, Step | Diverged]) -> dict[int, Outputs | None]:
+        """What several runs that validate now say of their validation items."""
+        due = [
+            place
+            for place, step in happened.items()
+            if isinstance(step, Step) and validates(self.runs[place], step.number)
+        ]
+        experiments = [self.runs[place].experiment for place in due]
+        splits = [split for one in experiments if (split := one.trunk.dataset.val) is not None]
+        return dict(zip(due, joint_outputs(experiments, splits), strict=True))
+
+    def _follow(
+        self, place: int, step: Step | Diverged, took: float, stop: Stop, answers: Outputs | None
+    ) -> None:
         """What a run does after a step."""
         run = self.runs[place]
         if isinstance(step, Diverged):
             self.outcomes[place] = step
             return
         try:
-            follow(run, step, took, stop)
+            follow(run, step, took, stop, answers)
         except Exception as error:
             if len(self.runs) == 1:
                 raise
@@ -87,8 +103,16 @@ class Training:
             self.outcomes[place] = None
 
 
-def follow(run: Run, step: Step, took: float, stop: Stop) -> None:
-    """Log a step, which took so many seconds, validate and save where it is due."""
+def validates(run: Run, number: int) -> bool:
+    """Whether a validation is due after this step."""
+    experiment, plan = run.experiment, run.experiment.resolved.fit
+    epoch, rest = divmod(number, experiment.schedule.per_epoch)
+    is_due = rest == 0 and (epoch % (plan.eval_every or 1) == 0 or number == experiment.schedule.num_steps)
+    return is_due and experiment.trunk.dataset.val is not None
+
+
+def follow(run: Run, step: Step, took: float, stop: Stop, answers: Outputs | None = None) -> None:
+    """Log a step, which took so many seconds, validate and save where it is due; `answers` as in `Run.validate`."""
     experiment, plan = run.experiment, run.experiment.resolved.fit
     total = experiment.schedule.num_steps
     run.step_times.append(took)
@@ -99,8 +123,8 @@ def follow(run: Run, step: Step, took: float, stop: Stop) -> None:
     run.show_gamma(step.number)
     epoch, rest = divmod(step.number, experiment.schedule.per_epoch)
     at_end = step.number == experiment.schedule.end
-    if rest == 0 and (epoch % (plan.eval_every or 1) == 0 or step.number == total):
-        run.validate(step.number)
+    if validates(run, step.number):
+        run.validate(step.number, answers)
     if stop.asked or (rest == 0 and epoch % plan.save_every == 0) or at_end:
         run.save(step.number)
     run.heartbeat.beat(step, run.last)

@@ -1,0 +1,65 @@
+"""What several runs on one network say of the same items, in one pass: each batch goes through the blocks below them once."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from peftlab.build.experiment import Experiment
+from peftlab.dataset.split import Split
+from peftlab.fit.precision import autocast
+from peftlab.task.task import Outputs
+
+MAX_BYTES = 2**29  # of outputs that are kept until they are counted
+
+
+def joint_outputs(experiments: Sequence[Experiment], splits: Sequence[Split]) -> list[Outputs | None]:
+    """The outputs of each run for the batches of its own split in their order, for one pass over them.
+
+    None for a run whose split no other one has, or where the outputs of all would take too much memory: it computes its own
+    as it counts them. Cells are in eval mode.
+    """
+    found: list[Outputs | None] = [None] * len(experiments)
+    groups: dict[str, list[int]] = {}
+    for place, (experiment, split) in enumerate(zip(experiments, splits, strict=True)):
+        key = f"{split.index_hash()} {experiment.trunk.dataset.eval_transform.text}"
+        groups.setdefault(key, []).append(place)
+    for places in groups.values():
+        if len(places) > 1:
+            joint = _joint([experiments[place] for place in places], splits[places[0]])
+            for place, outputs in zip(places, joint, strict=True):
+                found[place] = outputs
+    return found
+
+
+@torch.no_grad()
+def _joint(experiments: Sequence[Experiment], split: Split) -> list[Outputs | None]:
+    first = experiments[0]
+    network, device, context = (
+        first.network,
+        first.trunk.device,
+        autocast(first.resolved.fit, first.trunk.device),
+    )
+    order = [place for places in network.groups([one.cell for one in experiments]) for place in places]
+    kept: list[list[Tensor]] = [[] for _ in experiments]
+    training = [one.cell.training for one in experiments]
+    for one in experiments:
+        one.cell.eval()
+    for batch in first.trunk.batches(split):
+        inputs = batch.to(device).inputs
+        for place in order:
+            with context():
+                (outputs,) = network.outputs([experiments[place].cell], inputs)
+            kept[place].append(outputs)
+        if len(experiments) * outputs[0].numel() * outputs.element_size() * len(split) > MAX_BYTES:
+            break
+    for one, mode in zip(experiments, training, strict=True):
+        one.cell.train(mode)
+    is_whole = len(kept[0]) == len(first.trunk.batches(split))
+    return [_each(own) if is_whole else None for own in kept]
+
+
+def _each(kept: list[Tensor]) -> Outputs:
+    """One batch's after the other; what was counted is let go."""
+    waiting = iter(kept)
+    return lambda inputs: next(waiting)
