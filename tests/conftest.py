@@ -2,6 +2,7 @@
 
 import os
 
+os.environ["PEFTLAB_CACHE"] = "off"  # a test that wants one makes it
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # tiny tensors; the cores are for the test processes
 import sys
 from collections.abc import Callable

@@ -8,7 +8,7 @@ from functools import partial
 
 import numpy as np
 from jaxtyping import Int64, UInt8
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError, features
 
 from peftlab.dataset.image.images import shared_images
 from peftlab.dataset.items import Contents
@@ -35,7 +35,10 @@ EIGHT_BIT_MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "YCbCr")
 def encoded_split(class_names: Sequence[str], labels: Int64[np.ndarray, " n"], contents: Contents) -> Split:
     """All rows of a source."""
     key = fingerprint(class_names, labels, contents)
-    images = shared_images(partial(_decode_row, contents), num_images=len(labels), fingerprint=key)
+    is_whole = int(contents.sizes.sum()) < MAX_HASHED_BYTES  # else the fingerprint does not tell the content
+    stored = f"{key} {_decoders()}" if is_whole else None
+    decode = partial(_decode_row, contents)
+    images = shared_images(decode, num_images=len(labels), fingerprint=key, stored=stored)
     images.contents = contents
     return Split(images, labels, np.arange(len(labels), dtype=np.int64))
 
@@ -82,6 +85,12 @@ def decode_rgb(encoded: bytes, *, name: str, found: str = "dataset.path holds") 
         raise UserError(
             f"{found} an unreadable image, {name} ({reason}); legal: whole {', '.join(FORMATS)} files"
         ) from error
+
+
+def _decoders() -> str:
+    """What the pixels depend on beside the stored bytes; 1 is the version of `decode_rgb`."""
+    versions = (f"{name} {features.version(name)}" for name in ("jpg", "webp"))
+    return f"decode 1, Pillow {Image.__version__}, {', '.join(versions)}"
 
 
 def stored_as(encoded: bytes) -> tuple[str, int]:

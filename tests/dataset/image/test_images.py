@@ -2,12 +2,15 @@
 
 import pickle
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from peftlab.dataset.image import images as module
 from peftlab.dataset.image.images import Images, shared_images
+from peftlab.inputs.cache import Rows
 
 
 class Counting:
@@ -77,3 +80,45 @@ def test_a_store_can_be_sent_to_a_worker() -> None:
         5,
         7,
     ]
+
+
+def stored(decode: Counting) -> Images:
+    return Images(decode, num_images=3, fingerprint="0", stored="these pictures")
+
+
+def test_the_cache_gives_the_same_pixels_and_nothing_is_decoded_twice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = np.array([2, 0, 2])
+    plain = Images(Counting(), num_images=3, fingerprint="0").take(rows)
+    monkeypatch.setenv("PEFTLAB_CACHE", str(tmp_path))
+    first, second, third = Counting(), Counting(), Counting()
+    assert torch.equal(stored(first).take(rows), plain)
+    assert torch.equal(stored(second).take(rows), plain)
+    assert (len(first.calls), len(second.calls)) == (2, 0)
+    for file in tmp_path.rglob("*.peftlab"):
+        file.write_bytes(file.read_bytes()[:-1])
+    assert torch.equal(stored(third).take(rows), plain)
+    assert len(third.calls) == 2
+
+
+def test_a_cache_that_fills_up_is_left_for_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PEFTLAB_CACHE", str(tmp_path))
+    images, decode = stored(Counting()), Counting()
+    images.take(np.array([0]))
+    monkeypatch.setattr(Rows, "put", lambda *given: False)
+    images.take(np.array([1]))
+    plain = Images(decode, num_images=3, fingerprint="0").take(np.array([0, 1, 2]))
+    assert torch.equal(images.take(np.array([0, 1, 2])), plain)
+
+
+def test_another_process_opens_the_same_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PEFTLAB_CACHE", str(tmp_path))
+    images = stored(Counting())
+    taken = images.take(np.array([1]))
+    sent = pickle.dumps(images)
+    again = pickle.loads(sent)
+    assert torch.equal(again.take(np.array([1])), taken)
+    assert again._decode.calls == [1], "as it was when it was sent"
+    monkeypatch.setenv("PEFTLAB_CACHE", "off")
+    assert torch.equal(pickle.loads(sent).take(np.array([1])), taken)
