@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from hydra.core.utils import JobReturn, JobStatus
+from hydra.core.utils import JobReturn
 from hydra.plugins.launcher import Launcher
 
 from peftlab.errors import UserError
@@ -28,27 +28,14 @@ class Fused(Launcher):
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         """Compose jobs, run them, and tell the callbacks of each as it ends."""
+        from peftlab.engine.fused import run_fused
+        from peftlab.plugin.launch import launch_jobs
+
         size = self.max_cells or len(job_overrides)
         returns: list[JobReturn] = []
         for at in range(0, len(job_overrides), size):
-            returns += self._launch(job_overrides[at : at + size], initial_job_idx + at)
-        return returns
-
-    def _launch(self, words: Sequence[Sequence[str]], first: int) -> list[JobReturn]:
-        from peftlab.config.job import compose_jobs, current, job_return
-        from peftlab.engine.fused import run_fused
-        from peftlab.engine.job import job_of
-        from peftlab.report.callback import note
-
-        jobs, returns, configs = [], [], []
-        for config in compose_jobs(self.context.config_loader, self.config, words, first):
-            with current(config) as task:
-                jobs.append(job_of(task))
-                returns.append(job_return(config, task))
-                configs.append(config)
-        for place, untold in run_fused(jobs):
-            note(jobs[place].record.folder.name, untold)
-            returns[place].status, returns[place].return_value = JobStatus.COMPLETED, None
-            with current(configs[place]):
-                self.context.callbacks.on_job_end(config=configs[place], job_return=returns[place])
+            words, first = job_overrides[at : at + size], initial_job_idx + at
+            returns += launch_jobs(
+                self.context, self.config, words, first, lambda jobs: run_fused(list(jobs))
+            )
         return returns

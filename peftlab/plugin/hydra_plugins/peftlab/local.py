@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from hydra.core.utils import JobReturn, JobStatus
+from hydra.core.utils import JobReturn
 from hydra.plugins.launcher import Launcher
 
 
@@ -44,25 +44,12 @@ class Local(Launcher):
         return returns
 
     def _launch(self, job_overrides: Sequence[Sequence[str]], first: int) -> list[JobReturn]:
-        from peftlab.config.job import compose_jobs, current, job_return
-        from peftlab.engine.job import job_of
-        from peftlab.report.callback import note
-
-        configs, jobs, returns = [], [], []
-
-        def composed() -> Iterator[Any]:
-            """One job at a time, as a worker is free for it."""
-            for config in compose_jobs(self.context.config_loader, self.config, job_overrides, first):
-                with current(config) as task:
-                    jobs.append(job_of(task))
-                    returns.append(job_return(config, task))
-                configs.append(config)
-                yield jobs[-1]
+        from peftlab.plugin.launch import launch_jobs
 
         folder = Path(str(self.config.hydra.sweep.dir))
-        for place, untold in self.pool.run(composed(), len(job_overrides), folder):
-            note(jobs[place].record.folder.name, untold)
-            returns[place].status, returns[place].return_value = JobStatus.COMPLETED, None
-            with current(configs[place]):
-                self.context.callbacks.on_job_end(config=configs[place], job_return=returns[place])
-        return returns
+
+        def run(jobs: Iterator[Any]) -> Iterator[tuple[int, str | None]]:
+            found: Iterator[tuple[int, str | None]] = self.pool.run(jobs, len(job_overrides), folder)
+            return found
+
+        return launch_jobs(self.context, self.config, job_overrides, first, run)
