@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from peftlab.backbone.backbone import Backbone
+from peftlab.build.kept import kept, load, save
 from peftlab.config.device import NO_GPU
 from peftlab.config.resolved import Resolved
 from peftlab.dataset.batches import EvalBatches
@@ -64,19 +65,30 @@ class Trunk:
     eval_batch_size: int
 
     def start(self, task: Task) -> Tensor:
-        """What the task's head starts from, out of the frozen features of the training items; once per process.
+        """What the task's head starts from, out of the frozen features of the training items; once on a machine.
 
         Raises:
             UserError: if the items do not give it.
         """
         key = (type(task).__name__, self.eval_batch_size, *self._items)
-        return shared("start", key, lambda: task.start(self._features(self.dataset.train)))
+
+        def build() -> Tensor:
+            return task.start(self._features(self.dataset.train))
+
+        if not self._is_told(self.dataset.train):
+            return shared("start", key, build)
+        return shared("start", key, lambda: kept("start", key, self.device, build))
 
     @property
     def _items(self) -> tuple[str, ...]:
         """What the frozen features of the training items depend on."""
         data = self.dataset
         return self.backbone.hash, data.index_hash, data.eval_transform.text, str(self.device)
+
+    def _is_told(self, split: Split) -> bool:
+        """Whether the hashes tell all that its frozen outputs depend on, so that another process may use them."""
+        is_timm = type(self.backbone.model).__module__.startswith("timm.") and len(self.backbone.hash) == 64
+        return is_timm and bool(getattr(split.items, "is_hashed", False))
 
     def _features(self, split: Split) -> Iterator[tuple[Tensor, Tensor]]:
         for batch in self.batches(split):
@@ -92,18 +104,24 @@ class Trunk:
         )
 
     def remembered(self, outputs: Outputs, split: Split, how: Hashable) -> Outputs:
-        """`outputs` of the batches of a split in their order, computed once per process; `how` is all else that they depend on."""
+        """`outputs` of the batches of a split in their order, computed once on a machine; `how` is all else that they depend on."""
         key = (split.index_hash(), how, self.eval_batch_size, *self._items)
-        known: list[Tensor] = shared("frozen", key, list)
-        place = count()
+        known: list[Tensor] = shared("frozen", key, lambda: self._kept_outputs(split, key))
+        place, number_of_batches = count(), len(self.batches(split))
 
         def answer(inputs: dict[str, Tensor]) -> Tensor:
             number = next(place)
             if number == len(known):
                 known.append(outputs(inputs).cpu())
+                if len(known) == number_of_batches and self._is_told(split):
+                    save("frozen", key, self.device, torch.cat(known))
             return known[number]
 
         return answer
+
+    def _kept_outputs(self, split: Split, key: Hashable) -> list[Tensor]:
+        found = load("frozen", key, self.device) if self._is_told(split) else None
+        return [] if found is None else list(found.split(self.eval_batch_size))
 
     def probe(self) -> Probe:
         """The first training items; once per process."""

@@ -7,6 +7,7 @@ from typing import Any
 from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
+from peftlab.command.cache import show_cache
 from peftlab.command.parser import Parser
 from peftlab.config.compose import composed
 from peftlab.config.resolve import choice
@@ -21,7 +22,7 @@ CUTS = ("imbalance", "max_per_class", "seed", "groups", "group_counts_imbalance"
 
 
 def main(argv: list[str] | None = None) -> int:
-    """`peftlab-data check`: 0 if nothing is wrong with the data, 1 if something is, 2 for a wrong command."""
+    """`peftlab-data check` and `cache`: 0 if nothing is wrong with the data, 1 if something is, 2 for a wrong command."""
     parser = Parser(prog="peftlab-data", description="Looks at a data set before a run does.")
     commands = parser.add_subparsers(dest="command", required=True, parser_class=Parser)
     check = commands.add_parser(
@@ -30,7 +31,12 @@ def main(argv: list[str] | None = None) -> int:
     check.add_argument(
         "words", nargs="+", metavar="WORD", help="a choice of the group dataset, and KEY=VALUE as for peftlab"
     )
-    words = parser.parse_args(argv).words
+    cache = commands.add_parser("cache", help="what this machine keeps of pictures that it has decoded")
+    cache.add_argument("--clear", action="store_true", help="remove it")
+    given = parser.parse_args(argv)
+    if given.command == "cache":
+        return _cache(given.clear)
+    words = given.words
     with parser.answers():
         config = _config([f"dataset={word}" if "=" not in word else word for word in words])
     try:
@@ -42,6 +48,15 @@ def main(argv: list[str] | None = None) -> int:
         print(line)
     print("problems: " + ("; ".join(problems) or "none"))
     return PROBLEMS if problems else FINE
+
+
+def _cache(clear: bool) -> int:
+    try:
+        print(*show_cache(clear=clear), sep="\n")
+    except OSError as error:
+        print(f"peftlab-data: {error.filename} cannot be removed ({error.strerror})", file=sys.stderr)
+        return PROBLEMS
+    return FINE
 
 
 def _config(words: list[str]) -> dict[str, Any]:

@@ -7,6 +7,7 @@ damaged or of something else is computed again. A folder that cannot be used is 
 import hashlib
 import json
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from peftlab.errors import say
+from peftlab.inputs.plain import plain
 
 HEAD = 4096  # bytes of the line, filled up with spaces
 ENDING = ".peftlab"
@@ -177,9 +178,11 @@ def _tell(error: OSError) -> None:
     where = str(cache_folder())
     if where not in _said:
         _said.add(where)
-        say(
-            f"peftlab: the cache {where} cannot be used ({error.strerror or error}), so what it would hold is computed in each"
-            " process; legal: PEFTLAB_CACHE=FOLDER with room, or PEFTLAB_CACHE=off"
+        reason = error.strerror or error
+        print(
+            f"peftlab: the cache {plain(where)} cannot be used ({reason}), so what it would hold is computed in each process;"
+            " legal: PEFTLAB_CACHE=FOLDER with room, or PEFTLAB_CACHE=off",
+            file=sys.stderr,
         )
 
 

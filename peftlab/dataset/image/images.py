@@ -37,6 +37,7 @@ class Images:
         self._kept: UInt8[np.ndarray, "n h w 3"] | None = None if self._rows is None else self._rows.pixels
         self._keepable = True
         self.contents: Contents | None = None
+        self.is_hashed = True  # the fingerprint tells the content
 
     def __len__(self) -> int:
         return self._num_images

@@ -39,7 +39,7 @@ def encoded_split(class_names: Sequence[str], labels: Int64[np.ndarray, " n"], c
     stored = f"{key} {_decoders()}" if is_whole else None
     decode = partial(_decode_row, contents)
     images = shared_images(decode, num_images=len(labels), fingerprint=key, stored=stored)
-    images.contents = contents
+    images.contents, images.is_hashed = contents, is_whole
     return Split(images, labels, np.arange(len(labels), dtype=np.int64))
 
 
