@@ -44,7 +44,7 @@ class Pool:
     workers: None is one for each GPU or core. hang_s: the longest that a run may write nothing.
     """
 
-    def __init__(self, workers: int | None, hang_s: float | None) -> None:
+    def __init__(self, workers: int | None, hang_s: float | int | None) -> None:
         self.workers, self.hang_s = workers, hang_s
         self._claim: Claim | None = None
         self._idle: list[Worker] = []
@@ -152,6 +152,16 @@ def _stop(busy: dict[Worker, Task]) -> None:
             worker.kill()
     for worker in busy:
         worker.close()
+
+
+def check_options(**options: object) -> None:
+    """Raises UserError for an option of the launcher that is neither null nor above 0; seconds need not be whole."""
+    for key, value in options.items():
+        kinds = (int, float) if key.endswith("_s") else (int,)
+        if value is not None and (isinstance(value, bool) or not isinstance(value, kinds) or value <= 0):
+            raise UserError(
+                f"hydra.launcher.{key}={value} is not legal; legal: a {'' if len(kinds) > 1 else 'whole '}number above 0, or null"
+            )
 
 
 def lost(record: Record, sentence: str) -> str | None:

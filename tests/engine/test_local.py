@@ -22,6 +22,7 @@ from peftlab.engine.device import Device
 from peftlab.engine.job import Job
 from peftlab.engine.local import Pool
 from peftlab.engine.worker import Answer, Worker
+from peftlab.errors import UserError
 from peftlab.record.record import Record
 
 TINY = ("backbone=tiny", "device=cpu", "fit.epochs=2", "fit.batch_size=64", "hydra/launcher=local")
@@ -123,6 +124,21 @@ def test_an_interrupt_stops_every_worker(pool: Pool, tmp_path: Path) -> None:
     assert signal.signal(signal.SIGTERM, before) == signal.SIG_IGN
     assert stop.value.code == 130
     assert [worker.given for worker in Pretend.made] == [["0"], ["1"]]
+
+
+@pytest.mark.parametrize(
+    ("options", "legal"),
+    [
+        ({"workers": 0}, "hydra.launcher.workers=0 is not legal; legal: a whole number above 0, or null"),
+        ({"workers": 1.5}, "hydra.launcher.workers=1.5 is not legal; legal: a whole number"),
+        ({"interleave": True}, "hydra.launcher.interleave=True is not legal"),
+        ({"hang_s": "long"}, "hydra.launcher.hang_s=long is not legal; legal: a number above 0, or null"),
+    ],
+)
+def test_wrong_options_are_refused(options: dict[str, object], legal: str) -> None:
+    local.check_options(workers=None, hang_s=0.5, interleave=2)
+    with pytest.raises(UserError, match=legal):
+        local.check_options(**options)
 
 
 def sweep(folder: Path, *words: str, launch: str | None = None) -> int:

@@ -25,31 +25,38 @@ class Local(Launcher):
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         """Run all jobs, in rounds if they are interleaved."""
-        from peftlab.engine.local import Pool
+        from peftlab.engine.local import Pool, check_options
         from peftlab.report.race.entries import part
 
+        check_options(workers=self.workers, hang_s=self.hang_s, interleave=self.interleave)
         if self.pool is None:
             self.pool = Pool(self.workers, self.hang_s)
             atexit.register(self.pool.close)
         whole = any(word.startswith("fit.stop_after=") for words in job_overrides for word in words)
         epoch = None if whole else self.interleave
-        returns = self._launch([part([*job], epoch, first=True) for job in job_overrides], initial_job_idx)
-        plans = [done.cfg.get("fit") or {} for done in returns if done.cfg is not None]
-        longest = max((int(plan.get("epochs", 0)) for plan in plans), default=0)  # a refused job has no plan
+        returns, longest = self._launch(
+            [part([*job], epoch, first=True) for job in job_overrides], initial_job_idx
+        )
         while epoch is not None and epoch < longest:
             epoch = 2 * epoch if 2 * epoch < longest else None
-            returns = self._launch(
+            returns, _ = self._launch(
                 [part([*job], epoch, first=False) for job in job_overrides], initial_job_idx
             )
         return returns
 
-    def _launch(self, job_overrides: Sequence[Sequence[str]], first: int) -> list[JobReturn]:
+    def _launch(self, job_overrides: Sequence[Sequence[str]], first: int) -> tuple[list[JobReturn], int]:
+        """One round; also gives the epochs of the longest plan."""
         from peftlab.plugin.launch import launch_jobs
 
-        folder = Path(str(self.config.hydra.sweep.dir))
+        folder, epochs = Path(str(self.config.hydra.sweep.dir)), [0]
+
+        def noted(jobs: Iterator[Any]) -> Iterator[Any]:
+            for job in jobs:
+                epochs.append(int(job.config.get("fit", {}).get("epochs", 0)))  # a refused job has no plan
+                yield job
 
         def run(jobs: Iterator[Any]) -> Iterator[tuple[int, str | None]]:
-            found: Iterator[tuple[int, str | None]] = self.pool.run(jobs, len(job_overrides), folder)
+            found: Iterator[tuple[int, str | None]] = self.pool.run(noted(jobs), len(job_overrides), folder)
             return found
 
-        return launch_jobs(self.context, self.config, job_overrides, first, run)
+        return launch_jobs(self.context, self.config, job_overrides, first, run), max(epochs)
