@@ -162,7 +162,7 @@ def _of_parts(
     scales, Bs, As = flat[0::3], flat[1::3], flat[2::3]
     ranks = [A.shape[0] for A in As]
     products: Sequence[Tensor] = ()
-    if cross is not None and len(cross) == len(rows):
+    if cross is not None and is_even(rows, Bs, cross.shape[0] * cross.shape[2]):
         products = cross.unbind()
     elif cross is not None:
         products = [own[:, part] for own, part in zip(cross[0].split(ranks), rows, strict=True)]

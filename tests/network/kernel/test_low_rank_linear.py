@@ -165,3 +165,16 @@ def test_many_tokens_merge_and_few_do_not():
     assert merges(8 * 197, 1536, 384)
     assert not merges(4 * 197, 3072, 768)
     assert not merges(17, 192, 192)
+
+
+def test_a_single_part_over_some_rows():
+    x, weight, bias, flat = tensors()
+
+    def one(x, weight, bias, *flat):
+        return low_rank_linear(x, weight, bias, [LowRankPart(slice(3, 6), *flat)])
+
+    expected = F.linear(x, weight, bias)
+    expected[..., 3:6] += (x @ flat[2].T @ flat[1].T) * flat[0]
+    torch.testing.assert_close(one(x, weight, bias, *flat[:3]), expected)
+    assert torch.autograd.gradcheck(one, (x, weight, bias, *flat[:3]))
+    assert torch.autograd.gradgradcheck(one, (x, weight, bias, *flat[:3]))
