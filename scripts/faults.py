@@ -213,14 +213,14 @@ def rounds(number: int, seed: int, commands: list[str]) -> dict[str, Any]:
                 place, since = Path(scratch, name), time.monotonic()
                 place.mkdir()
                 code = wait(start(COMMANDS[name], place, place / "log.txt"))
-                assert code == 0, (place / "log.txt").read_text()
+                assert code == 0, (place / "log.txt").read_text(errors="replace")
                 whole[name] = facts(place), time.monotonic() - since
             place = Path(scratch, f"round{index}")
             place.mkdir()
             happened = disturb(fault, name, place, whole[name][1], draw)
             parts = leftovers(place)
             code = wait(start(COMMANDS[name], place, place / "log.txt"))
-            found, text = facts(place), (place / "log.txt").read_text()
+            found, text = facts(place), (place / "log.txt").read_text(errors="replace")
             faults = [
                 *([f"exit code {code}"] if code else []),
                 *([] if found == whole[name][0] else ["another result"]),
