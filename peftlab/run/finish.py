@@ -41,6 +41,7 @@ def finish(state: Run, diverged: Diverged | None, answers: Outputs | None = None
     `answers` are the outputs of the tested weights for one pass over the test split, where they are known.
     """
     experiment, record = state.experiment, state.record
+    trained_s = record.wall_s
     take_tested(state)
     test = experiment.trunk.dataset.open_test()
     counted, metrics = measure(experiment, test, answers)
@@ -58,6 +59,7 @@ def finish(state: Run, diverged: Diverged | None, answers: Outputs | None = None
         "wall_s": wall_s,
         "attempts": record.attempt.number,
         "step_s": statistics.median(state.step_times) if state.step_times else None,
+        "seconds": _seconds(state, trained_s, wall_s),
         "memory_mib": memory_mib,
         **_facts(state),
         "diverged_at": None if diverged is None else diverged.step,
@@ -83,6 +85,17 @@ def save_adapter(folder: Path, cell: Cell, placed: Placed, card: Mapping[str, An
         for name, sites in placed.parts.items()
     }
     write_adapter(folder, cell.state(finished=True), {**card, "cells": cells})
+
+
+def _seconds(state: Run, trained_s: float, wall_s: float) -> dict[str, float]:
+    """Where the time of the last attempt went: before the first step, from there to the last, in steps alone, and after it."""
+    before_s = state.record.attempt.before_s
+    return {
+        "start": state.opened_s - before_s,
+        "train": trained_s - state.opened_s,
+        "steps": sum(state.step_times),
+        "end": wall_s - trained_s,
+    }
 
 
 def _card(state: Run) -> dict[str, Any]:

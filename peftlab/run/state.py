@@ -51,6 +51,7 @@ class Run:
         self.lines = mirror.lines(experiment.cell.gamma.names)
         self.best: dict[str, Any] | None = None
         self.last: dict[str, float] = {}  # metrics of the last validation
+        self.opened_s = record.wall_s  # when the run was ready for its first step
         self.step_times: list[float] = []  # seconds, of the steps of this process
         self.heartbeat = Heartbeat(record, experiment.schedule, experiment.task.primary)
 
@@ -89,6 +90,7 @@ class Run:
                 "placement.csv", placement_text(experiment.placed.scores, experiment.placed.sites)
             )
         self.tracker.start(self._opening())
+        self.opened_s = record.wall_s
         return start
 
     def log(self, step: int, row: dict[str, float]) -> None:

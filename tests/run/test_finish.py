@@ -62,6 +62,10 @@ def test_the_numbers_are_those_of_the_saved_adapter(state: Make) -> None:
     assert found > 0.15, "chance would be a number that wrong weights have too"
     assert run.record.read("result.json") == json.loads(json.dumps(result))
     assert (result["state"], result["step_s"], result["run_id"]) == ("ok", 3.0, run.run_id)
+    seconds = result["seconds"]
+    assert seconds["steps"] == 11.0
+    assert sum(seconds[key] for key in ("start", "train", "end")) == pytest.approx(result["wall_s"])
+    assert min(seconds.values()) >= 0
     assert (result["diverged_at"], result["last_finite"]) == (None, None)
     assert result["selected"] == {"by": "last", "step": None, "val/mean_acc": None}
     numbers = run.experiment.cell.num_parameters()
