@@ -19,6 +19,7 @@ from peftlab.config.resolved import Resolved
 from peftlab.dataset.batches import EvalBatches, TrainBatches
 from peftlab.dataset.split import Split
 from peftlab.fit.learner import Learner
+from peftlab.fit.parallel import ALONE, Ranks
 from peftlab.fit.precision import autocast
 from peftlab.fit.schedule import Schedule
 from peftlab.inputs.batch import Batch
@@ -42,6 +43,7 @@ class Experiment:
     learner: Learner
     train: Split
     outer_split: OuterSplit | None
+    ranks: Ranks = ALONE
 
     @property
     def schedule(self) -> Schedule:
@@ -56,14 +58,17 @@ class Experiment:
     def evaluate(self, outputs: Outputs, batches: Iterable[Batch]) -> Any:
         """What the task counts of these outputs, in the precision of the run."""
         device = self.trunk.device
-        return self.task.evaluate(outputs, batches, device, autocast(self.resolved.fit, device))
+        return self.task.evaluate(
+            self.ranks.whole(outputs), batches, device, autocast(self.resolved.fit, device)
+        )
 
     def compare(
         self, outputs: Outputs, others: Outputs, batches: Iterable[Batch]
     ) -> tuple[Any, Any, dict[str, float]]:
         """What the task counts of two, and their difference, in the precision of the run."""
         device = self.trunk.device
-        return self.task.compare(outputs, others, batches, device, autocast(self.resolved.fit, device))
+        both = self.ranks.whole(outputs), self.ranks.whole(others)
+        return self.task.compare(*both, batches, device, autocast(self.resolved.fit, device))
 
     def frozen(self, split: Split) -> Outputs | None:
         """The backbone without a site, below the head as it starts; None for a head that starts from no feature.
@@ -79,11 +84,14 @@ class Experiment:
 
 
 def build(
-    resolved: Resolved, masks: Mapping[str, Tensor] | None = None, network: Network | None = None
+    resolved: Resolved,
+    masks: Mapping[str, Tensor] | None = None,
+    network: Network | None = None,
+    ranks: Ranks = ALONE,
 ) -> Experiment:
     """All objects of a run, on its device. `masks` are those that an interrupted run had chosen, by weight.
 
-    `network` is one on the same trunk, to be shared.
+    `network` is one on the same trunk, to be shared; `ranks` are the processes that train the cell together.
 
     Raises:
         UserError: for weights or data that cannot be had, or a config that does not fit them.
@@ -102,10 +110,12 @@ def build(
     split = None if plan is None else OuterSplit(trunk.dataset, plan, resolved.seed)
     train = train if split is None else split.inner()
     learner = _learner(resolved, trunk, task, built, train)
-    experiment = Experiment(resolved, trunk, task, placed, network, cell, learner, train, split)
+    learner.ranks = ranks
+    experiment = Experiment(resolved, trunk, task, placed, network, cell, learner, train, split, ranks)
     if split is not None:
         split.check(experiment.schedule.num_steps)
         learner.outer = build_outer(resolved, network, built, learner, split, task)
+        learner.outer.mean = ranks.mean
     return experiment
 
 

@@ -5,6 +5,7 @@ import re
 import sys
 import traceback
 from pathlib import Path
+from typing import NoReturn
 
 import hydra
 from hydra.errors import HydraException
@@ -20,12 +21,20 @@ from peftlab.config.sentence import check_effect, sentence
 from peftlab.config.words import check_choices
 from peftlab.engine.job import job_of
 from peftlab.engine.separate import run_job
+from peftlab.engine.torchrun import is_several, run_rank, together
 from peftlab.errors import FAILED, INTERRUPTED, WRONG, UserError, stop
 from peftlab.record.whole_file import WAY_OUT, refusal
 from peftlab.report.callback import SweepReport, note
 
 
 def main() -> None:
+    """`command`, or this process's part of it where torchrun has started several."""
+    if is_several():
+        together(command)
+    command()
+
+
+def command() -> NoReturn:
     """Run, sweep or print what the command line asks for, and exit.
 
     Exit codes: 0 all ran, 1 a run failed, 2 the command was refused before anything ran, 130 interrupted.
@@ -96,10 +105,12 @@ def _wants_quotes(value: str) -> bool:
     )
 
 
-def job(cfg: DictConfig) -> None:
-    """One run of a command line or of a sweep."""
+def job(cfg: DictConfig) -> str | None:
+    """One run of a command line or of a sweep; what `run_job` returns, for a launcher whose jobs run elsewhere."""
     own = job_of(cfg)
-    note(own.record.folder.name, run_job(own))
+    untold = run_rank(own) if is_several() else run_job(own)
+    note(own.record.folder.name, untold)
+    return untold
 
 
 if __name__ == "__main__":

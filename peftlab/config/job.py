@@ -49,3 +49,13 @@ def job_return(config: DictConfig, task: DictConfig) -> JobReturn:
         working_dir=str(Path.cwd()),
         task_name=str(config.hydra.job.name),
     )
+
+
+def absolute(config: DictConfig) -> None:
+    """Let the jobs of a sweep find its folder from another working directory."""
+    folder = Path(str(config.hydra.sweep.dir)).absolute()
+    lines = config.hydra.overrides.hydra
+    with read_write(lines):
+        lines.append(f'hydra.sweep.dir="{folder}"')
+    with read_write(config.hydra.sweep):
+        config.hydra.sweep.dir = str(folder)

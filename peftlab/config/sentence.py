@@ -57,7 +57,7 @@ KNOWN = (
         "--config-path={0} is no folder; legal: none, or --config-dir for files of your own",
     ),
     (
-        r"(?:'hydra/launcher/submitit_|class : 'hydra_plugins\.hydra_)(slurm|ray)",
+        r"class : 'hydra_plugins\.peftlab\.(slurm|ray)\.",
         'hydra/launcher={0} needs packages that are not installed; legal: after pip install "peftlab[{0}]"',
     ),
     (

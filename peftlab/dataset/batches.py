@@ -1,6 +1,7 @@
 """Batches: a training stream that can be entered anywhere, and an evaluation in order."""
 
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from itertools import count
 from typing import Any
 
@@ -43,17 +44,18 @@ class TrainBatches:
         self._epoch = -1
         self._order: Int64[np.ndarray, " n"] = np.empty(0, dtype=np.int64)
 
-    def iterate(self, start: int) -> Iterator[Batch]:
-        """Batches start, start + 1, ...; `start // num_batches` is the epoch."""
-        return _load(self.batch, count(start), self._split, self._num_workers)
+    def iterate(self, start: int, share: tuple[int, int] = (0, 1)) -> Iterator[Batch]:
+        """Batches start, start + 1, ...; `start // num_batches` is the epoch. Of each the items r, r + n, ... of `share=(r, n)`."""
+        return _load(partial(self.batch, share=share), count(start), self._split, self._num_workers)
 
-    def batch(self, number: int) -> Batch:
-        """Batch `number`, counted from the start of training."""
+    def batch(self, number: int, share: tuple[int, int] = (0, 1)) -> Batch:
+        """Batch `number`, counted from the start of training; a share of it may hold no item."""
         epoch, index = divmod(number, self.num_batches)
         if epoch != self._epoch:
             own = generator(self._seed, self._stream, epoch)
             self._epoch, self._order = epoch, torch.randperm(len(self._split), generator=own).numpy()
         positions = self._order[index * self._batch_size : (index + 1) * self._batch_size]
+        positions = positions[share[0] :: share[1]]
         rows = self._split.rows[positions].tolist()
         own_each = (generator(self._seed, self._stream, "augmentation", epoch, row) for row in rows)
         return _batch(self._split, positions, self._transform, own_each)
@@ -86,7 +88,7 @@ def _batch(
     generators: Iterable[torch.Generator],
 ) -> Batch:
     rows = split.rows[positions]
-    inputs = transform(split.items.take(rows), generators)
+    inputs = transform(split.items.take(rows), generators) if len(rows) else {}
     return Batch(inputs, torch.from_numpy(split.labels[positions]), torch.from_numpy(rows))
 
 

@@ -94,7 +94,10 @@ class _Stream:
         self._base = {place: base_rates(learners[place].optimizers) for place in members}
         self._last: dict[int, Step | None] = dict.fromkeys(members)
         self._refill(start)
-        self._batches = first.batches.iterate(self.schedule.first_batch(start))
+        # outer steps want whole batches; without them each rank reads no more than it computes
+        self._is_whole = any(learners[place].outer is not None for place in members)
+        share = (0, 1) if self._is_whole else (first.ranks.rank, first.ranks.world)
+        self._batches = first.batches.iterate(self.schedule.first_batch(start), share)
 
     def step(self, index: int, places: list[int]) -> Round:
         """One optimizer step of these learners."""
@@ -103,7 +106,7 @@ class _Stream:
         for place in places:
             set_rates(self.learners[place].optimizers, self._base[place], factor)
         group = [batch.to(self.device) for batch in islice(self._batches, self.schedule.batches_in(index))]
-        nows = [learner.now(index) for learner in learners]
+        nows = [learner.now(index, learner.ranks.rank) for learner in learners]
         values = self._accumulate(learners, group, nows)
         happened: Round = {}
         for place, value, now in zip(places, values, nows, strict=True):
@@ -112,17 +115,18 @@ class _Stream:
 
     def _accumulate(self, learners: list[Learner], group: list[Batch], nows: list[Now]) -> list[float]:
         """Backward through every batch; the gradient of a learner is that of the mean over all items of the group."""
-        weight = learners[0].weight
-        total = sum(weight(batch) for batch in group)
+        weight, ranks = learners[0].weight, learners[0].ranks
+        group = [ranks.share(batch) for batch in group] if self._is_whole else group
+        total = ranks.sum(sum(weight(batch) for batch in group))
         groups = self.network.groups([learner.cell for learner in learners])
         values = [0.0] * len(learners)
         for batch in group:
-            for places in groups:
+            for places in groups if len(batch.rows) else ():  # a rank may have no row of a small batch
                 joint = [learners[place] for place in places]
                 parts = self._backward(joint, [nows[place] for place in places], batch, weight(batch) / total)
                 for place, part in zip(places, parts, strict=True):
                     values[place] += part
-        return values
+        return ranks.add([value for learner in learners for value in learner.owned()], values)
 
     def _backward(self, joint: list[Learner], nows: list[Now], batch: Batch, share: float) -> list[float]:
         """One forward and backward of these learners; their losses, each times `share`."""
@@ -152,7 +156,8 @@ class _Stream:
         if learner.outer is not None:
             learner.outer.recent.append(batch)
             if learner.outer.due(index + 1):
-                outer_step = learner.outer.step(index + 1, now)
+                # all ranks take the same outer step, on whole batches
+                outer_step = learner.outer.step(index + 1, now if learner.ranks.alone else learner.now(index))
                 if not math.isfinite(outer_step.loss):
                     return Diverged(index + 1, outer_step.loss, last)
         lr = float(learner.optimizers[0].param_groups[0]["lr"])

@@ -8,6 +8,7 @@ from typing import Any, Protocol, runtime_checkable
 import torch
 from torch import Tensor, nn
 
+from peftlab.fit.parallel import ALONE, Ranks
 from peftlab.inputs.batch import Batch
 from peftlab.stream import generator
 
@@ -21,8 +22,8 @@ class Batches(Protocol):
 
     num_batches: int
 
-    def iterate(self, start: int) -> Iterator[Batch]:
-        """Batches start, start + 1, ..."""
+    def iterate(self, start: int, share: tuple[int, int] = ...) -> Iterator[Batch]:
+        """Batches start, start + 1, ..., or of each the items r, r + n, ... of `share=(r, n)`."""
 
 
 @runtime_checkable
@@ -85,11 +86,13 @@ class Learner:
     outer: Outer | None
     seed: int
     device: torch.device
+    ranks: Ranks = ALONE  # who else trains this cell
 
-    def now(self, index: int) -> Now:
-        """The streams and widths of step `index` (0 is the first)."""
+    def now(self, index: int, rank: int = 0) -> Now:
+        """The streams and widths of step `index` (0 is the first). Each rank draws dropout for its own items."""
         widths = self.cell.sample(generator(self.seed, "draw", index))
-        return {"rng": generator(self.seed, "dropout", index, device=self.device), "widths": widths}
+        more = (rank,) if rank else ()
+        return {"rng": generator(self.seed, "dropout", index, *more, device=self.device), "widths": widths}
 
     def owned(self) -> list[nn.Parameter]:
         """What its optimizers train: theta, and gamma if it is learned jointly."""

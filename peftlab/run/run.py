@@ -9,6 +9,7 @@ from typing import NamedTuple
 from peftlab.build.experiment import build
 from peftlab.config.resolved import Resolved
 from peftlab.fit.fit import Diverged
+from peftlab.fit.parallel import ALONE, Ranks
 from peftlab.inputs.plain import plain
 from peftlab.network.network import Network
 from peftlab.record.checkpoint import saved_masks
@@ -45,21 +46,21 @@ class Ending:
     code: int = 1
 
 
-def run(resolved: Resolved, record: Record, group: str | None) -> None:
-    """Train, test and save one run in its folder. `group` is the name of its sweep.
+def run(resolved: Resolved, record: Record, group: str | None, ranks: Ranks = ALONE) -> None:
+    """Train, test and save one run in its folder. `group` is the name of its sweep, `ranks` who computes it.
 
     Raises:
         SystemExit: 130 after an interrupt, once everything needed to go on is saved.
         UserError: for data or weights that cannot be had, or a folder that this run cannot go on in: nothing is written then.
     """
     release()
-    state = prepare(Order(resolved, record, group), None)
-    start = state.open()
+    state = prepare(Order(resolved, record, group), None, ranks)
+    start = opened(state, ranks)
     if start is None:
         return
     with mirrored(state) as ending:
         training = Training([state], [start])
-        with interruptible() as stop:
+        with interruptible(ranks) as stop:
             training.train(stop)
         if not training.outcomes:
             interrupted(state, ending)
@@ -70,7 +71,7 @@ def run(resolved: Resolved, record: Record, group: str | None) -> None:
         ended(state, start, outcome, ending)
 
 
-def prepare(order: Order, network: Network | None) -> Run:
+def prepare(order: Order, network: Network | None, ranks: Ranks = ALONE) -> Run:
     """Build and check a run, on a network of others if one is given. Nothing is written.
 
     Raises:
@@ -80,13 +81,26 @@ def prepare(order: Order, network: Network | None) -> Run:
     console.rule(plain(record.folder.name))
     show_line("run folder", str(record.folder))
     masks = saved_masks(record.folder) if resolved.root.resume else None
-    experiment = build(resolved, masks, network)
+    experiment = build(resolved, masks, network, ranks)
     state = Run(experiment, record, group)
     reset_peak(state.device)
     probe = experiment.trunk.probe()
     difference = preflight(experiment.network, experiment.cell, probe, experiment.learner.loss)
     show_start(experiment, difference)
     return state
+
+
+def opened(state: Run, ranks: Ranks) -> int | None:
+    """`state.open` of every rank, if that of rank 0 has the folder; they start with its numbers."""
+    cell = state.experiment.cell
+    start = ranks.first(state.open)
+    if start is None or ranks.alone:
+        return start
+    if ranks.rank:
+        state.open()
+    found = ranks.first(lambda: {name: value.cpu() for name, value in cell.state().items()})
+    cell.load_state({name: value.to(state.device) for name, value in found.items()})
+    return start
 
 
 @contextmanager

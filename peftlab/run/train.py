@@ -38,7 +38,7 @@ class Training:
             task = bar.add_task("train", total=total, completed=min(self.starts), loss="-")
             for start, until, places in self._legs():
                 self._leg(start, until, places, (bar, task), stop)
-                if stop.asked:
+                if stop.heard:
                     return
 
     def _legs(self) -> Iterator[tuple[int, int, list[int]]]:
@@ -59,6 +59,7 @@ class Training:
         active = set(range(len(places)))
         began = time.perf_counter()
         for happened in fit(first.resolved.fit, first.network, learners, start=start, active=active):
+            stop.hear()
             took = (time.perf_counter() - began) / len(happened)
             answers = self._answers({places[index]: step for index, step in happened.items()})
             for index, step in happened.items():
@@ -69,7 +70,7 @@ class Training:
             number = last.step if isinstance(last, Diverged) else last.number
             loss = last.value if isinstance(last, Diverged) else last.loss
             shown[0].update(shown[1], completed=number, loss=f"{loss:.4f}")
-            if stop.asked or number == until:
+            if stop.heard or number == until:
                 return
             began = time.perf_counter()
 
@@ -125,6 +126,6 @@ def follow(run: Run, step: Step, took: float, stop: Stop, answers: Outputs | Non
     at_end = step.number == experiment.schedule.end
     if validates(run, step.number):
         run.validate(step.number, answers)
-    if stop.asked or (rest == 0 and epoch % plan.save_every == 0) or at_end:
+    if stop.heard or (rest == 0 and epoch % plan.save_every == 0) or at_end:
         run.save(step.number)
     run.heartbeat.beat(step, run.last)

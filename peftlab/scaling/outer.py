@@ -68,6 +68,7 @@ class Outer:
         memory = getattr(estimator, "options", {}).get("num_steps", 1)
         self.recent: deque[Batch] = deque(maxlen=memory)  # the last training batches
         self.num_steps = 0
+        self.mean: Callable[[Tensor], Tensor] = lambda grad: grad  # over the processes that train together
         self._drawn: tuple[int, Drawn] | None = None
 
     def due(self, step: int) -> bool:
@@ -90,7 +91,7 @@ class Outer:
             return self.problem.value(split.loss, theta, gamma, batch, {**now, "dropout": self.plan.dropout})
 
         estimate = self.estimator(inner, outer, self.problem.theta(), {"raw": self.raw})
-        self.raw.grad = estimate.grad["raw"].detach().to(self.raw)
+        self.raw.grad = self.mean(estimate.grad["raw"].detach().to(self.raw))
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         self.num_steps += 1

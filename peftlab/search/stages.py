@@ -36,8 +36,8 @@ SAME = ("backbone", "peft", "placement", "scaling")  # what a supernet of anothe
 MAX_KEPT = 2048  # validation items that are kept in memory as the network reads them
 
 
-def run_found(resolved: Resolved, record: Record, group: str | None) -> None:
-    """A run, before which placement=noah finds its sites.
+def run_found(resolved: Resolved, record: Record, group: str | None, **more: Any) -> None:
+    """A run, before which placement=noah finds its sites. `more` is what else `run` takes.
 
     Raises:
         SystemExit: 130 after an interrupt, once everything needed to go on is saved.
@@ -48,7 +48,7 @@ def run_found(resolved: Resolved, record: Record, group: str | None) -> None:
         if placement is None:
             return
         resolved = resolve({**resolved.raw, "placement": placement})
-    run(resolved, record, group)
+    run(resolved, record, group, **more)
 
 
 def supernet_of(resolved: Resolved) -> Resolved:

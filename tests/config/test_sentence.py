@@ -1,7 +1,5 @@
 """Hydra's own errors, made from real command lines, as one sentence."""
 
-from importlib.util import find_spec
-
 import pytest
 from hydra import compose
 from hydra.core.global_hydra import GlobalHydra
@@ -127,20 +125,11 @@ def test_what_is_not_known_keeps_its_own_words() -> None:
     assert sentence(ValueError("something\n  else")) == "something else; legal: what peftlab --help lists"
 
 
-@pytest.mark.skipif(find_spec("submitit") is not None, reason="what brings hydra/launcher=slurm is installed")
-def test_a_launcher_that_is_not_installed_is_named_with_what_installs_it() -> None:
-    words = 'hydra/launcher=slurm needs packages that are not installed; legal: after pip install "peftlab[slurm]"'
-    assert told("hydra/launcher=slurm") == words
-
-
-def test_hydra_says_as_late_as_it_makes_it_that_ray_s_launcher_is_not_installed() -> None:
-    error = HydraException(
-        "Unknown plugin class : 'hydra_plugins.hydra_ray_launcher.ray_launcher.RayLauncher'"
-    )
-    words = (
-        'hydra/launcher=ray needs packages that are not installed; legal: after pip install "peftlab[ray]"'
-    )
-    assert sentence(error) == words
+@pytest.mark.parametrize("name", ["slurm", "ray"])
+def test_a_launcher_that_is_not_installed_is_named_with_what_installs_it(name: str) -> None:
+    error = HydraException(f"Unknown plugin class : 'hydra_plugins.peftlab.{name}.{name.title()}'")
+    words = f'needs packages that are not installed; legal: after pip install "peftlab[{name}]"'
+    assert sentence(error) == f"hydra/launcher={name} {words}"
 
 
 def test_a_legal_line_raises_nothing() -> None:

@@ -24,11 +24,14 @@ class Product(BasicSweeper):
     def is_done(self) -> bool:
         """Whether no batch is left that has a job to run."""
         from peftlab.config.pending import pending
+        from peftlab.engine.torchrun import is_several
 
         while not super().is_done():
             first = sum(map(len, (self.overrides or [])[: self.batch_index]))
             assert self.config is not None
-            self.batch = pending(self.config, super().get_job_batch(), first)
+            batch = super().get_job_batch()
+            # several ranks take the same jobs, of which rank 0 knows what is finished
+            self.batch = batch if is_several() else pending(self.config, batch, first)
             if self.batch:
                 return False
         return True

@@ -1,0 +1,102 @@
+"""A sweep on a Slurm of one node that takes its jobs away in every way that it has, and ends as one that nobody disturbed."""
+
+import json
+import os
+from collections.abc import Callable, Iterator
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fixtures.slurm import lacking, slurm, told_by, wait_for
+from fixtures.sweeps import Env, facts, said, start
+
+pytestmark = [pytest.mark.slow, pytest.mark.cluster]
+REASON = lacking() or (None if find_spec("submitit") else 'pip install "peftlab[slurm]" is missing')
+needs_slurm = pytest.mark.skipif(REASON is not None, reason=REASON or "")
+JOBS = (
+    "-m",
+    "backbone=tiny",
+    "device=cpu",
+    "fit.batch_size=64",
+    "fit.epochs=25",
+    "peft.rank=2,4",
+    "optim.lr=0.1",
+)
+SLURM = ("hydra/launcher=slurm", "hydra.launcher.partition=main", "hydra.launcher.gpus_per_node=null")
+SLURM = (*SLURM, "hydra.launcher.cpus_per_task=1")
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Env]:
+    with slurm(tmp_path_factory.mktemp("slurm") / "node") as env:
+        yield env
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """What the same sweep gives in one process."""
+    place = tmp_path_factory.mktemp("undisturbed")
+    process = start(place, dict(os.environ), *JOBS)
+    assert process.wait(300) == 0, said(place)
+    return facts(place)
+
+
+def attempts(place: Path) -> list[int]:
+    return [json.loads(path.read_text())["attempts"] for path in sorted(place.rglob("result.json"))]
+
+
+def training(place: Path) -> Callable[[], bool]:
+    """Whether a job has saved something to go on from, and has not ended."""
+    return lambda: any(
+        not (path.parents[1] / "result.json").exists() for path in place.rglob("last/state.pt")
+    )
+
+
+def running(env: Env) -> list[str]:
+    """The jobs that run now, by their names as array tasks."""
+    return told_by(env, "squeue", "-h", "-t", "R", "-o", "%i").split()
+
+
+def requeue(env: Env, place: Path) -> None:
+    """The way of an administrator, or of a node that fails."""
+    for job in running(env):
+        told_by(env, "scontrol", "requeue", job)
+
+
+def higher_partition(env: Env, place: Path) -> None:
+    """A job that takes the whole node for a moment."""
+    told_by(env, "sbatch", "-p", "high", "-c", "2", "-o", str(place / "high.txt"), "--wrap", "sleep 1")
+
+
+def time_limit(env: Env, place: Path) -> None:
+    """The signal that Slurm sends before the limit; the limit itself is a matter of minutes."""
+    for job in running(env):
+        told_by(env, "scancel", "--signal=USR2", job)
+
+
+@needs_slurm
+@pytest.mark.parametrize(
+    ("takes_away", "words"),
+    [
+        (requeue, ("tracker=wandb", "tracker.mode=offline")),  # whose process Slurm ends first
+        (higher_partition, ()),
+        (time_limit, ()),
+    ],
+)
+def test_a_sweep_that_slurm_takes_away_ends_as_if_undisturbed(
+    takes_away: Callable[[Env, Path], None],
+    words: tuple[str, ...],
+    cluster: Env,
+    undisturbed: dict[str, Any],
+    tmp_path: Path,
+) -> None:
+    process = start(tmp_path, cluster, *JOBS, *SLURM, *words)
+    try:
+        wait_for(training(tmp_path), 120, "a job that has begun")
+        takes_away(cluster, tmp_path)
+        assert process.wait(300) == 0, said(tmp_path)
+    finally:
+        process.kill()
+    assert facts(tmp_path) == undisturbed, said(tmp_path)
+    assert max(attempts(tmp_path)) > 1, "nothing was taken away"
