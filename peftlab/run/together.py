@@ -69,7 +69,7 @@ def run_together(orders: Sequence[Order]) -> Iterator[tuple[int, Exception | Non
         training = Training([member.state for member in members], [member.start for member in members])
         with interruptible() as stop:
             training.train(stop)
-        if stop.asked and len(training.outcomes) < len(members):
+        if stop.heard and len(training.outcomes) < len(members):
             for member in members:
                 interrupted(member.state, member.ending)
             stop.follow()
