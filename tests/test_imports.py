@@ -74,7 +74,7 @@ FLOORS = (
     ("engine",),
     ("command", "plugin"),
 )
-MAX_ARROWS = 142  # from room to room; the first house had 195, the second 136, before plugins were a room
+MAX_ARROWS = 143  # from room to room; the first house had 195, the second 136, before plugins were a room
 
 
 def room(module: str) -> str:
