@@ -1,5 +1,8 @@
 """What all jobs of a sweep share: Hydra composes each anew, and knows only that job's choices then."""
 
+import sys
+import traceback
+from collections.abc import Callable
 from itertools import product
 from math import prod
 from pathlib import Path
@@ -17,7 +20,7 @@ from peftlab.config.name import choices_of, task_config
 from peftlab.config.resolve import resolve
 from peftlab.config.sentence import sentence
 from peftlab.config.words import check_places
-from peftlab.errors import UserError, stop
+from peftlab.errors import FAILED, UserError, stop
 from peftlab.record.record import missing
 
 MAX_PLANNED = 10_000  # jobs
@@ -30,6 +33,7 @@ class Multirun(Callback):
     Those stand on Hydra's own list of keys that do not name a folder (`override_dirname.exclude_keys`).
     """
 
+    plan: ClassVar[Callable[[DictConfig], None] | None] = None  # of a command that is to run nothing
     missing: ClassVar[list[Path]] = []  # the folders of a single run that Hydra makes before it calls us
 
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
@@ -39,6 +43,7 @@ class Multirun(Callback):
             Multirun.missing = missing(Path(str(config.hydra.run.dir)).absolute())
         except OmegaConfBaseException:  # of an interpolation: the job will say so
             Multirun.missing = []
+        _plan(config)
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Refuse what no sweep can do. Every job is composed with the Hydra overrides that this appends.
@@ -53,6 +58,21 @@ class Multirun(Callback):
         with read_write(lines):
             lines.append(f"{EXCLUDED}=[{','.join(excluded)}]")
             lines.append(f'hydra.sweep.dir="{config.hydra.sweep.dir}"')
+        _plan(config)
+
+
+def _plan(config: DictConfig) -> None:
+    """Show the plan, if it is asked for, and end."""
+    if Multirun.plan is None:
+        return
+    try:
+        Multirun.plan(config)
+    except UserError as error:
+        stop(f"peftlab: {error}")
+    except Exception:  # Hydra would make it a warning, and run
+        traceback.print_exc()
+        sys.exit(FAILED)
+    sys.exit(0)
 
 
 def _check(config: DictConfig, place: str) -> None:

@@ -1,0 +1,99 @@
+"""What a run will cost, without its data and weights: parameters from shapes, time and memory from a few steps on random images."""
+
+import json
+import time
+from statistics import median
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from peftlab.backbone.timm.model import timm_model
+from peftlab.backbone.timm.shapes import shapes
+from peftlab.build.cell import build_cell, place_on
+from peftlab.build.early import NUM_CLASSES, cell_of_shapes, empty_head
+from peftlab.build.start import Start
+from peftlab.config.place import place
+from peftlab.config.resolved import Resolved
+from peftlab.config.summary import num_trained
+from peftlab.fit.precision import autocast
+from peftlab.network.network import Network
+
+STEPS = 3  # that are measured, after one that is not
+
+
+class Cost(NamedTuple):
+    """Seconds of a step (`accumulate` forwards of `batch_size` images and back, and the optimizer), and the device."""
+
+    step_s: float
+    device: torch.device
+
+
+def cost_class(resolved: Resolved) -> str:
+    """Jobs with the same key cost the same: seed and learning rate change no cost."""
+    keys = ("backbone", "peft", "placement", "scaling", "head", "device")
+    fit = (resolved.fit.batch_size, resolved.fit.accumulate, resolved.fit.precision)
+    return json.dumps([{key: resolved.raw[key] for key in keys}, fit], sort_keys=True, default=str)
+
+
+def is_known(resolved: Resolved) -> bool:
+    """Whether shapes say it all: not of one's own backbone, nor where images choose sites or weights."""
+    if resolved.backbone.word != "model" or any(part.is_mask for part in resolved.parts):
+        return False
+    found = shapes(resolved.backbone.options)
+    return not place(resolved, found.labels, found.positions, is_known=False).is_open
+
+
+def trained(resolved: Resolved) -> int | None:
+    """Parameters that a run trains beside its head; None where only images can say it.
+
+    Raises:
+        UserError: if the method cannot work on the backbone.
+    """
+    if not is_known(resolved):
+        return None
+    cell = cell_of_shapes(resolved, shapes(resolved.backbone.options))
+    return None if cell is None else num_trained(cell.num_parameters())
+
+
+def measured(resolved: Resolved) -> Cost | None:
+    """A few steps on the device, with random weights and images, and a head for NUM_CLASSES; None where that is no answer."""
+    if not is_known(resolved):
+        return None
+    is_gpu = resolved.root.device != "cpu" and torch.cuda.is_available()
+    device = torch.device("cuda" if is_gpu else "cpu")
+    options: dict[str, Any] = {
+        **resolved.backbone.options,
+        "pretrained": False,
+        "checkpoint": None,
+        "sha256": None,
+    }
+    backbone = timm_model(**options)
+    backbone.model.to(device)
+    head = empty_head(resolved, backbone, NUM_CLASSES)
+    cell = build_cell(resolved, backbone, place_on(resolved, backbone), Start(head)).cell.to(device)
+    network, times = Network(backbone), list[float]()
+    optimizer: Any = resolved.optim(cell.theta_by_kind())
+    images = {
+        name: torch.rand(resolved.fit.batch_size, *value.shape[1:], device=device)
+        for name, value in backbone.input_spec.example().items()
+    }
+    precision = autocast(resolved.fit, device)
+    for _ in range(1 + STEPS):
+        began = time.perf_counter()
+        for _ in range(resolved.fit.accumulate):
+            with precision():
+                (output,) = network.outputs([cell], images)
+            _loss(output).backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        if is_gpu:
+            torch.cuda.synchronize(device)
+        times.append(time.perf_counter() - began)
+    return Cost(median(times[1:]), device)
+
+
+def _loss(output: Tensor) -> Tensor:
+    return torch.nn.functional.cross_entropy(
+        output.float(), torch.zeros(len(output), dtype=torch.long, device=output.device)
+    )

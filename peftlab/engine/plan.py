@@ -1,0 +1,87 @@
+"""What a command would run: every job resolved, and none begun. Opens no data, reads no weights, writes nothing."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from omegaconf import DictConfig
+
+from peftlab.config.identity import Identity
+from peftlab.config.job import current
+from peftlab.config.resolve import resolve
+from peftlab.config.resolved import Resolved
+from peftlab.engine.fused import group_key, why_alone
+from peftlab.engine.job import job_of
+from peftlab.errors import UserError
+from peftlab.record.status import read_status
+
+
+@dataclass
+class Planned:
+    """A job. `state`: `finished`, `wrong` (`why` says what), or what its folder says; `new` of a folder that is not there.
+
+    `trained` parameters beside the head, `step_s` and `memory_mib` are None where only images, or one's own backbone, can say them.
+    """
+
+    run: str
+    choices: dict[str, str]
+    state: str
+    why: str | None = None
+    group: int | None = None  # jobs with the same number can be fused
+    alone: str | None = None  # why a job cannot be
+    trained: int | None = None
+    step_s: float | None = None
+    memory_mib: float | None = None
+
+
+def plan(configs: Iterable[DictConfig]) -> list[Planned]:
+    """The jobs of these composed configs, in their order."""
+    groups: dict[str, int] = {}
+    costs: dict[str, tuple[int | None, float | None, float | None]] = {}
+    found = []
+    for config in configs:
+        with current(config) as task:
+            job = job_of(task)
+        own = Planned(job.record.folder.name, job.record.choices, "new")
+        found.append(own)
+        try:
+            resolved = resolve(job.config)
+            job.record.identity = Identity(job.config)
+            if job.record.look(resolved.root.resume, tell=False):
+                own.state = "finished"
+                continue
+            own.state = str(read_status(job.record.folder).get("state", "new"))
+            own.alone = why_alone(resolved)
+            if own.alone is None:
+                own.group = groups.setdefault(group_key(resolved), len(groups) + 1)
+            own.trained, own.step_s, own.memory_mib = _cost(resolved, costs)
+        except UserError as error:
+            own.state, own.why = "wrong", str(error)
+    return found
+
+
+def _cost(resolved: Resolved, known: dict[str, Any]) -> tuple[int | None, float | None, float | None]:
+    """Measured once for all jobs that cost the same."""
+    from peftlab.build.cost import (  # torch, for which a wrong config does not wait
+        cost_class,
+        measured,
+        trained,
+    )
+    from peftlab.run.memory import peak_mib, release, reset_peak
+
+    key = cost_class(resolved)
+    if key not in known:
+        number, cost = trained(resolved), None
+        if number is not None:
+            import torch
+
+            release()
+            reset_peak(torch.device("cpu"))
+            cost = measured(resolved)
+        known[key] = (
+            number,
+            None if cost is None else cost.step_s,
+            None if cost is None else peak_mib(cost.device),
+        )
+    found: tuple[int | None, float | None, float | None] = known[key]
+    return found
