@@ -1,9 +1,8 @@
 """What a run will cost, without its data and weights: parameters from shapes, time and memory from a few steps on random images."""
 
-import json
 import time
 from statistics import median
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -20,20 +19,6 @@ from peftlab.fit.precision import autocast
 from peftlab.network.network import Network
 
 STEPS = 3  # that are measured, after one that is not
-
-
-class Cost(NamedTuple):
-    """Seconds of a step (`accumulate` forwards of `batch_size` images and back, and the optimizer), and the device."""
-
-    step_s: float
-    device: torch.device
-
-
-def cost_class(resolved: Resolved) -> str:
-    """Jobs with the same key cost the same: seed and learning rate change no cost."""
-    keys = ("backbone", "peft", "placement", "scaling", "head", "device")
-    fit = (resolved.fit.batch_size, resolved.fit.accumulate, resolved.fit.precision)
-    return json.dumps([{key: resolved.raw[key] for key in keys}, fit], sort_keys=True, default=str)
 
 
 def is_known(resolved: Resolved) -> bool:
@@ -56,12 +41,12 @@ def trained(resolved: Resolved) -> int | None:
     return None if cell is None else num_trained(cell.num_parameters())
 
 
-def measured(resolved: Resolved) -> Cost | None:
-    """A few steps on the device, with random weights and images, and a head for NUM_CLASSES; None where that is no answer."""
+def measured(resolved: Resolved, device: torch.device) -> float | None:
+    """Seconds of a step (`accumulate` forwards of `batch_size` images and back, and the optimizer): the median of a few, with random
+    weights and images, and a head for NUM_CLASSES. None where that is no answer.
+    """
     if not is_known(resolved):
         return None
-    is_gpu = resolved.root.device != "cpu" and torch.cuda.is_available()
-    device = torch.device("cuda" if is_gpu else "cpu")
     options: dict[str, Any] = {
         **resolved.backbone.options,
         "pretrained": False,
@@ -87,10 +72,10 @@ def measured(resolved: Resolved) -> Cost | None:
             _loss(output).backward()
         optimizer.step()
         optimizer.zero_grad()
-        if is_gpu:
+        if device.type == "cuda":
             torch.cuda.synchronize(device)
         times.append(time.perf_counter() - began)
-    return Cost(median(times[1:]), device)
+    return median(times[1:])
 
 
 def _loss(output: Tensor) -> Tensor:

@@ -1,7 +1,9 @@
 """`peftlab ... plan=true`: what a command would run, and nothing is run. `plan=json` is the same for programs."""
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import asdict
+from functools import partial
 from typing import Any
 
 from hydra.core.global_hydra import GlobalHydra
@@ -13,7 +15,7 @@ from peftlab.config.job import compose_jobs
 from peftlab.config.job_loader import JobLoader
 from peftlab.config.multirun import planned_words
 from peftlab.engine.plan import Planned, plan
-from peftlab.errors import UserError
+from peftlab.errors import UserError, stop
 from peftlab.inputs.plain import plain
 from peftlab.record.json_file import json_text
 
@@ -25,20 +27,21 @@ NOTE = (
 )
 
 
-def split_plan(words: list[str]) -> tuple[list[str], str | None]:
-    """The words without `plan=...`, and how the plan is to be shown, if it is: it changes no config, name or hash.
+def split_plan(words: list[str]) -> tuple[list[str], Callable[[DictConfig], None] | None]:
+    """The words without `plan=...`, and what shows the plan, if it is asked for: the word changes no config, name or hash.
 
     Raises:
-        UserError: for another value.
+        SystemExit: after a sentence, for another value.
     """
     shown = None
     for word in words:
         if word.startswith("plan="):
             value = word.removeprefix("plan=").lower()
             if value not in WORDS:
-                raise UserError(f"{word} is not legal; legal: plan=true, plan=json, plan=false")
+                stop(f"peftlab: {word} is not legal; legal: plan=true, plan=json, plan=false")
             shown = WORDS[value]
-    return [word for word in words if not word.startswith("plan=")], shown
+    left = [word for word in words if not word.startswith("plan=")]
+    return left, None if shown is None else partial(print_plan, shown=shown)
 
 
 def print_plan(config: DictConfig, shown: str) -> None:

@@ -4,7 +4,6 @@ import os
 import re
 import sys
 import traceback
-from functools import partial
 from pathlib import Path
 from typing import NoReturn
 
@@ -15,7 +14,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from peftlab import __version__
 from peftlab.command.parser import check_options
-from peftlab.command.plan import print_plan, split_plan
+from peftlab.command.plan import split_plan
 from peftlab.config.directory import config_dir
 from peftlab.config.hydra_version import VERSION_BASE, careful_save, trusted_targets
 from peftlab.config.multirun import Multirun
@@ -46,16 +45,12 @@ def command() -> NoReturn:
         print(f"peftlab {__version__}")
         sys.exit(0)
     os.environ["HYDRA_FULL_ERROR"] = "1"  # hand errors over to us instead of printing half a traceback
-    sys.argv[1:] = rewrite(sys.argv[1:])
+    sys.argv[1:], Multirun.plan = split_plan(rewrite(sys.argv[1:]))
     check_options(sys.argv[1:])
     SweepReport.started = SweepReport.last = SweepReport.error = None
     register_resolvers()
-    Multirun.plan = None
     run = hydra.main(**VERSION_BASE, config_path=str(config_dir()), config_name="config")(job)
     try:
-        sys.argv[1:], shown = split_plan(sys.argv[1:])
-        if shown is not None:
-            Multirun.plan = partial(print_plan, shown=shown)
         check_effect(sys.argv[1:])
         check_choices(sys.argv[1:])
         with trusted_targets(), careful_save():

@@ -1,5 +1,6 @@
 """What a command would run: every job resolved, and none begun. Opens no data, reads no weights, writes nothing."""
 
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -37,7 +38,7 @@ class Planned:
 def plan(configs: Iterable[DictConfig]) -> list[Planned]:
     """The jobs of these composed configs, in their order."""
     groups: dict[str, int] = {}
-    costs: dict[str, tuple[int | None, float | None, float | None]] = {}
+    costs: dict[str, Any] = {}
     found = []
     for config in configs:
         with current(config) as task:
@@ -60,28 +61,18 @@ def plan(configs: Iterable[DictConfig]) -> list[Planned]:
     return found
 
 
-def _cost(resolved: Resolved, known: dict[str, Any]) -> tuple[int | None, float | None, float | None]:
+def _cost(resolved: Resolved, known: dict[str, Any]) -> Any:
     """Measured once for all jobs that cost the same."""
-    from peftlab.build.cost import (  # torch, for which a wrong config does not wait
-        cost_class,
-        measured,
-        trained,
-    )
-    from peftlab.run.memory import peak_mib, release, reset_peak
+    from peftlab.run.cost import predicted  # torch, for which a wrong config does not wait
 
     key = cost_class(resolved)
     if key not in known:
-        number, cost = trained(resolved), None
-        if number is not None:
-            import torch
+        known[key] = predicted(resolved)
+    return known[key]
 
-            release()
-            reset_peak(torch.device("cpu"))
-            cost = measured(resolved)
-        known[key] = (
-            number,
-            None if cost is None else cost.step_s,
-            None if cost is None else peak_mib(cost.device),
-        )
-    found: tuple[int | None, float | None, float | None] = known[key]
-    return found
+
+def cost_class(resolved: Resolved) -> str:
+    """Jobs with the same key cost the same: seed and learning rate change no cost."""
+    keys = ("backbone", "peft", "placement", "scaling", "head", "device")
+    fit = (resolved.fit.batch_size, resolved.fit.accumulate, resolved.fit.precision)
+    return json.dumps([{key: resolved.raw[key] for key in keys}, fit], sort_keys=True, default=str)

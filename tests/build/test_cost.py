@@ -4,8 +4,9 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+import torch
 
-from peftlab.build.cost import cost_class, measured, trained
+from peftlab.build.cost import measured, trained
 from peftlab.build.experiment import build
 from peftlab.config.resolve import resolve
 from peftlab.config.summary import num_trained
@@ -13,6 +14,7 @@ from peftlab.errors import UserError
 
 Change = Callable[..., dict[str, Any]]
 TINY = {"backbone": "tiny"}
+CPU = torch.device("cpu")
 SMALL = {"fit.batch_size": 4, "device": "cpu"}
 
 
@@ -23,24 +25,16 @@ def test_as_many_parameters_as_the_run_has(change: Change, peft: str) -> None:
 
 
 def test_a_step_takes_time(change: Change) -> None:
-    cost = measured(resolve(change({**SMALL, "fit.precision": "bf16", "fit.accumulate": 2}, **TINY)))
-    assert cost is not None
-    assert 0 < cost.step_s < 10
-    assert cost.device.type == "cpu"
+    found = measured(resolve(change({**SMALL, "fit.precision": "bf16", "fit.accumulate": 2}, **TINY)), CPU)
+    assert found is not None
+    assert 0 < found < 10
 
 
 def test_what_only_images_can_say_is_not_said(change: Change) -> None:
     resolved = resolve(change(SMALL, **TINY, peft="mask_random"))
-    assert (trained(resolved), measured(resolved)) == (None, None)
+    assert (trained(resolved), measured(resolved, CPU)) == (None, None)
 
 
 def test_a_method_that_cannot_work_is_refused(change: Change) -> None:
     with pytest.raises(UserError, match=r"peft\.rank=65"):
         trained(resolve(change({**SMALL, "peft.rank": 65}, **TINY)))
-
-
-def test_jobs_that_cost_the_same_have_one_class(change: Change) -> None:
-    first = cost_class(resolve(change(SMALL, **TINY)))
-    assert first == cost_class(resolve(change({**SMALL, "seed": 3, "optim.lr": 0.5}, **TINY)))
-    for other in ({"peft.rank": 2}, {"fit.batch_size": 5}, {"placement.depth": "0"}):
-        assert first != cost_class(resolve(change({**SMALL, **other}, **TINY)))

@@ -13,7 +13,6 @@ from peftlab.command import train
 from peftlab.command.plan import split_plan
 from peftlab.config.multirun import Multirun
 from peftlab.engine import plan as engine
-from peftlab.errors import UserError
 
 TINY = ("backbone=tiny", "fit.epochs=1", "fit.batch_size=8", "device=cpu")
 Call = Callable[..., tuple[int, str, str]]
@@ -25,7 +24,7 @@ def call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureF
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HYDRA_FULL_ERROR", "0")
     monkeypatch.setattr(Multirun, "plan", None)
-    monkeypatch.setattr(cost, "measured", lambda _: None)
+    monkeypatch.setattr(cost, "measured", lambda *_: None)
 
     def make(*words: str) -> tuple[int, str, str]:
         GlobalHydra.instance().clear()
@@ -90,7 +89,9 @@ def test_an_error_of_ours_does_not_start_the_sweep(call: Call, monkeypatch: pyte
 
 
 def test_the_word_is_no_part_of_a_config() -> None:
-    assert split_plan(["-m", "plan=true", "seed=0"]) == (["-m", "seed=0"], "text")
+    words, show = split_plan(["-m", "plan=true", "seed=0"])
+    assert words == ["-m", "seed=0"]
+    assert show is not None
     assert split_plan(["plan=false", "seed=0"]) == (["seed=0"], None)
-    with pytest.raises(UserError):
+    with pytest.raises(SystemExit):
         split_plan(["plan="])

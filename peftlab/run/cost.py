@@ -1,0 +1,34 @@
+"""Parameters, seconds and memory of a run before it is one."""
+
+from typing import NamedTuple
+
+import torch
+
+from peftlab.build import cost
+from peftlab.config.resolved import Resolved
+from peftlab.run.memory import peak_mib, release, reset_peak
+
+
+class Predicted(NamedTuple):
+    """Parameters that are trained beside the head, and seconds and peak MiB of a step; None where only images can say it."""
+
+    trained: int | None
+    step_s: float | None
+    memory_mib: float | None
+
+
+def predicted(resolved: Resolved) -> Predicted:
+    """From shapes, and from a few steps on random images (`peftlab.build.cost`).
+
+    Raises:
+        UserError: if the method cannot work on the backbone.
+    """
+    number = cost.trained(resolved)
+    if number is None:
+        return Predicted(None, None, None)
+    release()
+    is_gpu = resolved.root.device != "cpu" and torch.cuda.is_available()
+    device = torch.device("cuda" if is_gpu else "cpu")
+    reset_peak(device)
+    step_s = cost.measured(resolved, device)
+    return Predicted(number, step_s, None if step_s is None else peak_mib(device))
