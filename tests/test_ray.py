@@ -12,7 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-from fixtures.sweeps import facts, said, start
+from fixtures.sweeps import facts, said, start, wait
 
 pytestmark = [
     pytest.mark.slow,
@@ -52,8 +52,8 @@ def head() -> Iterator[dict[str, str]]:
 
 def test_a_sweep_on_ray_is_the_sweep_of_one_process(head: dict[str, str], tmp_path: Path) -> None:
     one, ray = tmp_path / "one", tmp_path / "ray"
-    assert start(one, dict(os.environ), *JOBS).wait(300) == 0, said(one)
+    assert wait(start(one, dict(os.environ), *JOBS)) == 0, said(one)
     words = ("hydra/launcher=ray", f"hydra.launcher.ray.init.address={head['RAY_ADDRESS']}")
-    assert start(ray, head, *JOBS, *words).wait(300) == 0, said(ray)
+    assert wait(start(ray, head, *JOBS, *words)) == 0, said(ray)
     assert len(facts(one)) == 2
     assert facts(ray) == facts(one)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from fixtures.slurm import lacking, slurm, told_by, wait_for
-from fixtures.sweeps import Env, facts, said, start
+from fixtures.sweeps import Env, facts, said, start, wait
 
 pytestmark = [pytest.mark.slow, pytest.mark.cluster]
 REASON = lacking() or (None if find_spec("submitit") else 'pip install "peftlab[slurm]" is missing')
@@ -38,7 +38,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """What the same sweep gives in one process."""
     place = tmp_path_factory.mktemp("undisturbed")
     process = start(place, dict(os.environ), *JOBS)
-    assert process.wait(300) == 0, said(place)
+    assert wait(process) == 0, said(place)
     return facts(place)
 
 
@@ -93,10 +93,11 @@ def test_a_sweep_that_slurm_takes_away_ends_as_if_undisturbed(
 ) -> None:
     process = start(tmp_path, cluster, *JOBS, *SLURM, *words)
     try:
-        wait_for(training(tmp_path), 120, "a job that has begun")
+        wait_for(training(tmp_path), 300, "a job that has begun")
         takes_away(cluster, tmp_path)
-        assert process.wait(300) == 0, said(tmp_path)
+        assert wait(process) == 0, said(tmp_path)
     finally:
         process.kill()
+        process.wait()
     assert facts(tmp_path) == undisturbed, said(tmp_path)
     assert max(attempts(tmp_path)) > 1, "nothing was taken away"
