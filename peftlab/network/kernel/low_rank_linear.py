@@ -51,7 +51,7 @@ def merges(num_tokens: int, d_out: int, d_in: int) -> bool:
     """Whether W + s B A is cheaper than s B (A x) on the output and A^T (s B)^T g on the gradient of x.
 
     In entries written: d_out d_in against num_tokens (d_out + d_in), where one of the first takes about four times as
-    long. The merged weight is kept until backward, so this also holds it to a quarter of the layer's activations.
+    long. The merged weight is made again in backward: kept, it would cost more memory than that costs time.
     """
     return num_tokens * (d_out + d_in) >= 4 * d_out * d_in
 
@@ -110,42 +110,40 @@ class _LowRankLinear(torch.autograd.Function):
     ) -> Tensor:
         stack = _Stack.of(rows, flat, weight.shape[0])
         with _as_given(x.device.type):
-            thin, b = stack.to(x.dtype), None if bias is None else bias.to(x.dtype)
-            whole = hidden = None
+            used = merged(weight, *stack) if merge else weight
+            y = F.linear(x, used.to(x.dtype), None if bias is None else bias.to(x.dtype))
+            hidden = None
             if not merge:
-                y = F.linear(x, weight.to(x.dtype), b)
+                thin = stack.to(x.dtype)
                 hidden = hidden_of(thin.down, x.flatten(0, -2))
                 add_up(y.view(-1, y.shape[-1]), hidden, thin.up)
-            else:
-                whole = merged(weight, *stack).to(x.dtype)
-                y = F.linear(x, whole, b)
-        ctx.rows = rows
-        ctx.save_for_backward(x, weight, whole, hidden, *thin, *flat)
+        ctx.rows, ctx.merge = rows, merge
+        ctx.save_for_backward(x, weight, hidden, *stack, *flat)
         return y
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> Grads:  # type: ignore[override]
-        x, weight, whole, hidden, *rest = ctx.saved_tensors
-        stack, flat = _Stack(*rest[:2]), rest[2:]
+        x, weight, hidden, *rest = ctx.saved_tensors
+        stack, flat, merge = _Stack(*rest[:2]), rest[2:], ctx.merge
         needs_x, needs_weight, needs_bias = ctx.needs_input_grad[:3]
         with _as_given(x.device.type):
             if torch.is_grad_enabled():  # a graph of this is wanted, so nothing that forward kept is of use
-                fresh = _Stack.of(ctx.rows, flat, weight.shape[0])
-                stack, hidden, whole = fresh.to(x.dtype), None, merged(weight, *fresh).to(x.dtype)
+                stack, hidden, merge = _Stack.of(ctx.rows, flat, weight.shape[0]), None, True
+            thin = stack.to(x.dtype)
             flat_x, flat_grad = x.flatten(0, -2), grad.flatten(0, -2)
             needs_A = any(ctx.needs_input_grad[7::3])
-            back = back_of(stack.up, flat_grad) if needs_A or whole is None else None
+            back = back_of(thin.up, flat_grad) if needs_A or not merge else None
             slopes = (back @ flat_x).to(weight.dtype) if back is not None and needs_A else None
             cross = None
             if any(ctx.needs_input_grad[5::3]) or any(ctx.needs_input_grad[6::3]):
-                hidden = hidden_of(stack.down, flat_x) if hidden is None else hidden
-                cross = cross_of(hidden, flat_grad, stack.up.shape[0]).to(weight.dtype)
+                hidden = hidden_of(thin.down, flat_x) if hidden is None else hidden
+                cross = cross_of(hidden, flat_grad, len(thin.up)).to(weight.dtype)
             grads = _of_parts(ctx.rows, cross, slopes, flat, ctx.needs_input_grad[5:])
             grad_x = None
-            if needs_x and whole is not None:
-                grad_x = grad @ whole
+            if needs_x and merge:
+                grad_x = grad @ merged(weight, *stack).to(x.dtype)
             elif needs_x and back is not None:
-                grad_x = (grad @ weight.to(x.dtype)).flatten(0, -2).addmm_(back.T, stack.down).view_as(x)
+                grad_x = (grad @ weight.to(x.dtype)).flatten(0, -2).addmm_(back.T, thin.down).view_as(x)
             grad_weight = (flat_grad.T @ flat_x).to(weight.dtype) if needs_weight else None
             grad_bias = flat_grad.sum(0).to(weight.dtype) if needs_bias else None
         return grad_x, grad_weight, grad_bias, None, None, *grads
