@@ -11,7 +11,8 @@ does, by the same function.
 Grids: `peftlab -m seed=0,1,2 placement.depth=0-2,3-5,6-8,9-11 placement.position=q,k,v,out,mlp1,mlp2 optim.lr=0.01 fit.epochs=8
 fit.eval_every=1 dataset.val_fraction=0.2 device=cpu` (digits_lt: 56 validation images, 901 test images); with dataset=mstar10_lt
 and positions q, v, mlp1 (mstar10_lt: 167, 2,425); and `seed=0,1,2 optim.lr=0.0003,0.003,0.03,0.3 peft=lora,adaptformer,bitfit,ssf`
-with dataset.val_fraction=0.3 (digits_lt_lr: seed 0, without a cell that diverged). All at commit 917332c, one thread a run; seeds that some cell lacks are left out.
+with dataset.val_fraction=0.3 (digits_lt_lr: seed 0, without a cell that diverged).
+All at commit 917332c, one thread a run; seeds that some cell lacks are left out.
 Intervals: 2.5 and 97.5 % over all draws of the seeds with replacement (27 with three).
 """
 
