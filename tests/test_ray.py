@@ -47,6 +47,7 @@ def head() -> Iterator[dict[str, str]]:
             process.wait(20)
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
         shutil.rmtree(place, ignore_errors=True)
 
 

@@ -24,7 +24,7 @@ from peftlab.config.words import check_choices
 from peftlab.engine.job import job_of
 from peftlab.engine.separate import run_job
 from peftlab.engine.torchrun import is_several, run_rank, together
-from peftlab.errors import FAILED, INTERRUPTED, WRONG, UserError, stop
+from peftlab.errors import FAILED, INTERRUPTED, WRONG, UserError, say, stop
 from peftlab.record.whole_file import WAY_OUT, refusal
 from peftlab.report.callback import SweepReport, note
 
@@ -71,7 +71,9 @@ def command() -> NoReturn:
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
     if isinstance(SweepReport.error, UserError):
-        stop(f"peftlab: {SweepReport.error}")
+        for lost in SweepReport.untold:
+            say(f"peftlab: {lost}")
+        stop(f"peftlab: {SweepReport.error}", FAILED if SweepReport.untold else WRONG)
     if SweepReport.error is not None:
         traceback.print_exception(SweepReport.error)
         sys.exit(FAILED)

@@ -30,8 +30,9 @@ with suppress(ImportError):  # without it there is no class, and the command lin
                 for number, words in enumerate(job_overrides, start=initial_job_idx)
             ]
             parts = [calls[start : start + size] for start in range(0, len(calls), size)]
-            executor = self.executor()
-            jobs = [job for part in parts for job in executor.map_array(self, *zip(*part, strict=True))]
+            executor, call = self.executor(), SlurmLauncher(**self.params)  # a job can read no class of ours
+            call.setup(hydra_context=self.hydra_context, task_function=self.task_function, config=self.config)
+            jobs = [job for part in parts for job in executor.map_array(call, *zip(*part, strict=True))]
             print(f"{len(jobs)} jobs are in the queue, as {jobs[0].job_id} to {jobs[-1].job_id}", flush=True)
             return collected([partial(_result, job) for job in jobs], job_overrides)
 
