@@ -19,7 +19,7 @@ def compose_jobs(
     for number, words in enumerate(jobs, start=first):
         composed: DictConfig = loader.load_sweep_config(config, list(words))
         with open_dict(composed):
-            composed.hydra.job.id = composed.hydra.job.num = number
+            composed.hydra.job.id, composed.hydra.job.num = str(number), number
         folder = Path(str(composed.hydra.sweep.dir)) / str(OmegaConf.select(composed, "hydra.sweep.subdir"))
         with read_write(composed.hydra.runtime), open_dict(composed.hydra.runtime):
             composed.hydra.runtime.output_dir = str(folder.absolute())

@@ -10,7 +10,7 @@ from hydra.experimental.callback import Callback
 from omegaconf import OmegaConf
 
 from peftlab.config.hydra_version import save_waiting
-from peftlab.config.multirun import planned
+from peftlab.config.multirun import Multirun, planned
 from peftlab.config.pending import remember
 from peftlab.errors import UserError, stop
 from peftlab.report.live import Live
@@ -61,6 +61,8 @@ class SweepReport(Callback):
     def on_multirun_end(self, config: Any, **kwargs: Any) -> None:
         """Report on `hydra.sweep.dir` against the key `baseline`; what goes wrong is kept in `error`."""
         SweepReport.started = SweepReport.last = SweepReport.error = None
+        if Multirun.plan is not None:  # nothing ran; Hydra 1.4 comes here all the same
+            return
         try:
             baseline = OmegaConf.select(config, "baseline")
             found = write_report(str(config.hydra.sweep.dir), baseline=baseline)
