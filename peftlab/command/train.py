@@ -70,6 +70,11 @@ def command() -> NoReturn:
         stop(f"peftlab: {told or other}", FAILED if told else WRONG)
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
+    end()
+
+
+def end() -> NoReturn:
+    """Exit as the report of the sweep says, if there was one."""
     if isinstance(SweepReport.error, UserError):
         for lost in SweepReport.untold:
             say(f"peftlab: {lost}")
