@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from hydra import compose
+from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import ValueType
 from hydra.errors import HydraException
@@ -16,9 +17,10 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, read_write
 from omegaconf.errors import OmegaConfBaseException
 
+from peftlab.config.directory import names_of
 from peftlab.config.name import choices_of, task_config
 from peftlab.config.resolve import resolve
-from peftlab.config.sentence import sentence
+from peftlab.config.sentence import hint, sentence
 from peftlab.config.words import check_places
 from peftlab.errors import FAILED, UserError, stop
 from peftlab.record.record import missing
@@ -96,8 +98,21 @@ def wrong_throughout(config: DictConfig) -> str | None:
     jobs = planned_words(config)
     if not jobs or any(word.startswith("~") for word in jobs[0]):
         return None
+    if (unknown := _unknown_choice({word for words in jobs for word in words})) is not None:
+        return unknown
     first = _wrong(jobs[0], config)
     return first if first is not None and first == _wrong(jobs[-1], config) else None
+
+
+def _unknown_choice(words: set[str]) -> str | None:
+    """A name that its group does not have is a slip of the whole command, and known without composing a job."""
+    for word in sorted(words):
+        group, _, name = word.partition("=")
+        if names_of(group) and name != "null":
+            legal = GlobalHydra.instance().config_loader().get_group_options(group)
+            if name not in legal:
+                return f"{word} is not a choice of the group {group}; legal: {', '.join(legal)}{hint(name, legal)}"
+    return None
 
 
 def _wrong(words: list[str], config: DictConfig) -> str | None:
