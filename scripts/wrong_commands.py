@@ -267,6 +267,8 @@ def _choices() -> Iterator[Line]:
     for folder in sorted(folder for folder in config_dir().rglob("*/") if folder.is_dir()):
         group = "/".join(folder.relative_to(config_dir()).parts)
         names = sorted(file.stem for file in folder.glob("*.yaml"))
+        if not names or group.startswith("hydra"):  # launchers and sweepers
+            continue
         first, last = names[0], names[-1]
         words = ("scaling=meta",) if "/" in group else ()
         misspelt = "".join(letter for letter in first if letter not in ".@")[:-1] + "q"
