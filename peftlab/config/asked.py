@@ -9,9 +9,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import hydra
 import omegaconf
 from omegaconf import DictConfig, OmegaConf
+
+from peftlab.config.hydra_version import HYDRA
 
 PLACE = "hydra.job.place"  # the place of a job in its sweep; Hydra's own number is that in what was left to launch
 CODE = Path(__file__).parents[1]
@@ -38,7 +39,7 @@ def surroundings(sources: tuple[str, ...]) -> str | None:
     """A hash of the YAML files of these folders, this package, Hydra, and the variables that a config looks up, as they are
     when this process first asks; None if a config looks up the time or another thing that changes.
     """
-    digest = hashlib.sha256(f"{hydra.__version__} {omegaconf.__version__}".encode())
+    digest = hashlib.sha256(f"{HYDRA} {omegaconf.__version__}".encode())
     variables = {"PEFTLAB_DATA", "HOME", "HF_HOME", "TORCH_HOME"}
     for folder in map(Path, sources):
         for path in _files(folder, "*.yaml"):

@@ -17,7 +17,8 @@ from peftlab.errors import UserError
 # hydra/launcher=ray is ours, with our own _target_, and Hydra's Ray plugin has the same name
 warnings.filterwarnings("ignore", r"\n'hydra/launcher/ray' is validated against ConfigStore schema")
 add_plugins()  # before Hydra looks for plugins, which it does once in a process
-BEFORE_1_4 = hydra.__version__.startswith("1.3.")
+HYDRA = hydra.__version__
+BEFORE_1_4 = HYDRA.startswith("1.3.")
 # of hydra.main and initialize_config_dir: 1.3 asks for it, 1.4 warns of it
 VERSION_BASE: dict[str, Any] = {"version_base": "1.3"} if BEFORE_1_4 else {}
 # what Hydra itself may make objects of, apart from its own plugins: the callbacks of configs/config.yaml

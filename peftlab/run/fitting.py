@@ -34,9 +34,9 @@ def num_together(experiments: Sequence[Experiment], free_bytes: int | None = Non
 
 
 def kept_bytes(experiment: Experiment) -> int:
-    """What one training forward of a cell keeps for its backward, from one of two items."""
+    """What one training forward of a cell keeps for its backward."""
     batch = next(experiment.learner.batches.iterate(0))
-    inputs = {name: value[:2].to(experiment.trunk.device) for name, value in batch.inputs.items()}
+    inputs = {name: value.to(experiment.trunk.device) for name, value in batch.inputs.items()}
     kept: dict[tuple[int, int], int] = {}
 
     def pack(tensor: Tensor) -> Tensor:
@@ -50,8 +50,7 @@ def kept_bytes(experiment: Experiment) -> int:
         outputs = experiment.network.outputs([cell], inputs, [experiment.learner.now(0)])
     own = frozen | {value.untyped_storage().data_ptr() for value in cell.theta().values()}
     del outputs
-    of_two = sum(size for (place, _), size in kept.items() if place not in own)
-    return of_two * experiment.resolved.fit.batch_size // 2
+    return sum(size for (place, _), size in kept.items() if place not in own)
 
 
 def free_on(device: torch.device) -> int | None:

