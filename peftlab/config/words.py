@@ -54,7 +54,7 @@ def check_places(config: DictConfig, key: str) -> None:
     if key != "hydra.sweep.dir":
         return
     size = OmegaConf.select(config, "hydra.sweeper.max_batch_size")
-    if size is not None and size < 1:
+    if size is not None and (type(size) is not int or size < 1):
         raise UserError(
             f"hydra.sweeper.max_batch_size={size} is not legal; legal: a whole number above 0, or null"
         )

@@ -30,7 +30,7 @@ class Task:
     signs: tuple[int, ...] = ()
     moved: float = field(default_factory=time.monotonic)
 
-    def is_hanging(self, limit_s: float | None) -> bool:
+    def is_hanging(self, limit_s: float | int | None) -> bool:
         """Whether nothing of its run has changed for longer than the limit. The machine's clock is not asked."""
         signs = tuple(_changed(self.job.record.folder / name) for name in LIFE)
         if signs != self.signs:

@@ -22,7 +22,7 @@ class Fused(Launcher):
             UserError: for a bound that is none.
         """
         size = self.max_cells
-        if size is not None and (not isinstance(size, int) or size < 1):
+        if size is not None and (type(size) is not int or size < 1):
             raise UserError(f"hydra.launcher.max_cells={size} is not legal; legal: 1 or more, or null")
         self.context, self.config = hydra_context, config
 
