@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 pytest_plugins = [
+    "fixtures.command",
     "fixtures.configs",
     "fixtures.exported",
     "fixtures.own_package",

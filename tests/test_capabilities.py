@@ -1,10 +1,10 @@
 """docs/methods.md has the tables that the code gives today, and a row for every method."""
 
-import importlib.util
 from pathlib import Path
 from types import ModuleType
 
 import pytest
+from fixtures.scripts import script_of
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "methods.md"
@@ -12,12 +12,7 @@ PAGE = ROOT / "docs" / "methods.md"
 
 @pytest.fixture(scope="module")
 def script() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("capabilities", ROOT / "scripts" / "capabilities.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return script_of("capabilities")
 
 
 @pytest.mark.slow

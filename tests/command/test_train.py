@@ -6,13 +6,12 @@ import os
 import resource
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from hydra.core.global_hydra import GlobalHydra
 
 import peftlab
 from peftlab.command import train
@@ -26,30 +25,6 @@ from peftlab.record.record import Record
 TINY = ("backbone=tiny", "fit.epochs=1", "fit.batch_size=64", "device=cpu")
 HEAVY = ("torch", "torchvision", "timm", "wandb", "matplotlib", "sklearn", "scipy", "datasets", "pandas")
 Call = Callable[..., SimpleNamespace]
-
-
-@pytest.fixture
-def call(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> Iterator[Call]:
-    """`peftlab WORDS` in an empty folder, in this process: its exit code, and what it said."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("HYDRA_FULL_ERROR", "0")  # main sets it: this puts it back
-    monkeypatch.setattr(sys, "argv", ["peftlab"])
-
-    def make(*words: str) -> SimpleNamespace:
-        GlobalHydra.instance().clear()
-        sys.argv = ["peftlab", *words]
-        capfd.readouterr()
-        with pytest.raises(SystemExit) as stop:
-            train.main()
-        said = capfd.readouterr()
-        text = stop.value.code if isinstance(stop.value.code, str) else ""
-        code = 1 if text else int(stop.value.code or 0)  # as Python's own exit does
-        return SimpleNamespace(code=code, err=said.err + text, out=said.out)
-
-    yield make
-    GlobalHydra.instance().clear()
 
 
 @pytest.fixture

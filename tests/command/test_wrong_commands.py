@@ -1,7 +1,6 @@
 """The lines of scripts/wrong_commands.py, refused in this process; docs/reliability.md has the figures of real ones."""
 
 import ast
-import importlib.util
 import random
 import sys
 from collections import defaultdict
@@ -11,30 +10,18 @@ from typing import Any
 
 import pytest
 from fixtures.configs import composed
+from fixtures.scripts import script_of
 from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import ConfigCompositionException
 from omegaconf.errors import OmegaConfBaseException
 
-import peftlab
 from peftlab.command import train
 from peftlab.config.resolve import resolve
 from peftlab.config.sentence import sentence
 from peftlab.config.signature import RANGES, alternatives, range_of
 from peftlab.errors import UserError
 
-
-def _script() -> Any:
-    path = Path(str(peftlab.__file__)).parents[1] / "scripts" / "wrong_commands.py"
-    spec = importlib.util.spec_from_file_location("wrong_commands", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["wrong_commands"] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-script = _script()
+script = script_of("wrong_commands")
 LINES = script.lines()
 VALUES = [line for line in LINES if line.kind in script.OF_VALUES]
 OTHERS = [line for line in LINES if line.kind not in script.OF_VALUES]

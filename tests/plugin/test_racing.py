@@ -2,16 +2,14 @@
 
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import torch
-from hydra.core.global_hydra import GlobalHydra
 from safetensors.torch import load_file
 
-from peftlab.command import train
 from peftlab.config.file import config_text
 from peftlab.config.name import config_hash
 from peftlab.config.resolved import Resolved
@@ -26,28 +24,6 @@ RACE = (
     "hydra.sweeper.clear=false",
 )
 Call = Callable[..., SimpleNamespace]
-
-
-@pytest.fixture
-def call(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> Iterator[Call]:
-    """`peftlab WORDS` in an empty folder, in this process."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("HYDRA_FULL_ERROR", "0")
-    monkeypatch.setattr(sys, "argv", ["peftlab"])
-
-    def make(*words: str) -> SimpleNamespace:
-        GlobalHydra.instance().clear()
-        sys.argv = ["peftlab", *words]
-        capfd.readouterr()
-        with pytest.raises(SystemExit) as stop:
-            train.main()
-        said = capfd.readouterr()
-        return SimpleNamespace(code=int(stop.value.code or 0), err=said.err, out=said.out)
-
-    yield make
-    GlobalHydra.instance().clear()
 
 
 @pytest.fixture
