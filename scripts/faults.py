@@ -59,6 +59,7 @@ FILES = (  # a kill comes when one of these appears or changes
         "adapter.safetensors",
         ".adapter.safetensors.*",
         "per_class.csv",
+        "predictions.csv",
         "result.json",
         "supernet/last/state.pt",
     ),

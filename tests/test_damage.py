@@ -43,7 +43,7 @@ DAMAGE: dict[str, Callable[[bytes], bytes | None]] = {
     ),
 }
 READ = ("config.yaml", "adapter.yaml", "adapter.safetensors", "result.json", "status.json")
-OTHERS = ("metrics.jsonl", "split.json", "gamma.csv", "per_class.csv", "last/state.pt")
+OTHERS = ("metrics.jsonl", "split.json", "gamma.csv", "per_class.csv", "predictions.csv", "last/state.pt")
 
 
 def ended(main: Callable[[list[str]], int], words: list[str]) -> int:

@@ -1,6 +1,6 @@
 """Accuracies of class groups from counts of a fixed size; a class without a test image is NaN and counted."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import nan
 
 import torch
@@ -16,11 +16,15 @@ HARMONIC_FLOOR = 1e-5  # the published evaluator counts in per cent and clamps a
 
 @dataclass
 class Counts:
-    """How many images of each class there were, were predicted, and were predicted rightly."""
+    """How many images of each class there were, were predicted, and were predicted rightly.
+
+    answers: class and predicted class of each image, batch by batch, in the order they were counted.
+    """
 
     correct: Int64[Tensor, " c"]
     predicted: Int64[Tensor, " c"]
     total: Int64[Tensor, " c"]
+    answers: list[Int64[Tensor, "2 _"]] = field(default_factory=list)
 
     @classmethod
     def zeros(cls, num_classes: int) -> "Counts":
@@ -37,13 +41,17 @@ class Counts:
         self.correct += correct
         self.predicted += predicted
         self.total += total
+        self.answers.append(torch.stack([label, pred]).long().cpu())
 
     def merge(self, other: "Counts") -> "Counts":
         """The counts of two disjoint sets of images together."""
         if len(self.total) != len(other.total):
             raise ValueError(f"Counts of {len(self.total)} and of {len(other.total)} classes do not add up.")
         return Counts(
-            self.correct + other.correct, self.predicted + other.predicted, self.total + other.total
+            self.correct + other.correct,
+            self.predicted + other.predicted,
+            self.total + other.total,
+            [*self.answers, *other.answers],
         )
 
     def _count(self, label: Int[Tensor, " n"]) -> Int64[Tensor, " c"]:

@@ -30,6 +30,7 @@ WRITTEN = (
     "result.json",
     "placement.csv",
     "per_class.csv",
+    "predictions.csv",
     "width.csv",
     "gamma.csv",
     "gamma.png",

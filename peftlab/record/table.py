@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+ANSWERS = "predictions.csv"  # what a finished run says of each test item: no tracker has it
+
 # not -1 or -3--1, which are numbers and ranges
 FORMULA = re.compile(r"\s*[=@]|[\t\r]|\s*[+-](?![\d.,:+-]*$)")
 

@@ -17,7 +17,7 @@ from peftlab.network.cell import Cell
 from peftlab.record.adapter import write_adapter
 from peftlab.record.code import code
 from peftlab.record.gamma import gamma_text
-from peftlab.record.table import table_text
+from peftlab.record.table import ANSWERS, table_text
 from peftlab.record.whole import files_of
 from peftlab.run.measure import measure
 from peftlab.run.memory import peak_mib
@@ -47,6 +47,7 @@ def finish(state: Run, diverged: Diverged | None, answers: Outputs | None = None
     counted, metrics = measure(experiment, test, answers)
     save_adapter(record.folder, experiment.cell, experiment.placed, _card(state))
     _write_tables(state, test, experiment.task.tables(counted))
+    record.write_text(ANSWERS, table_text(experiment.task.answers(counted, test)))
     wall_s, memory_mib = record.wall_s, peak_mib(state.device)
     status = "ok" if diverged is None else "diverged"
     result = {

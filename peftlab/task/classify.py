@@ -10,6 +10,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
 from peftlab.dataset.dataset import Dataset
+from peftlab.dataset.split import Split
 from peftlab.errors import UserError
 from peftlab.evaluate.evaluate import evaluate
 from peftlab.evaluate.metrics import Counts, group_metrics, per_class
@@ -111,6 +112,17 @@ class Classify:
             name, own = self.dataset.class_names[index], group.get(index, "")
             rows.append([name, own, int(self.dataset.counts[index]), int(counted.total[index]), value])
         return {"per_class": rows}
+
+    def answers(self, counted: Counts, split: Split) -> Table:
+        """Its class and the predicted one of each item of the split."""
+        names = self.dataset.class_names
+        pairs = torch.cat(counted.answers, dim=1).T.tolist() if counted.answers else []
+        rows: Table = [["item", "class", "predicted"]]
+        rows += [
+            [item, *map(names.__getitem__, pair)]
+            for item, pair in zip(split.rows.tolist(), pairs, strict=True)
+        ]
+        return rows
 
     def summary(self, metrics: dict[str, float | None]) -> Summary:
         """Accuracy of all classes and of head, medium and tail, with interval and number of items, beside the frozen backbone's."""

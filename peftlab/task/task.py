@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from peftlab.dataset.split import Split
 from peftlab.inputs.batch import Batch
 from peftlab.loss.cross_entropy import Loss
 
@@ -69,6 +70,9 @@ class Task(Protocol):
 
     def tables(self, counted: Any) -> dict[str, Table]:
         """What would be hundreds of numbers, by name."""
+
+    def answers(self, counted: Any, split: Split) -> Table:
+        """What was said of each item of a split: `item` (its row of the source) and whatever tells right from wrong."""
 
     def summary(self, metrics: dict[str, float | None]) -> Summary:
         """For people; `frozen/NAME` and `gain/NAME` are those of the frozen backbone, if it has any."""

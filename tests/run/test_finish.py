@@ -128,7 +128,8 @@ def test_a_fixed_gamma_and_one_width_have_no_table(state: Make) -> None:
     run.open()
     finish(run, None)
     assert {path.name for path in run.record.folder.iterdir() if path.suffix in (".csv", ".png")} == {
-        "per_class.csv"
+        "per_class.csv",
+        "predictions.csv",
     }
     assert width_table(run, run.experiment.trunk.dataset.train) == [["width", *run.experiment.task.headline]]
 

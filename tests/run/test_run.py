@@ -86,6 +86,7 @@ def test_a_run_writes_its_record(composed: Config, tmp_path: Path) -> None:
         "last",
         "metrics.jsonl",
         "per_class.csv",
+        "predictions.csv",
         "result.json",
         "split.json",
         "status.json",
@@ -102,6 +103,11 @@ def test_a_run_writes_its_record(composed: Config, tmp_path: Path) -> None:
         result["metrics"]["test/mean_acc"]
     )
     assert sum(int(row["train_num"]) for row in table) == 277
+    with (tmp_path / "predictions.csv").open() as file:
+        said = list(csv.DictReader(file))
+    assert len({row["item"] for row in said}) == len(said) == result["metrics"]["test/mean_num"]
+    right = sum(row["class"] == row["predicted"] for row in said)
+    assert right / len(said) == pytest.approx(result["metrics"]["test/micro_acc"])
 
 
 def test_a_finished_run_is_skipped_and_resume_false_repeats_it(

@@ -228,3 +228,24 @@ def test_the_data_in_a_sentence(task: Callable[..., Classify], dataset: Dataset)
     )
     validated = replace(dataset, val=dataset.train.subset(np.arange(5)))
     assert "277 images to train on, 5 to validate, 10 classes" in task(data=validated).data_line(277)
+
+
+def test_answers_name_every_item_of_the_split_in_its_order(
+    task: Callable[..., Classify], dataset: Dataset
+) -> None:
+    own, split = task(), dataset.open_test()
+
+    def outputs(inputs: dict[str, Tensor]) -> Tensor:
+        return torch.eye(10)[torch.full((len(next(iter(inputs.values()))),), 3)]
+
+    batches = [
+        Batch({"x": torch.zeros(len(part), 1)}, part, part)
+        for part in torch.from_numpy(split.labels).split(7)
+    ]
+    head, *rows = own.answers(own.evaluate(outputs, batches, CPU, nullcontext), split)
+    assert head == ["item", "class", "predicted"]
+    assert [row[0] for row in rows] == split.rows.tolist()
+    assert [row[1] for row in rows] == [dataset.class_names[label] for label in split.labels]
+    assert {row[2] for row in rows} == {dataset.class_names[3]}
+    with pytest.raises(ValueError, match="shorter"):
+        own.answers(own.evaluate(outputs, batches[1:], CPU, nullcontext), split)
