@@ -22,6 +22,9 @@ from peftlab.record.status import read_status
 from peftlab.record.whole import WAY_OUT
 from peftlab.site import parse_site
 
+# timm's trunc_normal_ is MKL's erfinv
+RANDOM = "random weights differ in their last bits between kinds of processors; legal: one of the kind that trained it"
+
 
 class Trained(NamedTuple):
     """A finished run, read from its folder."""
@@ -59,8 +62,11 @@ def read_run(
     _check_classes(folder, card["class_names"], class_names)
     backbone: Backbone = resolved.backbone(**_weights(folder, resolved))
     if backbone.hash != card["backbone_hash"]:
+        options = resolved.backbone.options
+        is_random = options.get("pretrained") is False and options.get("checkpoint") is None
         raise UserError(
             f"{folder} was trained on {card['backbone']} with hash {card['backbone_hash'][:12]}, not {backbone.hash[:12]}"
+            + (f"; {RANDOM}" if is_random else "")
         )
     try:
         model = _model(resolved, backbone, tensors, card)

@@ -131,7 +131,9 @@ def test_another_backbone(folder):
     config["backbone"]["model_args"]["act_layer"] = "relu"  # the same weights: only their hash is compared
     config["backbone"]["model_args"]["patch_size"] = 16
     (folder / "config.yaml").write_text(yaml.safe_dump(config))
-    with pytest.raises(UserError, match=r"was trained on vit_tiny_patch16_224 with hash \w{12}, not \w{12}"):
+    with pytest.raises(
+        UserError, match=r"was trained on vit_tiny_patch16_224 with hash \w{12}, not \w{12}; random weights"
+    ):
         load(folder)
 
 
