@@ -240,7 +240,7 @@ def facts(place: Path) -> Facts:
     from safetensors.numpy import load_file
 
     found = {}
-    for path in sorted(place.rglob("status.json")):
+    for path in sorted((place / "outputs").rglob("status.json")):
         folder, weights = path.parent, {}
         rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
         ended = (folder / "result.json").is_file()
@@ -274,9 +274,9 @@ def left_over(place: Path) -> list[str]:
     """Locks that somebody holds, and what lies in the folder for temporary files, but for the devices' locks."""
     from peftlab.record.lock import is_locked
 
-    locked = [path.parent.name for path in place.rglob("status.json") if is_locked(path.parent)]
-    mine = f"peftlab-{os.getuid()}"
-    files = [path.name for path in (place / "tmp").iterdir() if path.name != mine and not path.is_socket()]
+    locked = [path.parent.name for path in (place / "outputs").rglob("status.json") if is_locked(path.parent)]
+    others = (f"peftlab-{os.getuid()}", "torchelastic_")  # torchrun's own, which its kill leaves
+    files = [path.name for path in (place / "tmp").iterdir() if not path.name.startswith(others)]
     return [*(f"the lock of {name}" for name in locked), *(f"tmp/{name}" for name in sorted(files))]
 
 
@@ -344,14 +344,15 @@ def again(harm: Harm, place: Path, draw: random.Random) -> tuple[int, int]:
     """The same command, undisturbed; once more while it says that another process is at work. Exit code and starts."""
     if draw.random() < 0.5:
         gone(harm, place, GRACE_S)
-    for number in range(1, 6):
+    starts, code, is_told = 0, 1, True
+    while code and is_told and starts < 5:
+        starts += 1
         before = (place / "log.txt").stat().st_size
         code = wait(harm.start(place))
         said = (place / "log.txt").read_bytes()[before:].decode(errors="replace")
-        if code == 0 or (BUSY not in said and "another sweep has" not in said):
-            break
-        gone(harm, place, GRACE_S)
-    return code, number
+        is_told = BUSY in said or "another sweep has" in said
+        gone(harm, place, GRACE_S if code and is_told else 0)
+    return code, starts
 
 
 def undisturbed(harm: Harm, scratch: Path) -> tuple[Facts, float, Path]:
@@ -469,7 +470,7 @@ def main() -> int:
     parser.add_argument("--out", type=Path, help="every round, as JSON")
     words = parser.parse_args()
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-    for module in ("matplotlib", "sklearn.datasets", "timm", "torchvision", "peftlab.search.stages"):
+    for module in ("matplotlib.pyplot", "sklearn.datasets", "timm", "torchvision", "peftlab.search.stages"):
         __import__(module)  # once, and not in every process
     saved = json.loads(words.out.read_text()) if words.out is not None and words.out.is_file() else []
     found: list[dict[str, Any]] = list(saved)

@@ -92,6 +92,29 @@ def test_two_processes_are_one_run(one: Path, tmp_path: Path) -> None:
     assert (two / "said.txt").read_text().count("finished before") == 2
 
 
+def test_a_sweep_goes_on_where_some_runs_are_finished(tmp_path: Path) -> None:
+    """Other ranks know nothing of those: their command ends as that of rank 0."""
+    words = (
+        "-m",
+        "peftlab",
+        "-m",
+        *RUN[:3],
+        "fit.epochs=2",
+        "hydra.sweep.dir=outputs/s",
+        "hydra/sweeper=racing",
+    )
+    words = (*words, "dataset.val_fraction=0.2", "hydra.sweeper.rungs=[0.5]")
+    lost = tmp_path / "scratch" / "peftlab-rank-killed"
+    lost.mkdir(parents=True)
+    assert go(tmp_path, *TWO, *words, "peft.rank=2") == 0, (tmp_path / "said.txt").read_text()
+    assert go(tmp_path, *TWO, *words, "peft.rank=2,4") == 0, (tmp_path / "said.txt").read_text()
+    assert sorted(metrics(tmp_path)) == sorted(
+        path.parent.name for path in tmp_path.rglob("adapter.safetensors")
+    )
+    assert len(metrics(tmp_path)) == 2
+    assert not lost.exists(), "what a killed rank left"
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_saves_once_and_the_same_command_goes_on(number: signal.Signals, tmp_path: Path) -> None:
     process = start(tmp_path, *TWO, "-m", "peftlab", *RUN)

@@ -11,7 +11,7 @@ from peftlab.report.job import has_jobs
 from peftlab.report.plain_report import plain_report
 from peftlab.report.report import write_report
 from peftlab.report.table import print_table
-from peftlab.report.watch import SILENT_S, lines, watched
+from peftlab.report.watch import SILENT_S, Ages, lines, watched
 
 CLEAR = "\x1b[H\x1b[2J"  # of a terminal
 
@@ -59,9 +59,10 @@ def show(folder: Path, every_s: float, silent_s: float) -> int:
             raise UserError(f"{word}={value:g} is not legal; legal: seconds, above 0")
     if not folder.is_dir() or not (has_jobs(folder) or (folder / "multirun.yaml").is_file()):
         raise UserError(f"folder={folder} holds no job; legal is a folder with one sub-folder per job.")
+    ages = Ages()
     try:
         while True:
-            found = watched(folder, silent_s)
+            found = watched(folder, silent_s, ages)
             head = f"{time.strftime('%H:%M:%S')} {folder}"
             print((CLEAR if sys.stdout.isatty() else "") + "\n".join([head, *lines(found)]), flush=True)
             if found.is_over:

@@ -7,16 +7,17 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from peftlab.engine.device import Claim, devices
 from peftlab.engine.job import Job
 from peftlab.engine.table import Shown, Table
 from peftlab.engine.worker import Worker
-from peftlab.errors import INTERRUPTED, UserError
+from peftlab.errors import INTERRUPTED, UserError, say
 from peftlab.record.record import Record
 
 TICK_S = 0.5
-MAX_TRIES = 2  # of a job whose worker hangs
+MAX_TRIES = 2  # of a job whose worker dies, hangs or takes too much memory
 LIFE = ("metrics.jsonl", "status.json")  # what a run that is alive writes
 
 
@@ -38,14 +39,30 @@ class Task:
         return limit_s is not None and time.monotonic() - self.moved > limit_s
 
 
+@dataclass(frozen=True)
+class Limits:
+    """What a worker may do, None being no limit: seconds for which its run writes nothing, and GiB of resident memory."""
+
+    hang_s: float | int | None = None
+    memory_gb: float | int | None = None
+
+    def broken(self, worker: Worker, task: Task) -> str | None:
+        """Which of them a worker has broken, as what its job's folder says of it."""
+        if task.is_hanging(self.hang_s):
+            return f"it wrote nothing for {self.hang_s:g} s (hydra.launcher.hang_s)"
+        if self.memory_gb is not None and worker.memory_gb > self.memory_gb:
+            return f"its worker took more than {self.memory_gb:g} GiB of memory (hydra.launcher.memory_gb)"
+        return None
+
+
+Ended = tuple[Task, str | None, str | None]  # what no folder tells of its failure; why its worker is lost
+
+
 class Pool:
-    """The workers of a sweep, which outlive a round of it.
+    """The workers of a sweep, which outlive a round of it. `workers`: None is one for each GPU or core."""
 
-    workers: None is one for each GPU or core. hang_s: the longest that a run may write nothing.
-    """
-
-    def __init__(self, workers: int | None, hang_s: float | int | None) -> None:
-        self.workers, self.hang_s = workers, hang_s
+    def __init__(self, workers: int | None, limits: Limits) -> None:
+        self.workers, self.limits = workers, limits
         self._claim: Claim | None = None
         self._idle: list[Worker] = []
 
@@ -99,23 +116,16 @@ class Pool:
                 return
             table.show([Shown(worker.device.name, task.job.record.folder) for worker, task in busy.items()])
             ready, _, _ = select.select([worker.answers for worker in busy], [], [], TICK_S)
-            for worker in [worker for worker in busy if worker.answers in ready]:
-                task = busy.pop(worker)
-                untold = self._ended(worker, task)
-                table.ended(task.job.record.folder)
-                yield task.place, untold
-            for worker in [worker for worker, task in busy.items() if task.is_hanging(self.hang_s)]:
-                task = busy.pop(worker)
-                worker.kill()
-                worker.close()
-                if task.tries < MAX_TRIES:
-                    spare.append(task)
-                else:
-                    table.ended(task.job.record.folder)
-                    sentence = (
-                        f"it wrote nothing for {self.hang_s:g} s, {MAX_TRIES} times (hydra.launcher.hang_s)"
+            for task, untold, why in [*self._ended(ready, busy), *self._ended_by_us(busy)]:
+                if why is not None and task.tries < MAX_TRIES:
+                    say(
+                        f"{task.job.record.folder.name}: {why}; it is begun once more, and goes on from its last save"
                     )
-                    yield task.place, lost(task.job.record, sentence)
+                    spare.append(task)
+                    continue
+                told = untold if why is None else lost(task.job.record, f"{why}, {MAX_TRIES} times")
+                table.ended(task.job.record.folder)
+                yield task.place, told
 
     def _worker(self, busy: dict[Worker, Task], folder: Path) -> Worker:
         if self._idle:
@@ -127,17 +137,35 @@ class Pool:
         logs.mkdir(parents=True, exist_ok=True)
         return Worker(slot, self._claim.devices[slot], logs / f"worker-{slot}.log")
 
-    def _ended(self, worker: Worker, task: Task) -> str | None:
-        answer = worker.answer()
-        if answer is not None and not answer.interrupted:
-            self._idle.append(worker)
-            return answer.untold
-        code = worker.close()
-        if answer is not None:  # somebody else has told this worker to stop
-            return None
-        why = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
-        memory = ", which the kernel sends where memory is short" if code == -signal.SIGKILL else ""
-        return lost(task.job.record, f"its worker on {worker.device.name} died ({why}{memory})")
+    def _ended(self, ready: list[Any], busy: dict[Worker, Task]) -> Iterator[Ended]:
+        """The workers that have answered, or died."""
+        for worker in [worker for worker in busy if worker.answers in ready]:
+            task, answer = busy.pop(worker), worker.answer()
+            if answer is not None and not answer.interrupted:
+                self._idle.append(worker)
+                yield task, answer.untold, None
+                continue
+            code = worker.close()
+            yield (
+                task,
+                None,
+                None if answer is not None else _death(worker, code),
+            )  # else somebody has told it to stop
+
+    def _ended_by_us(self, busy: dict[Worker, Task]) -> Iterator[Ended]:
+        """Those that break a limit."""
+        broken = [(worker, why) for worker, task in busy.items() if (why := self.limits.broken(worker, task))]
+        for worker, why in broken:
+            worker.kill()
+            worker.close()
+            yield busy.pop(worker), None, why
+
+
+def _death(worker: Worker, code: int) -> str:
+    """What is said of a worker that ended with this code."""
+    why = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+    memory = ", which the kernel sends where memory is short" if code == -signal.SIGKILL else ""
+    return f"its worker on {worker.device.name} died ({why}{memory})"
 
 
 def _stop(busy: dict[Worker, Task]) -> None:
@@ -155,9 +183,9 @@ def _stop(busy: dict[Worker, Task]) -> None:
 
 
 def check_options(**options: object) -> None:
-    """Raises UserError for an option of the launcher that is neither null nor above 0; seconds need not be whole."""
+    """Raises UserError for an option of the launcher that is neither null nor above 0; seconds and GiB need not be whole."""
     for key, value in options.items():
-        kinds = (int, float) if key.endswith("_s") else (int,)
+        kinds = (int, float) if key.endswith(("_s", "_gb")) else (int,)
         if value is not None and (isinstance(value, bool) or not isinstance(value, kinds) or value <= 0):
             raise UserError(
                 f"hydra.launcher.{key}={value} is not legal; legal: a {'' if len(kinds) > 1 else 'whole '}number above 0, or null"

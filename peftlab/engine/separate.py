@@ -1,7 +1,6 @@
 """One job after the other in this process, which keeps the trunk: what an engine does with each."""
 
 import sys
-import time
 import traceback
 
 from peftlab.config.identity import Identity
@@ -44,10 +43,20 @@ def begin(job: Job) -> Resolved | None:
     Raises:
         UserError: for a wrong config, or a folder that is not for this run.
     """
-    job.record.started = time.time()
+    resolved = resolved_of(job)
+    return None if job.record.look(resolved.root.resume, resolved.fit.stop_after) else resolved
+
+
+def resolved_of(job: Job) -> Resolved:
+    """The checked config of a job, whose time begins here.
+
+    Raises:
+        UserError: for a wrong one.
+    """
+    job.record.begin()
     resolved = resolve(job.config)
     job.record.identity = Identity(job.config)
-    return None if job.record.look(resolved.root.resume, resolved.fit.stop_after) else resolved
+    return resolved
 
 
 def fail(job: Job, error: Exception) -> str | None:

@@ -5,30 +5,32 @@ Each rank goes through the whole command. Those above 0 say nothing, and what th
 
 import atexit
 import os
+import shutil
 import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
-from peftlab.config.identity import Identity
-from peftlab.config.resolve import resolve
 from peftlab.config.resolved import Resolved
 from peftlab.engine.job import Job
-from peftlab.engine.separate import fail
+from peftlab.engine.separate import fail, resolved_of
 from peftlab.errors import FAILED, INTERRUPTED, UserError
+from peftlab.record.lock import Lock, is_locked
 from peftlab.record.record import Record
 from peftlab.record.whole_file import refusal
 
 if TYPE_CHECKING:
     from peftlab.fit.parallel import Ranks
 
+T = TypeVar("T")
 OWN = ("tracker", "hydra.run.dir", "hydra.sweep.dir")  # words that are rank 0's alone
 KEPT = ("status.json", "config.yaml", "metrics.jsonl", "last/state.pt")  # of a run, what it takes to go on
+PREFIX = "peftlab-rank-"
 PATIENCE = timedelta(minutes=2)  # for rank 0 to say why all end
 LONG = timedelta(hours=1)  # for rank 0 to write what was found
 
@@ -47,11 +49,12 @@ def together(command: Callable[[], NoReturn]) -> NoReturn:
             _store().set("code", str(code))
             _store().set("heard", "")
         sys.exit(code)
-    with tempfile.TemporaryDirectory(prefix="peftlab-rank-") as place, open(os.devnull, "w") as nowhere:
+    with own_folder() as place, open(os.devnull, "w") as nowhere:
         words = [word for word in sys.argv[1:] if not word.lstrip("+~").startswith(OWN)]
         sys.argv[1:] = [
             *words,
             "tracker=none",
+            "~hydra.callbacks.sweep",  # a report of what this rank alone has seen: not of runs that were finished before
             f"hydra.run.dir={place}/run",
             f"hydra.sweep.dir={place}/sweep",
         ]
@@ -63,6 +66,31 @@ def together(command: Callable[[], NoReturn]) -> NoReturn:
     if code and not _has_group():  # refused: torchrun ends us when rank 0 has said why
         time.sleep(PATIENCE.total_seconds())
     os._exit(code)
+
+
+@contextmanager
+def own_folder() -> Iterator[Path]:
+    """Where a rank above 0 writes. It ends with the block; what killed ranks have left is removed by the next one."""
+    for path in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
+        with suppress(OSError):  # another user's
+            lock = Lock(path)
+            if not is_locked(path) and lock.take():
+                shutil.rmtree(path)
+                lock.release()
+    made = Path(tempfile.mkdtemp(prefix="peftlab-"))
+    lock = Lock(made)
+    lock.take()
+    place = made.rename(made.with_name(f"{PREFIX}{made.name}"))  # locked before another rank can find it
+    try:
+        yield place
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
+        lock.release()
+
+
+def first(make: Callable[[], T]) -> T:
+    """What `make` gives; where torchrun has started several processes, what it gives on rank 0."""
+    return join().first(make) if is_several() else make()
 
 
 def _code(command: Callable[[], NoReturn]) -> int:
@@ -92,8 +120,7 @@ def run_rank(job: Job) -> str | None:
     """`run_job` as one of several."""
     record, ranks = job.record, None
     try:
-        resolved = resolve(job.config)
-        record.identity = Identity(job.config)
+        resolved = resolved_of(job)
         ranks = join()
         if not look(record, resolved, ranks):
             from peftlab.search.stages import run_found

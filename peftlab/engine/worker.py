@@ -69,6 +69,15 @@ class Worker:
         except (EOFError, pickle.UnpicklingError, OSError):
             return None
 
+    @property
+    def memory_gb(self) -> float:
+        """GiB of memory that it holds now; 0 where the system does not say."""
+        try:
+            pages = int(Path(f"/proc/{self._process.pid}/statm").read_text().split()[1])
+        except (OSError, IndexError):
+            return 0.0
+        return pages * os.sysconf("SC_PAGE_SIZE") / 2**30
+
     def ask_to_stop(self) -> None:
         """Save, and end."""
         with contextlib.suppress(ProcessLookupError):

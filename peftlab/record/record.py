@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 from peftlab.errors import UserError
 from peftlab.record.folder import check_ours, clear, clear_parts
@@ -15,7 +15,7 @@ from peftlab.record.json_file import json_text, read_json
 from peftlab.record.lock import Lock, is_locked
 from peftlab.record.rows import FILE as ROWS
 from peftlab.record.rows import Mark, mark, rewind
-from peftlab.record.status import DONE, FILE, read_status, stopped_after
+from peftlab.record.status import DONE, FILE, Attempt, next_attempt, read_status, stopped_after
 from peftlab.record.whole import lost_file
 from peftlab.record.whole_file import check_place, write_whole
 
@@ -29,13 +29,6 @@ class Identity(Protocol):
 
     def check(self, folder: Path, saved: Mapping[str, Any]) -> None:
         """Raises UserError if the run in `folder` is another one."""
-
-
-class Attempt(NamedTuple):
-    """A start of the run: its number from 1, and the seconds of those before it."""
-
-    number: int
-    before_s: float
 
 
 class Record:
@@ -55,7 +48,7 @@ class Record:
     ) -> None:
         self.folder, self.choices, self.config, self.number = folder, choices, config, number
         self.flat = flat or {}  # of peftlab.config.summary
-        self.started = time.time()
+        self.begin()
         self.identity: Identity | None = None
         self.made: list[Path] = []  # folders that were not there before
         self.has_begun = False  # whether this process has said that it runs
@@ -65,7 +58,11 @@ class Record:
     @property
     def wall_s(self) -> float:
         """Seconds of all attempts."""
-        return self.attempt.before_s + time.time() - self.started
+        return self.attempt.before_s + time.monotonic() - self._since
+
+    def begin(self) -> None:
+        """The time of this attempt begins: by a clock for people, and by one that nobody sets."""
+        self.started, self._since = time.time(), time.monotonic()
 
     def look(self, resume: bool, until: int | None = None, *, tell: bool = True) -> bool:
         """Whether this run is finished already, or has stopped after epoch `until` or a later one. Nothing is written.
@@ -122,7 +119,7 @@ class Record:
             return True
         if resume:
             clear_parts(self.folder)
-            self.attempt = _next(self.folder)
+            self.attempt = next_attempt(self.folder)
         else:
             clear(self.folder)
         return False
@@ -236,13 +233,3 @@ class Record:
 def missing(folder: Path) -> list[Path]:
     """The folders, this one and above, that are not there yet."""
     return [path for path in (folder, *folder.parents) if not path.exists()]
-
-
-def _next(folder: Path) -> Attempt:
-    """The attempt after the one that status.json tells of. One that was killed lasted until its last row."""
-    said = read_status(folder)
-    number, before_s = said.get("attempt", 1 if said else 0), said.get("wall_s")
-    before_s = float(before_s) if isinstance(before_s, int | float) else 0.0
-    if said.get("state") == "running" and (folder / ROWS).is_file():
-        before_s += max(0.0, (folder / ROWS).stat().st_mtime - (folder / FILE).stat().st_mtime)
-    return Attempt((number if isinstance(number, int) else 0) + 1, before_s)

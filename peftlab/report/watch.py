@@ -69,21 +69,40 @@ class Watched:
         return (sum(known) + waiting) / len(running) if known or waiting else None
 
 
-def watched(folder: Path, silent_s: float = SILENT_S) -> Watched:
-    """What the folder of a sweep says now."""
-    runs = [_seen(path, silent_s) for path in sorted(job_folders(folder))]
+class Ages:
+    """How old the last word of each run is, in seconds: by the clock, and for as long as somebody looks without it.
+
+    The clock of the run's machine may be another one, and any clock can be set back: a word that seems to come from the
+    future is as old as it has been seen unchanged.
+    """
+
+    def __init__(self) -> None:
+        self._seen: dict[Path, tuple[int, float]] = {}  # when the file changed, and when that was first seen
+
+    def of(self, path: Path) -> float:
+        """Of the status.json of a run; 0 of one that is not there."""
+        try:
+            changed = (path / FILE).stat().st_mtime_ns
+        except OSError:
+            return 0.0
+        now = time.monotonic()
+        before, since = self._seen.get(path, (None, now))
+        if before != changed:
+            since = now
+        self._seen[path] = (changed, since)
+        return max(now - since, time.time() - changed / 1e9)
+
+
+def watched(folder: Path, silent_s: float = SILENT_S, ages: Ages | None = None) -> Watched:
+    """What the folder of a sweep says now; `ages` are those of an earlier look."""
+    found = ages or Ages()
+    runs = [_seen(path, silent_s, found) for path in sorted(job_folders(folder))]
     return Watched(runs, _planned(folder), Counter(run.state for run in runs))
 
 
-def _seen(path: Path, silent_s: float) -> Seen:
-    said, state = read_status(path), "missing"
-    age = 0.0
-    if said:
-        state = str(said.get("state"))
-        try:
-            age = max(0.0, time.time() - (path / FILE).stat().st_mtime)
-        except OSError:
-            age = 0.0
+def _seen(path: Path, silent_s: float, ages: Ages) -> Seen:
+    said, age = read_status(path), ages.of(path)
+    state = str(said.get("state")) if said else "missing"
     if state == "running" and said.get("host") == socket.gethostname() and not is_locked(path):
         state = KILLED
     elif state == "running" and age > silent_s:

@@ -129,7 +129,7 @@ def _search(resolved: Resolved, supernet: Resolved, folder: Path, record: Record
     _check_supernet(folder, supernet, experiment)
     console.rule("search")
     fitness = _Fitness(folder, experiment, space, record)
-    node, started = resolved.placement.options, time.time()
+    node, started = resolved.placement.options, time.monotonic()
     evolution = Evolution(**{key: node[key] for key in Evolution.__annotations__})
     scores: Scores = {}
     generations = search(space, fitness, evolution, limit=node["limit"], seed=resolved.seed)
@@ -142,7 +142,7 @@ def _search(resolved: Resolved, supernet: Resolved, folder: Path, record: Record
         )
     first = best(space, scores)[0]
     write_found(record, space, first, scores[first], resolved.seed)
-    show_line("found", f"{record.folder / FOUND} in {time.time() - started:.1f} s")
+    show_line("found", f"{record.folder / FOUND} in {time.monotonic() - started:.1f} s")
 
 
 def _check_supernet(folder: Path, supernet: Resolved, experiment: Experiment) -> None:

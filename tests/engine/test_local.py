@@ -20,7 +20,7 @@ from safetensors.torch import load_file
 from peftlab.engine import local
 from peftlab.engine.device import Device
 from peftlab.engine.job import Job
-from peftlab.engine.local import Pool
+from peftlab.engine.local import Limits, Pool
 from peftlab.engine.worker import Answer, Worker
 from peftlab.errors import UserError
 from peftlab.record.record import Record
@@ -29,19 +29,30 @@ TINY = ("backbone=tiny", "device=cpu", "fit.epochs=2", "fit.batch_size=64", "hyd
 
 
 class Pretend(Worker):
-    """A worker whose jobs do as their config says: `ok`, `die`, `hang`, or `slow`, which ends when it is asked to."""
+    """A worker whose jobs do as their config says: `ok`, `die` (`once`: only the first), `hang`, `eat`, or `slow`, which
+    ends when it is asked to.
+    """
 
     made: list["Pretend"] = []  # noqa: RUF012
 
     def __init__(self, slot: int, device: Device, log: Path) -> None:
         self.slot, self.device, self.given = slot, device, list[str]()
         mine, self._its = os.pipe()
+        self.eats = False
         self._answers = os.fdopen(mine, "rb")
         Pretend.made.append(self)
 
+    @property
+    def memory_gb(self) -> float:
+        return 5.0 if self.eats else 1.0
+
     def give(self, job: Job) -> None:
         what = job.config["does"]
+        if what == "once":
+            begun = any(job.record.folder.name in worker.given for worker in Pretend.made)
+            what = "ok" if begun else "die"
         self.given.append(job.record.folder.name)
+        self.eats = what == "eat"
         if what == "ok":
             os.write(self._its, pickle.dumps(Answer(False, None)))
         elif what == "die":
@@ -73,7 +84,7 @@ def pool(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Pool]:
     monkeypatch.setattr(tempfile, "gettempdir", lambda: str(tmp_path / "locks"))
     (tmp_path / "locks").mkdir()
     Pretend.made = []
-    made = Pool(2, 0.05)
+    made = Pool(2, Limits(hang_s=0.05, memory_gb=4))
     yield made
     made.close()
 
@@ -97,26 +108,53 @@ def test_two_workers_take_all_jobs_and_stay(pool: Pool, tmp_path: Path) -> None:
     assert len(Pretend.made) == 2, "the next round has the same workers"
 
 
-def test_the_death_of_a_worker_is_the_failure_of_its_job(pool: Pool, tmp_path: Path) -> None:
-    ended = dict(pool.run(jobs(tmp_path, "die", "ok", "ok"), 3, tmp_path))
+@pytest.mark.parametrize(
+    ("does", "sentence"),
+    [
+        (
+            "die",
+            "its worker on cores 0-1 died (signal SIGKILL, which the kernel sends where memory is short), 2 times",
+        ),
+        ("hang", "it wrote nothing for 0.05 s (hydra.launcher.hang_s), 2 times"),
+        ("eat", "its worker took more than 4 GiB of memory (hydra.launcher.memory_gb), 2 times"),
+    ],
+)
+def test_a_worker_that_is_lost_twice_is_the_failure_of_its_job(
+    does: str, sentence: str, pool: Pool, tmp_path: Path
+) -> None:
+    pool.workers = 1
+    pool.limits = Limits(hang_s=0.05 if does == "hang" else None, memory_gb=4)
+    ended = dict(pool.run(jobs(tmp_path, does, "ok", "ok"), 3, tmp_path))
     assert ended == {0: None, 1: None, 2: None}
     said = state(tmp_path / "0")
-    assert said["state"] == "failed"
-    assert said["error"] == (
-        "its worker on core 0 died (signal SIGKILL, which the kernel sends where memory is short)"
-    )
+    assert (said["state"], said["error"]) == ("failed", sentence)
+    assert sum(worker.given.count("0") for worker in Pretend.made) == 2
     assert not (tmp_path / "1").exists()
 
 
-def test_a_run_that_hangs_is_begun_once_more_and_then_told(pool: Pool, tmp_path: Path) -> None:
-    ended = dict(pool.run(jobs(tmp_path, "hang", "ok"), 2, tmp_path))
-    assert ended == {0: None, 1: None}
-    assert sum(worker.given.count("0") for worker in Pretend.made) == 2
-    assert state(tmp_path / "0")["error"] == "it wrote nothing for 0.05 s, 2 times (hydra.launcher.hang_s)"
+def test_the_job_of_a_lost_worker_is_begun_once_more_by_another(
+    pool: Pool, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert dict(pool.run(jobs(tmp_path, "once", "ok"), 2, tmp_path)) == {0: None, 1: None}
+    assert not (tmp_path / "0").exists(), "nothing is said of a job that then ended"
+    assert [worker.given.count("0") for worker in Pretend.made if "0" in worker.given] == [1, 1]
+    assert "0: its worker on core 0 died" in capsys.readouterr().err
+
+
+def test_the_memory_of_a_worker_is_what_it_holds(tmp_path: Path) -> None:
+    cores = tuple(sorted(os.sched_getaffinity(0))[:1])
+    worker = Worker(0, Device(None, cores), tmp_path / "log")
+    until = time.monotonic() + 60
+    while not 0.005 < worker.memory_gb < 4:
+        assert time.monotonic() < until
+        time.sleep(0.05)
+    worker.kill()
+    assert worker.close() == -signal.SIGKILL
+    assert worker.memory_gb == 0
 
 
 def test_an_interrupt_stops_every_worker(pool: Pool, tmp_path: Path) -> None:
-    pool.hang_s = None
+    pool.limits = Limits()
     before = signal.signal(signal.SIGTERM, signal.SIG_IGN)
     threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGTERM)).start()
     with pytest.raises(SystemExit) as stop:
@@ -132,6 +170,7 @@ def test_an_interrupt_stops_every_worker(pool: Pool, tmp_path: Path) -> None:
         ({"workers": 0}, "hydra.launcher.workers=0 is not legal; legal: a whole number above 0, or null"),
         ({"workers": 1.5}, "hydra.launcher.workers=1.5 is not legal; legal: a whole number"),
         ({"interleave": True}, "hydra.launcher.interleave=True is not legal"),
+        ({"memory_gb": 0}, "hydra.launcher.memory_gb=0 is not legal; legal: a number above 0, or null"),
         ({"hang_s": "long"}, "hydra.launcher.hang_s=long is not legal; legal: a number above 0, or null"),
     ],
 )
@@ -187,3 +226,27 @@ def test_the_death_of_the_sweep_ends_its_workers_and_nothing_is_lost(tmp_path: P
     while state(run)["state"] == "running" and time.monotonic() < until:
         time.sleep(0.1)
     assert state(run)["state"] == "interrupted"
+
+
+@pytest.mark.slow
+def test_a_worker_that_hangs_is_replaced_and_its_run_ends_as_another(tmp_path: Path) -> None:
+    words = ("fit.epochs=40", "optim.lr=0.1,0.01")
+    assert sweep(tmp_path, *words, "hydra.sweep.dir=one") == 0
+    command = [sys.executable, "-m", "peftlab", "-m", *TINY, *words, "hydra.sweep.dir=s"]
+    command += ["hydra.launcher.workers=1", "hydra.launcher.hang_s=20"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "TMPDIR": str(tmp_path)}
+    with subprocess.Popen(
+        command, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True
+    ) as process:
+        until = time.monotonic() + 120
+        while not list(tmp_path.glob("s/*/last/state.pt")):
+            assert time.monotonic() < until
+            time.sleep(0.02)
+        (run,) = (path.parent for path in tmp_path.glob("s/*/status.json"))
+        os.kill(state(run)["pid"], signal.SIGSTOP)
+        said = process.communicate(timeout=200)[1]
+    assert process.returncode == 0, said
+    assert f"{run.name}: it wrote nothing for 20 s" in said
+    for one in (tmp_path / "one").glob("*/adapter.safetensors"):
+        other = tmp_path / "s" / one.parent.name / one.name
+        assert other.read_bytes() == one.read_bytes()

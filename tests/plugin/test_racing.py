@@ -107,6 +107,34 @@ def test_a_race_that_was_interrupted_goes_on_and_decides_the_same(
     assert race["outcome"]["winner"] == "peft.rank=8"
 
 
+@pytest.mark.parametrize("again", [False, True])
+def test_what_somebody_else_ends_is_no_part_of_a_decision(
+    call: Call,
+    trained: list[tuple[int, int, int]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    again: bool,
+) -> None:
+    """As a worker that is told to stop, or that Slurm loses: its job is given once more, and without it nothing is decided."""
+    whole, cut = Record.status, [2 if again else 1]
+
+    def status(record: Record, state: str, **more: object) -> None:
+        if state == "stopped" and record.config["peft"]["rank"] == 8 and cut[0]:
+            cut[0] -= 1
+            return whole(record, "interrupted")
+        return whole(record, state, **more)
+
+    monkeypatch.setattr(Record, "status", status)
+    words = (*RACE, "peft.rank=2,4,6,8")
+    said = call(*words)
+    assert said.code == int(again)
+    assert ("s: 1 of its jobs cut off, and the race with them; the same command goes on" in said.err) == again
+    assert (tmp_path / "s" / "race.md").exists() != again
+    assert call(*words).code == 0
+    assert max(epoch for rank, _, epoch in trained if rank == 8) == 8
+    assert json.loads((tmp_path / "s" / "race.json").read_text())["outcome"]["winner"] == "peft.rank=8"
+
+
 def test_a_job_that_fails_is_not_judged_and_is_tried_again(
     call: Call, trained: list[tuple[int, int, int]], tmp_path: Path
 ) -> None:

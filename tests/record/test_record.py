@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 from peftlab.errors import UserError
-from peftlab.record.record import Attempt, Record, missing
+from peftlab.record.record import Record, missing
+from peftlab.record.status import Attempt
 from peftlab.record.whole import files_of
 
 CONFIG = {"seed": 0, "peft": {"rank": 8}}
@@ -237,16 +238,33 @@ def test_a_refusal_takes_no_state_from_a_run(tmp_path: Path, state: str) -> None
     assert files(tmp_path) == before
 
 
+def test_a_clock_that_is_set_back_takes_no_time_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = time.time()
+    first = record(tmp_path)
+    first.take(resume=True)
+    first.status("running")
+    monkeypatch.setattr(time, "time", lambda: now - 7200)
+    first.append({"step": 1})
+    first.interrupt()
+    said = json.loads((tmp_path / "status.json").read_text())
+    assert 0 <= said["wall_s"] < 60
+    first.release()
+    os.utime(tmp_path / "metrics.jsonl", (now - 7200, now - 7200))
+    second = record(tmp_path)
+    second.take(resume=True)
+    assert 0 <= second.attempt.before_s <= second.wall_s < 60
+
+
 def test_attempts_are_counted_and_their_seconds_added(tmp_path: Path) -> None:
     first = record(tmp_path)
-    first.started -= 100
+    first._since -= 100
     first.take(resume=True)
     first.status("running")
     first.append({"step": 1})
     first.interrupt()
     first.release()
     second = record(tmp_path)
-    second.started -= 10
+    second._since -= 10
     second.take(resume=True)
     assert second.attempt.number == 2
     assert 100 <= second.attempt.before_s < 105

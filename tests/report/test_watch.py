@@ -10,7 +10,7 @@ from fixtures.sweep import put
 
 from peftlab.command.sweep import main
 from peftlab.record.lock import Lock
-from peftlab.report.watch import lines, watched
+from peftlab.report.watch import Ages, lines, watched
 
 PLAN = """\
 hydra:
@@ -63,6 +63,23 @@ def test_a_run_without_a_word_for_long_is_silent_and_says_who_it_was(sweep: Path
     assert found.count["silent"] == 1
     assert not found.is_over
     assert any("no word for 0:06:40; it was elsewhere, process 7" in line for line in lines(found))
+
+
+def test_a_clock_that_was_set_back_makes_no_age_negative_and_no_dead_run_alive(
+    sweep: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """status.json then seems to come from the future; a run that lives writes it again."""
+    ages, clock, status = Ages(), [1000.0], sweep / "b" / "status.json"
+    monkeypatch.setattr("time.monotonic", lambda: clock[0])
+    monkeypatch.setattr("time.time", lambda: status.stat().st_mtime - 3600)
+    for passed, state in ((0, "running"), (299, "running"), (2, "silent")):
+        clock[0] += passed
+        (run,) = (run for run in watched(sweep, 300.0, ages).runs if run.name == "b")
+        assert run.state == state
+        assert run.age_s == clock[0] - 1000
+    later = status.stat().st_mtime_ns + 5
+    os.utime(status, ns=(later, later))
+    assert watched(sweep, 300.0, ages).count["running"] == 1
 
 
 def test_a_run_of_this_machine_that_nobody_writes_was_killed(sweep: Path) -> None:

@@ -82,8 +82,13 @@ class Race:
         is_race = len({self.names[place] for place in left}) > 1 and self._is_real(rung)
         return left if is_race and rung >= len(self.rungs) else []
 
+    def cut_off(self, places: Sequence[int]) -> list[int]:
+        """Those of these entries that somebody else has ended, or that did not begin: they say nothing of their cells."""
+        states = {place: read_status(self.entries[place].folder).get("state") for place in places}
+        return [place for place, state in states.items() if state in (None, "interrupted", "running")]
+
     def decide(self, rung: int) -> None:
-        """Judge the cells at a rung, once, and write it down. One whose jobs are not there yet (they failed) is not judged.
+        """Judge the cells at a rung, once, and write it down. One whose jobs are not there (they failed) is not judged.
 
         Raises:
             UserError: if no job has the metric.

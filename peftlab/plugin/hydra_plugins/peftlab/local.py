@@ -15,8 +15,11 @@ class Local(Launcher):
     interleave: all jobs train so many epochs before any goes on, then twice as many, and so on; None is one after another.
     """
 
-    def __init__(self, *, workers: int | None, hang_s: float | None, interleave: int | None) -> None:
-        self.workers, self.hang_s, self.interleave = workers, hang_s, interleave
+    def __init__(
+        self, *, workers: int | None, hang_s: float | None, memory_gb: float | None, interleave: int | None
+    ) -> None:
+        self.workers, self.interleave = workers, interleave
+        self.limits = {"hang_s": hang_s, "memory_gb": memory_gb}
         self.pool: Any = None
 
     def setup(self, *, hydra_context: Any, task_function: Any, config: Any) -> None:
@@ -25,12 +28,12 @@ class Local(Launcher):
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         """Run all jobs, in rounds if they are interleaved."""
-        from peftlab.engine.local import Pool, check_options
+        from peftlab.engine.local import Limits, Pool, check_options
         from peftlab.report.race.entries import part
 
-        check_options(workers=self.workers, hang_s=self.hang_s, interleave=self.interleave)
+        check_options(workers=self.workers, interleave=self.interleave, **self.limits)
         if self.pool is None:
-            self.pool = Pool(self.workers, self.hang_s)
+            self.pool = Pool(self.workers, Limits(**self.limits))
             atexit.register(self.pool.close)
         whole = any(word.startswith("fit.stop_after=") for words in job_overrides for word in words)
         epoch = None if whole else self.interleave

@@ -1,12 +1,17 @@
 """hydra/sweeper=racing: all cells start together; at each rung those that are behind on validation stop."""
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra_plugins.peftlab.product import Product
 from omegaconf import OmegaConf
+
+from peftlab.errors import say
+
+MAX_TRIES = 2  # of a job that somebody else has ended
 
 
 class Racing(Product):
@@ -22,6 +27,7 @@ class Racing(Product):
         """Run the race to its end, and say what it cost."""
         from peftlab.config.asked import PLACE
         from peftlab.config.job import compose_jobs
+        from peftlab.engine.torchrun import first
         from peftlab.report.race.entries import entries_of, part
         from peftlab.report.race.policy import policy_of
         from peftlab.report.race.race import Race
@@ -37,11 +43,18 @@ class Racing(Product):
         folder.mkdir(parents=True, exist_ok=True)
         OmegaConf.save(config, folder / "multirun.yaml")
         for rung in range(len(policy.rungs) + 1):
-            places = race.round(rung)
-            words = [part(jobs[place], race.epoch(place, rung), first=not returns) for place in places]
-            returns.append(self._launch(words))
-            race.decide(rung)
-        for line in write_race(race)[1]:
+            places = first(partial(race.round, rung))
+            for _ in range(MAX_TRIES):
+                words = [part(jobs[place], race.epoch(place, rung), first=not returns) for place in places]
+                returns.append(self._launch(words))
+                places = first(partial(race.cut_off, places))
+            if places:  # what is decided without them would be another race
+                say(
+                    f"{folder}: {len(places)} of its jobs cut off, and the race with them; the same command goes on"
+                )
+                return returns
+            first(partial(race.decide, rung))
+        for line in first(lambda: write_race(race)[1]):
             print(line)
         return returns
 
