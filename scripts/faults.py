@@ -121,6 +121,8 @@ class Harm:
             return pid
         code = 70
         try:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            signal.signal(signal.SIGINT, signal.SIG_DFL if words else signal.default_int_handler)
             os.environ |= {**self.env, "TMPDIR": str(place / "tmp"), "PEFTLAB_FAULTS": str(place)}
             tempfile.tempdir = None
             os.chdir(place)
@@ -388,10 +390,26 @@ def one_round(harm: Harm, fault: str, place: Path, draw: random.Random, whole: A
         *(["a traceback"] if "Traceback" in text and harm.engine.worker is None else []),
     ]
     found = {"happened": dict(happened), "half_written": parts, "starts": starts, "wrong": wrong}
-    for pid, _ in [one for one in processes() if belongs(one[0], place)]:
-        with suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
+    end_all(f"PEFTLAB_FAULTS={place}\0")
     return found | ({"log": text[-6000:]} if wrong else {})
+
+
+@contextmanager
+def scratch_folder() -> Iterator[str]:
+    """A folder for rounds. With it end all processes that were started in it."""
+    with tempfile.TemporaryDirectory(prefix="faults-", ignore_cleanup_errors=True) as scratch:
+        try:
+            yield scratch
+        finally:
+            end_all(f"PEFTLAB_FAULTS={scratch}/")
+
+
+def end_all(mark: str) -> None:
+    """SIGKILL for every process with this in its environment."""
+    for pid, _ in processes():
+        with suppress(OSError):
+            if mark.encode() in Path(f"/proc/{pid}/environ").read_bytes():
+                os.kill(pid, signal.SIGKILL)
 
 
 def rounds(
@@ -399,7 +417,7 @@ def rounds(
 ) -> Iterator[dict[str, Any]]:
     """The rounds of one engine that are not among those found."""
     done = {one["round"] for one in found if one["engine"] == harms[0].name and one["seed"] == seed}
-    with tempfile.TemporaryDirectory(prefix="faults-", ignore_cleanup_errors=True) as scratch:
+    with scratch_folder() as scratch:
         whole: dict[str, Any] = {}
         for index in range(number):
             harm, draw = harms[index % len(harms)], random.Random(f"{seed}/{harms[0].name}/{index}")
@@ -469,6 +487,7 @@ def main() -> int:
     parser.add_argument("--commands", nargs="+", help="of these engines; all if none is named")
     parser.add_argument("--out", type=Path, help="every round, as JSON")
     words = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))  # a cluster ends with us
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     for module in ("matplotlib.pyplot", "sklearn.datasets", "timm", "torchvision", "peftlab.search.stages"):
         __import__(module)  # once, and not in every process

@@ -3,6 +3,7 @@
 from contextlib import suppress
 
 from peftlab.inputs.cache import cache_folder, cached_files, sizes
+from peftlab.inputs.cache_size import limit_bytes
 
 
 def show_cache(*, clear: bool) -> list[str]:
@@ -10,7 +11,7 @@ def show_cache(*, clear: bool) -> list[str]:
     folder = cache_folder()
     if folder is None:
         return ["cache: off (PEFTLAB_CACHE)"]
-    lines = [f"cache: {folder}"]
+    lines = [f"cache: {folder}, at most {limit_bytes() / 2**30:g} GiB (PEFTLAB_CACHE_GB)"]
     lines += [f"{kind}: {number:,} files, {taken / 2**20:.1f} MiB" for kind, number, taken in sizes(folder)]
     if clear:
         number = 0

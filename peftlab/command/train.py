@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import sys
 import traceback
 from pathlib import Path
@@ -44,6 +45,7 @@ def command() -> NoReturn:
     if "--version" in sys.argv[1:]:  # Hydra would say its own
         print(f"peftlab {__version__}")
         sys.exit(0)
+    typed = sys.argv[1:]
     os.environ["HYDRA_FULL_ERROR"] = "1"  # hand errors over to us instead of printing half a traceback
     sys.argv[1:], Multirun.plan = split_plan(rewrite(sys.argv[1:]))
     check_options(sys.argv[1:])
@@ -58,6 +60,7 @@ def command() -> NoReturn:
     except SystemExit:
         if SweepReport.started is not None:  # interrupted: Hydra then ends without a report
             SweepReport().on_multirun_end(SweepReport.started)
+            say(goes_on(typed))
         raise
     except (UserError, HydraException, OmegaConfBaseException, ValueError, RuntimeError) as error:
         # the last two are Hydra's, for its own keys; `job` lets none out
@@ -70,11 +73,18 @@ def command() -> NoReturn:
         stop(f"peftlab: {told or other}", FAILED if told else WRONG)
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
-    end()
+    end(typed)
 
 
-def end() -> NoReturn:
-    """Exit as the report of the sweep says, if there was one."""
+def goes_on(words: list[str]) -> str:
+    """The one command that runs what a sweep has left, and nothing twice."""
+    left = [word for word in words if not word.lstrip("+").startswith("resume=")]
+    program = f"torchrun --nproc-per-node {os.environ['WORLD_SIZE']} -m " if is_several() else ""
+    return f"what is left is run by: {program}peftlab {shlex.join(left)}"
+
+
+def end(typed: list[str]) -> NoReturn:
+    """Exit as the report of the sweep says, if there was one, and say how to go on if something is left of it."""
     if isinstance(SweepReport.error, UserError):
         for lost in SweepReport.untold:
             say(f"peftlab: {lost}")
@@ -82,7 +92,11 @@ def end() -> NoReturn:
     if SweepReport.error is not None:
         traceback.print_exception(SweepReport.error)
         sys.exit(FAILED)
-    sys.exit(SweepReport.last.exit_code if SweepReport.last is not None else 0)
+    if SweepReport.last is None:
+        sys.exit(0)
+    if SweepReport.last.is_left:
+        say(goes_on(typed))
+    sys.exit(SweepReport.last.exit_code)
 
 
 def rewrite(words: list[str]) -> list[str]:

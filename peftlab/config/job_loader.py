@@ -2,8 +2,10 @@
 
 import copy
 import hashlib
+import shutil
 from collections import OrderedDict
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
@@ -19,6 +21,9 @@ from peftlab.config.hydra_version import write_dirname
 from peftlab.config.name import choices_of, slug
 from peftlab.config.resolve import REFUSED
 from peftlab.config.sentence import sentence
+from peftlab.record.folder import NOT_A_RUN_S
+from peftlab.record.status import FILE as STATUS
+from peftlab.record.status import read_status
 
 KEPT = 32  # combinations of choices of groups that stay composed
 
@@ -87,6 +92,23 @@ def _list(config: DictConfig, parsed: Sequence[Override], values: Sequence[Overr
     node.hydra.extend([one.input_line for one in values if one.is_hydra_override()])
     node.task = [one.input_line for one in own]
     write_dirname(config, own)
+
+
+def clear_refused(sweep: Path) -> None:
+    """Remove what earlier commands in this folder said of jobs that could not be composed.
+
+    These are no runs: nothing would ever finish them, and each later report would count them as failed.
+    """
+    for folder in sweep.glob("*-refused-*"):
+        names = (
+            {path.name for path in folder.iterdir()} if folder.is_dir() and not folder.is_symlink() else set()
+        )
+        if (
+            STATUS in names
+            and names <= {STATUS, *NOT_A_RUN_S}
+            and read_status(folder).get("state") == "failed"
+        ):
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def refused_job(base: DictConfig, words: Sequence[str], why: str) -> DictConfig:

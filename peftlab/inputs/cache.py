@@ -1,7 +1,8 @@
 """The folder of what can be computed again: decoded pictures and frozen outputs, shared by all processes of a machine.
 
 A file begins with a line of JSON that says what it holds; then come the bytes, and nothing in it is ever run. What is
-damaged or of something else is computed again. A folder that cannot be used is said once and is no error.
+damaged or of something else is computed again. A folder that cannot be used is said once and is no error. Where a new file
+would make the cache larger than it may be (`cache_size.py`), others go.
 """
 
 import hashlib
@@ -15,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from peftlab.inputs.cache_size import limit_bytes, taken, trim, use
 from peftlab.inputs.plain import plain
 
 HEAD = 4096  # bytes of the line, filled up with spaces
@@ -55,6 +57,7 @@ def load_bytes(kind: str, key: str) -> tuple[dict[str, Any], bytes] | None:
     content = data[HEAD:]
     if head.get("key") != key or head.get("sha256") != hashlib.sha256(content).hexdigest():
         return None
+    use(file)
     return head, content
 
 
@@ -95,7 +98,10 @@ class Rows:
                 head = {"kind": "rows", "key": key, "num_rows": num_rows, "shape": list(shape)}
                 _place(file, head, b"", size)
                 there = shape
-            return None if there is None else cls(file, key, num_rows, there)
+            if there is None:
+                return None
+            use(file)
+            return cls(file, key, num_rows, there)
         except OSError as error:
             _tell(error)
             return None
@@ -166,6 +172,8 @@ def _place(file: Path, head: dict[str, Any], content: bytes, size: int | None = 
             if size is not None:
                 stream.truncate(size)
         os.replace(part, file)
+        whole = HEAD + len(content) if size is None else size
+        trim(cached_files(file.parents[1]), limit_bytes() - whole, file)
     except OSError as error:
         _tell(error)
         raise
@@ -190,5 +198,5 @@ def sizes(folder: Path) -> Iterator[tuple[str, int, int]]:
     """Of each kind how many files there are, and how many bytes they take on the disk."""
     files = cached_files(folder)
     for kind in sorted({file.parent.name for file in files}):
-        own = [file.stat() for file in files if file.parent.name == kind]
-        yield kind, len(own), sum(getattr(stat, "st_blocks", -(-stat.st_size // 512)) * 512 for stat in own)
+        own = [taken(file)[1] for file in files if file.parent.name == kind]
+        yield kind, len(own), sum(own)

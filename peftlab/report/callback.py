@@ -10,6 +10,7 @@ from hydra.experimental.callback import Callback
 from omegaconf import OmegaConf
 
 from peftlab.config.hydra_version import save_waiting
+from peftlab.config.job_loader import clear_refused
 from peftlab.config.multirun import Multirun, planned
 from peftlab.config.pending import remember
 from peftlab.errors import UserError, stop
@@ -42,6 +43,7 @@ class SweepReport(Callback):
             check_baseline(folder, planned(config) if baseline else [], baseline)
         except UserError as error:
             stop(f"peftlab: {error}")
+        clear_refused(folder)
         SweepReport.started, SweepReport.last, SweepReport.error = config, None, None
         SweepReport.untold = []
         SweepReport.live = Live(folder, baseline)

@@ -31,6 +31,7 @@ class Job:
     metrics: dict[str, float]
     wall_s: float
     inputs: dict[str, str] = field(default_factory=dict)  # sha256 of what a key of the config points to
+    place: str = ""  # in the code, of an error that was not foreseen
 
 
 def read(folder: str | Path) -> list[Job]:
@@ -91,7 +92,14 @@ def _job(folder: Path) -> Job:
         metrics={k: number(v) for k, v in metrics.items()} if isinstance(metrics, dict) else {},
         wall_s=number(result.get("wall_s", said.get("wall_s"))),
         inputs={k: v for k, v in inputs.items() if isinstance(v, str)} if isinstance(inputs, dict) else {},
+        place=_place(said.get("traceback")),
     )
+
+
+def _place(trace: Any) -> str:
+    """The last frame of a traceback: file, line, function."""
+    frames = re.findall(r'File "(.*)", line (\d+), in (.*)', trace) if isinstance(trace, str) else []
+    return plain("{}:{} in {}".format(*frames[-1])) if frames else ""
 
 
 def number(value: Any, default: float = nan) -> float:

@@ -49,8 +49,13 @@ class Report:
     @property
     def exit_code(self) -> int:
         """0 when every job was measured, as a diverged one was, or stopped as asked, else 1: a killed job still says `running`."""
+        return int(self.is_left or bool(self.mixed))
+
+    @property
+    def is_left(self) -> bool:
+        """Whether the same command has something to do still."""
         is_whole = self.num_ok + self.num_diverged + self.num_stopped == len(self.jobs)
-        return int(not is_whole or bool(self.untold or self.unwritten or self.mixed))
+        return not is_whole or bool(self.untold or self.unwritten)
 
 
 def write_report(folder: str | Path, *, baseline: str | None) -> Report:

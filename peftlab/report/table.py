@@ -22,7 +22,9 @@ def print_table(report: Report) -> None:
     # No markup: names hold brackets. Soft wrap: a path stays whole.
     bad = [job for job in report.jobs if job.state not in ("ok", "diverged", "stopped")]
     lines = [*(f"failed: {line}" for line in report.untold), *report.mixed]
-    lines += [f"{job.state}: {job.folder.name}: {job.error or 'no error recorded'}" for job in bad]
+    for job in bad:
+        told = f"{job.error or 'no error recorded'}{job.place and f' ({job.place})'}"
+        lines.append(f"{job.state}: {job.folder.name}: {told}")
     keys = varying(report.cells)
     if constant := [f"{k}={v}" for k, v in report.baseline.choices.items() if k not in keys]:
         lines.append(f"everywhere: {', '.join(constant)}")

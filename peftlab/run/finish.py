@@ -4,7 +4,7 @@ import statistics
 from collections.abc import Mapping
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
@@ -28,22 +28,26 @@ from peftlab.run.state import Run
 from peftlab.task.task import Outputs, Table
 
 
-def take_tested(state: Run) -> None:
-    """The weights that are tested: the best ones, where some were selected."""
+class Tested(NamedTuple):
+    """The test split, and the outputs of the tested weights for one pass over it, where they are known."""
+
+    split: Split
+    answers: Outputs | None
+
+
+def open_tested(state: Run) -> Split:
+    """The test split, for the weights that are tested: the best ones, where some were selected."""
     if state.best is not None:
         state.experiment.cell.load_state(state.best["cell"])
     state.experiment.cell.eval()
+    return state.experiment.trunk.dataset.open_test()
 
 
-def finish(state: Run, diverged: Diverged | None, answers: Outputs | None = None) -> dict[str, Any]:
-    """Write and return result.json; everything else that a run leaves behind is written before it.
-
-    `answers` are the outputs of the tested weights for one pass over the test split, where they are known.
-    """
+def finish(state: Run, diverged: Diverged | None, tested: Tested | None = None) -> dict[str, Any]:
+    """Write and return result.json; everything else that a run leaves behind is written before it."""
     experiment, record = state.experiment, state.record
     trained_s = record.wall_s
-    take_tested(state)
-    test = experiment.trunk.dataset.open_test()
+    test, answers = tested or Tested(open_tested(state), None)
     counted, metrics = measure(experiment, test, answers)
     save_adapter(record.folder, experiment.cell, experiment.placed, _card(state))
     _write_tables(state, test, experiment.task.tables(counted))

@@ -16,7 +16,7 @@ from peftlab.record.checkpoint import saved_masks
 from peftlab.record.record import Record
 from peftlab.record.status import STOPPED
 from peftlab.run import mirror
-from peftlab.run.finish import finish
+from peftlab.run.finish import Tested, finish
 from peftlab.run.memory import release, reset_peak
 from peftlab.run.preflight import preflight
 from peftlab.run.show import console, show_line
@@ -24,7 +24,6 @@ from peftlab.run.show_start import show_start
 from peftlab.run.state import Run
 from peftlab.run.stop import interruptible
 from peftlab.run.train import Training
-from peftlab.task.task import Outputs
 from peftlab.tracker.tracker import Scalar
 
 INTERRUPTED = 130
@@ -127,14 +126,14 @@ def stops_at(state: Run, start: int, diverged: Diverged | None) -> int | None:
 
 
 def ended(
-    state: Run, start: int, diverged: Diverged | None, ending: Ending, answers: Outputs | None = None
+    state: Run, start: int, diverged: Diverged | None, ending: Ending, tested: Tested | None = None
 ) -> None:
-    """Test and write the result, unless fit.stop_after has ended the training before; `answers` as in `finish`."""
+    """Test and write the result, unless fit.stop_after has ended the training before; `tested` as in `finish`."""
     at = stops_at(state, start, diverged)
     if at is not None:
         ending.summary, ending.code = stopped(state, at), 0
         return
-    result = finish(state, diverged, answers)
+    result = finish(state, diverged, tested)
     state.show_tested(result)
     ending.summary, ending.code = mirror.final(result, state.validated), 0
 

@@ -6,7 +6,7 @@ from contextlib import ExitStack
 
 from peftlab.build.together import share_batches, shared_network
 from peftlab.run.answers import joint_outputs
-from peftlab.run.finish import take_tested
+from peftlab.run.finish import Tested, open_tested
 from peftlab.run.fitting import num_together
 from peftlab.run.memory import release
 from peftlab.run.run import INTERRUPTED, Ending, Order, ended, interrupted, mirrored, prepare, stops_at
@@ -14,7 +14,6 @@ from peftlab.run.show import console
 from peftlab.run.state import Run
 from peftlab.run.stop import interruptible
 from peftlab.run.train import Outcome, Training
-from peftlab.task.task import Outputs
 
 
 class _Member:
@@ -25,12 +24,12 @@ class _Member:
         self._own = whole.enter_context(ExitStack())
         self.ending: Ending = self._own.enter_context(mirrored(state))
 
-    def end(self, outcome: Outcome, answers: Outputs | None) -> Exception | None:
+    def end(self, outcome: Outcome, tested: Tested | None) -> Exception | None:
         """Test it and write its result, and say what went wrong."""
         try:
             if isinstance(outcome, Exception):
                 return outcome
-            ended(self.state, self.start, outcome, self.ending, answers)
+            ended(self.state, self.start, outcome, self.ending, tested)
         except Exception as error:
             return error
         finally:
@@ -74,19 +73,19 @@ def run_together(orders: Sequence[Order]) -> Iterator[tuple[int, Exception | Non
                 interrupted(member.state, member.ending)
             stop.follow()
             sys.exit(INTERRUPTED)
-        answers = _answers(members, training.outcomes)
+        tested = _tested(members, training.outcomes)
         for index, member in enumerate(members):
-            yield member.place, member.end(training.outcomes[index], answers.get(index))
+            yield member.place, member.end(training.outcomes[index], tested.get(index))
 
 
-def _answers(members: Sequence[_Member], outcomes: Mapping[int, Outcome]) -> dict[int, Outputs | None]:
+def _tested(members: Sequence[_Member], outcomes: Mapping[int, Outcome]) -> dict[int, Tested]:
     """What those that are to be tested say of the test items."""
-    tested = []
+    splits = {}
     for index, member in enumerate(members):
         outcome = outcomes[index]
         if not isinstance(outcome, Exception) and stops_at(member.state, member.start, outcome) is None:
-            take_tested(member.state)
-            tested.append(index)
-    experiments = [members[index].state.experiment for index in tested]
-    found = joint_outputs(experiments, [one.trunk.dataset.open_test() for one in experiments])
-    return dict(zip(tested, found, strict=True))
+            splits[index] = open_tested(member.state)
+    found = joint_outputs([members[index].state.experiment for index in splits], list(splits.values()))
+    return {
+        index: Tested(split, answers) for (index, split), answers in zip(splits.items(), found, strict=True)
+    }

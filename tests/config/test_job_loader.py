@@ -1,7 +1,9 @@
 """Jobs of a sweep are composed as Hydra composes them; one that cannot be is refused by itself."""
 
+import json
 import pickle
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,7 +13,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from peftlab.config.compose import opened_configs
-from peftlab.config.job_loader import JobLoader
+from peftlab.config.job_loader import JobLoader, clear_refused
 from peftlab.config.name import task_config
 from peftlab.config.resolve import resolve
 from peftlab.errors import UserError
@@ -65,6 +67,24 @@ def test_a_job_that_cannot_be_composed_is_refused_by_itself(loaders: Loaders) ->
         resolve(task_config(wrong))
     right = ours.load_sweep_config(master, ["peft=bitfit"])
     assert right.peft._target_.endswith("Bitfit")
+
+
+def test_what_is_left_of_refused_jobs_goes_and_nothing_else(tmp_path: Path) -> None:
+    for name, state, more in (
+        ("rank-4-refused-12345678", "failed", None),
+        ("a-refused-run", "ok", None),
+        ("b-refused-12345678", "failed", "metrics.jsonl"),
+        ("rank-4-12345678", "failed", None),
+    ):
+        (tmp_path / name / ".hydra").mkdir(parents=True)
+        (tmp_path / name / "status.json").write_text(json.dumps({"state": state}))
+        if more is not None:
+            (tmp_path / name / more).touch()
+    (tmp_path / "c-refused-12345678").symlink_to(tmp_path / "rank-4-12345678")
+    clear_refused(tmp_path)
+    left = ["a-refused-run", "b-refused-12345678", "c-refused-12345678", "rank-4-12345678"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == left
+    clear_refused(tmp_path / "none")
 
 
 def test_a_loader_is_sent_to_a_worker_without_what_it_remembers(loaders: Loaders) -> None:

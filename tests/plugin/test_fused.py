@@ -2,11 +2,15 @@
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from peftlab.build import trunk
 from peftlab.command.train import main
+from peftlab.dataset.dataset import Dataset
 
 WORDS = ("backbone=tiny", "device=cpu", "fit.epochs=1", "fit.batch_size=64", "placement.depth=0,1")
 
@@ -44,6 +48,21 @@ def test_a_sweep_of_cells_is_the_sweep(
     assert tables[0] == tables[1]
     assert run(monkeypatch, *WORDS, "hydra/launcher=fused", "hydra.sweep.dir=fused") == 0
     assert "2 of 2 runs finished before" in capfd.readouterr().err
+
+
+def test_each_cell_opens_its_test_split_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The trunk, and so the data set, is that of both."""
+    opened: list[str] = []
+    make = trunk.open_dataset
+
+    def watched(*arguments: Any) -> Dataset:
+        dataset = make(*arguments)
+        return replace(dataset, open_test=lambda: opened.append("test") or dataset.open_test())
+
+    monkeypatch.setattr(trunk, "open_dataset", watched)
+    monkeypatch.chdir(tmp_path)
+    assert run(monkeypatch, *WORDS, "hydra/launcher=fused", "seed=5") == 0
+    assert opened == ["test", "test"]
 
 
 def test_one_wrong_job_is_exit_code_1_and_the_others_run(
