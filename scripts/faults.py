@@ -43,7 +43,13 @@ SIGNALS = {"kill": signal.SIGKILL, "terminate": signal.SIGTERM, "interrupt": sig
 TARGETS = ("command", "worker", "all")
 FILES = (  # a kill comes when one of these appears or changes
     *("status.json", "config.yaml", "metrics.jsonl", "last/state.pt", "last/.state.pt.*"),
-    *("search/evaluated.jsonl", "adapter.safetensors", ".adapter.safetensors.*", "per_class.csv", "predictions.csv"),
+    *(
+        "search/evaluated.jsonl",
+        "adapter.safetensors",
+        ".adapter.safetensors.*",
+        "per_class.csv",
+        "predictions.csv",
+    ),
     *("result.json", "supernet/last/state.pt", "race.json"),
 )
 PATIENCE_S, GRACE_S = 300, 30  # for a command, and for what it leaves to end by itself
