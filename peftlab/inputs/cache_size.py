@@ -1,29 +1,31 @@
 """How large the cache may become, and what goes when it would be larger: what was not used for the longest."""
 
 import os
+import sys
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
-from peftlab.errors import UserError
+from peftlab.inputs.plain import plain
 
 DEFAULT_GB = 50.0
+_said: set[str] = set()
 
 
 def limit_bytes() -> float:
-    """`$PEFTLAB_CACHE_GB` in bytes, by default 50 GiB.
-
-    Raises:
-        UserError: for a value that is no number above 0.
-    """
+    """`$PEFTLAB_CACHE_GB` in bytes, by default 50 GiB, and so for a value that is no number above 0, which is said once."""
     given = os.environ.get("PEFTLAB_CACHE_GB", "").strip()
     try:
         value = float(given) if given else DEFAULT_GB
     except ValueError:
         value = 0.0
-    if not value > 0:
-        raise UserError(f"PEFTLAB_CACHE_GB={given} is not legal; legal: GiB, a number above 0, as 50")
-    return value * 2**30
+    if value > 0:
+        return value * 2**30
+    if given not in _said:
+        _said.add(given)
+        said = f"PEFTLAB_CACHE_GB={plain(given)} is not legal, so it is {DEFAULT_GB:g}; legal: GiB, a number above 0"
+        print(f"peftlab: {said}", file=sys.stderr)
+    return DEFAULT_GB * 2**30
 
 
 def taken(file: Path) -> tuple[float, int]:
