@@ -422,13 +422,15 @@ def rounds(
     number: int, seed: int, harms: list[Harm], found: list[dict[str, Any]]
 ) -> Iterator[dict[str, Any]]:
     """The rounds of one engine that are not among those found."""
+    if not harms:
+        return
     done = {one["round"] for one in found if one["engine"] == harms[0].name and one["seed"] == seed}
     with scratch_folder() as scratch:
         whole: dict[str, Any] = {}
         for index in range(number):
             harm, draw = harms[index % len(harms)], random.Random(f"{seed}/{harms[0].name}/{index}")
             faults = harm.engine.faults
-            fault = faults[(index // len(harms) + index) % len(faults)]
+            fault = faults[(index // len(harms) + index % len(harms)) % len(faults)]
             if index in done:
                 continue
             if harm.command not in whole:
@@ -500,8 +502,8 @@ def main() -> int:
     saved = json.loads(words.out.read_text()) if words.out is not None and words.out.is_file() else []
     found: list[dict[str, Any]] = list(saved)
     for engine in words.engines:
-        with cluster(engine) as env:
-            commands = [name for name in ENGINES[engine].commands if name in (words.commands or [name])]
+        commands = [name for name in ENGINES[engine].commands if name in (words.commands or [name])]
+        with cluster(engine if commands else "none") as env:
             for told in rounds(
                 words.rounds, words.seed, [Harm(engine, name, env) for name in commands], found
             ):

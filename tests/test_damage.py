@@ -2,8 +2,6 @@
 
 import json
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -238,16 +236,3 @@ def test_cards_and_configs_that_lack_a_key(place: Path, key: str, capsys: pytest
         with pytest.raises(UserError) as error:
             peftlab.load(place / "run")
         assert str(place / "run") in str(error.value)
-
-
-def test_a_sweep_of_processes_survives_kills() -> None:
-    """A few rounds of scripts/faults.py; docs/reliability.md has the figures of many."""
-    script = Path(str(peftlab.__file__)).parents[1] / "scripts" / "faults.py"
-    done = subprocess.run(
-        [sys.executable, str(script), "--rounds", "5", "--commands", "lora", "--seed", "1"],
-        capture_output=True,
-        text=True,
-        timeout=540,
-    )
-    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-    assert '"wrong": []' in done.stdout
