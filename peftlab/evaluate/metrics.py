@@ -29,7 +29,8 @@ class Counts:
     @classmethod
     def zeros(cls, num_classes: int) -> "Counts":
         """Counts before the first image."""
-        return cls(*(torch.zeros(num_classes, dtype=torch.int64) for _ in range(3)))
+        correct, predicted, total = (torch.zeros(num_classes, dtype=torch.int64) for _ in range(3))
+        return cls(correct, predicted, total)
 
     def update(self, pred: Int[Tensor, " b"], label: Int[Tensor, " b"]) -> None:
         """Add one batch, in place.

@@ -7,9 +7,9 @@ from math import isfinite, nan
 from typing import Any
 
 from peftlab.errors import UserError
-from peftlab.report.interval import Interval, mean_interval, paired_difference, score_difference
 from peftlab.report.job import Job
 from peftlab.report.metric import Metric, headline
+from peftlab.statistics.interval import Interval, mean_interval, paired_difference, score_difference
 
 Bounds = tuple[
     float, float, float

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from peftlab.report.cell import Bounds, Cell, metrics_of, num_seeds, varying
-from peftlab.report.interval import is_clear
 from peftlab.report.metric import Metric
 from peftlab.site import POSITIONS
+from peftlab.statistics.interval import is_clear
 
 MARKS = {"diverged": "div", "failed": "fail", "stopped": "stp", "interrupted": "int", "running": "run"}
 DEPTH, POSITION = "placement.depth", "placement.position"

@@ -50,8 +50,7 @@ def finish(state: Run, diverged: Diverged | None, tested: Tested | None = None) 
     test, answers = tested or Tested(open_tested(state), None)
     counted, metrics = measure(experiment, test, answers)
     save_adapter(record.folder, experiment.cell, experiment.placed, _card(state))
-    _write_tables(state, test, experiment.task.tables(counted))
-    record.write_text(ANSWERS, table_text(experiment.task.answers(counted, test)))
+    _write_tables(state, test, counted)
     wall_s, memory_mib = record.wall_s, peak_mib(state.device)
     status = "ok" if diverged is None else "diverged"
     result = {
@@ -114,9 +113,11 @@ def _card(state: Run) -> dict[str, Any]:
     }
 
 
-def _write_tables(state: Run, test: Split, tables: dict[str, Table]) -> None:
-    """The task's tables, gamma by site, and the test metrics of every width of a nested method."""
+def _write_tables(state: Run, test: Split, counted: Any) -> None:
+    """The task's tables and answers, gamma by site, and the test metrics of every width of a nested method."""
     experiment, record, step = state.experiment, state.record, state.experiment.schedule.num_steps
+    tables = experiment.task.tables(counted)
+    record.write_text(ANSWERS, table_text(experiment.task.answers(counted, test)))
     widths = width_table(state, test)
     if len(widths) > 1:
         tables = {**tables, "width": widths}

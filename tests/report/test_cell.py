@@ -10,8 +10,8 @@ from scipy import stats
 
 from peftlab.errors import UserError
 from peftlab.report.cell import Cell, columns_of, group_cells, has_seeds, varying
-from peftlab.report.interval import Interval
 from peftlab.report.job import Job, read
+from peftlab.statistics.interval import Interval
 
 
 def job(seed: int | None, mean: float = nan, state: str = "ok", **choices: str) -> Job:

@@ -5,8 +5,8 @@ from math import nan
 import pytest
 
 from peftlab.errors import UserError
-from peftlab.report.interval import paired_difference, score_difference
 from peftlab.report.race.policy import Policy, judge, policy_of
+from peftlab.statistics.interval import paired_difference, score_difference
 
 POLICY = Policy(rungs=(0.125, 0.25, 0.5), keep=0.5, clear=False, metric="mean_acc")
 CLEAR = Policy(rungs=(0.5,), keep=None, clear=True, metric="mean_acc")

@@ -7,7 +7,7 @@ from statistics import fmean
 
 from peftlab.errors import UserError
 from peftlab.report.cell import Bounds
-from peftlab.report.interval import paired_difference, score_difference
+from peftlab.statistics.interval import paired_difference, score_difference
 
 Values = Mapping[int, Bounds]  # of one cell: seed -> the metric with its interval over the items
 

@@ -5,9 +5,9 @@ from typing import Any
 
 from peftlab.config.file import read_config
 from peftlab.errors import UserError
-from peftlab.report.interval import is_clear, score_difference
 from peftlab.report.runs.row import DAMAGED, Row, is_number, read_row
 from peftlab.report.runs.text import shown
+from peftlab.statistics.interval import is_clear, score_difference
 
 LACKS = "-"
 

@@ -10,7 +10,7 @@ from scipy import stats
 
 from peftlab.errors import UserError
 from peftlab.evaluate.proportion import wilson
-from peftlab.report.interval import Interval, is_clear, mean_interval, paired_difference, score_difference
+from peftlab.statistics.interval import Interval, is_clear, mean_interval, paired_difference, score_difference
 
 LEVELS = st.sampled_from([0.8, 0.95, 0.99])
 
