@@ -18,13 +18,15 @@ class Port:
 
     side: `in` is the module's first argument, `out` what it returns, `heads` the output of the attention product inside
     an attention module, `tokens` the sequence that enters a block. `bias` names a parameter that belongs to this tensor
-    and that the network adds behind the module (q and v of BEiT).
+    and that the network adds behind the module (q and v of BEiT). `source` names a module that may have given what stands
+    here: a function of its input alone, which can be called again; it does not tell ports apart.
     """
 
     module: str
     side: Literal["in", "out", "heads", "tokens"]
     slice: tuple[int, int] = (0, 1)
     bias: str | None = None
+    source: str | None = field(default=None, compare=False)
 
     def value(self, tensor: Tensor, modules: Mapping[str, nn.Module]) -> Tensor:
         """What stands here when the module takes or gives `tensor`: its slice, with the bias that is yet to come."""

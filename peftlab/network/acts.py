@@ -11,7 +11,7 @@ from peftlab.backbone.backbone import Port
 from peftlab.network.anchor import Anchor
 from peftlab.network.attention import AttentionProduct
 from peftlab.network.forward import Pass
-from peftlab.network.kernel.low_rank_linear import LowRankPart, low_rank_linear
+from peftlab.network.kernel.low_rank_linear import LowRankPart, Source, low_rank_linear
 from peftlab.network.kernel.thin import hidden_of
 from peftlab.peft.delta import Additive, LowRank, OnHeads
 from peftlab.site import Site
@@ -44,6 +44,28 @@ def acts_of(run: Pass, modules: Modules) -> Acts:
     return acts
 
 
+def sources_of(run: Pass, modules: Modules, acts: Acts) -> Acts:
+    """What tells a merged layer how its input was made, at the modules at which nothing acts."""
+    names = {
+        anchor.reads.source
+        for anchor in run.cell.anchors
+        if anchor.reads.source is not None and not run.is_off(anchor) and _can_merge(run, [anchor])
+    }
+    return {
+        name: [partial(keep_source, run, name)]
+        for name in names
+        if name in modules and name not in acts and not _has_parameters(modules[name])
+    }
+
+
+def keep_source(run: Pass, name: str, frozen: Forward, read: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+    """Remember how a module's output was made until the layer that reads it, which may then make it again."""
+    output = frozen(read, *args, **kwargs)
+    if torch.is_grad_enabled() and read.requires_grad and not (args or kwargs):  # else nobody keeps its input
+        run.given[name] = Source(frozen, read, output)
+    return output
+
+
 def watch(run: Pass, site: Site, port: Port, frozen: Forward, *args: Any, **kwargs: Any) -> Tensor:
     """Keep what a module takes or gives until the site needs it, in the same forward."""
     if port.side == "in":
@@ -64,7 +86,8 @@ def add_all(
     merged = _merged(run, module, group) if is_plain else None
     if merged is not None:
         assert isinstance(module, nn.Linear)
-        write = low_rank_linear(args[0], module.weight, module.bias, merged)
+        source = run.given.pop(group[0].reads.source or "", None)
+        write = low_rank_linear(args[0], module.weight, module.bias, merged, source)
         for anchor, part in zip(group, merged, strict=True) if run.norms is not None else ():
             _note_merged(run, anchor, part, args[0], anchor.writes.value(write, modules))
         return write
@@ -102,12 +125,11 @@ def _merged(run: Pass, module: nn.Module, group: list[Anchor]) -> list[LowRankPa
     """The low-rank factors of all sites of a linear layer that read its input, or None if one has none."""
     if not isinstance(module, nn.Linear):
         return None
+    if not _can_merge(run, group):
+        return None
     parts = []
     for anchor in group:
-        reads_input = anchor.reads == Port(anchor.writes.module, "in") and anchor.writes.side == "out"
-        is_gated = run.cell.gate_at(anchor.site) is not None
-        if not isinstance(anchor.delta, LowRank) or is_gated or not reads_input:
-            return None
+        assert isinstance(anchor.delta, LowRank)
         factors = anchor.delta.factors(run.now(anchor.site))
         if factors is None:
             return None
@@ -116,6 +138,22 @@ def _merged(run: Pass, module: nn.Module, group: list[Anchor]) -> list[LowRankPa
         scale = torch.ones((), device=module.weight.device) if scale is None else scale
         parts.append(LowRankPart(rows, scale, *factors))
     return parts
+
+
+def _can_merge(run: Pass, group: list[Anchor]) -> bool:
+    """Whether all sites of a module are low-rank, ungated, and read what it takes and write what it gives."""
+    return all(
+        isinstance(anchor.delta, LowRank)
+        and run.cell.gate_at(anchor.site) is None
+        and anchor.reads == Port(anchor.writes.module, "in")
+        and anchor.writes.side == "out"
+        for anchor in group
+    )
+
+
+def _has_parameters(module: nn.Module) -> bool:
+    """Whether it has any, which may be others in a forward than in its backward."""
+    return next(module.parameters(), None) is not None
 
 
 @torch.no_grad()

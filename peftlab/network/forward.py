@@ -10,6 +10,7 @@ from peftlab.backbone.backbone import Port
 from peftlab.errors import UserError
 from peftlab.network.anchor import Anchor
 from peftlab.network.cell import Cell
+from peftlab.network.kernel.low_rank_linear import Source
 from peftlab.peft.view import Now
 from peftlab.site import Site
 
@@ -23,7 +24,7 @@ class Pass:
     scales: gamma of each site; a site that it does not hold has the factor 1. rng: the stream of dropout. widths:
     `Now.width` of some sites. norms: if a dict, takes ||gamma delta|| / ||f|| of each site. dropout: false keeps it off.
     seen: what a site or its gate reads of another module than the site writes, until then. entered: the prompts that
-    entered the block below, if they left it again.
+    entered the block below, if they left it again. given: what modules gave, until the layer that reads it.
     """
 
     cell: Cell
@@ -34,6 +35,7 @@ class Pass:
     scales: dict[Site, Tensor] = field(init=False)
     seen: dict[tuple[Site, Port], Tensor] = field(default_factory=dict, init=False)
     entered: Tensor | None = field(default=None, init=False)
+    given: dict[str, Source] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
         self.scales = self.cell.gamma.scales()

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from peftlab.backbone.backbone import Backbone
 from peftlab.errors import UserError
-from peftlab.network.acts import Acts, acts_of
+from peftlab.network.acts import Acts, acts_of, sources_of
 from peftlab.network.below import Below, first_block
 from peftlab.network.cell import Cell
 from peftlab.network.forward import Norms, Pass
@@ -96,6 +96,7 @@ class Network:
 
     def _one(self, run: Pass, inputs: dict[str, Tensor]) -> Tensor:
         acts = acts_of(run, self._modules)
+        acts |= sources_of(run, self._modules, acts)
         acts |= {} if self._below is None else self._below.acts(run.cell, inputs)
         for name, own in prompts_of(run, self.backbone, self._modules).items():
             acts.setdefault(name, []).extend(own)

@@ -223,3 +223,55 @@ def test_low_rank_updates_are_merged_where_the_layer_is_a_plain_one_and_nowhere_
     expected = frozen_second(net, 3 * (X @ net.first.weight.T + net.first.bias) + 2 * X @ matrix.T)
     torch.testing.assert_close(adapted(X), expected)
     assert len(calls) == 2
+
+
+class Mlp(nn.Module):
+    """x -> second(act(first(norm(x))))."""
+
+    def __init__(self):
+        super().__init__()
+        self.norm, self.first, self.act, self.second = (
+            nn.LayerNorm(4),
+            nn.Linear(4, 6),
+            nn.GELU(),
+            nn.Linear(6, 4),
+        )
+
+    def forward(self, x):
+        return self.second(self.act(self.first(self.norm(x))))
+
+
+@pytest.mark.parametrize("source", ["act", "first", None])
+def test_what_a_merged_layer_reads_is_made_again_in_backward_if_it_came_from_an_activation(
+    monkeypatch, source
+):
+    torch.manual_seed(0)
+    net = Mlp().requires_grad_(False)
+    x = X.clone().requires_grad_()
+    taken, merged = [], acts.low_rank_linear
+    monkeypatch.setattr(acts, "low_rank_linear", lambda *given: taken.append(given[4]) or merged(*given))
+    adapted, matrix = attach(
+        net, Port("second", "in", source=source), Port("second", "out"), (4, 6), merge=True
+    )
+    read = net.act(net.first(net.norm(x)))
+    expected = read @ (net.second.weight + 2 * matrix).T + net.second.bias
+    given = adapted(x)
+    torch.testing.assert_close(given, expected)
+    assert [None if found is None else found.output.shape[-1] for found in taken] == [{"act": 6}.get(source)]
+    assert adapted.run.given == {}, "activations outlive their use"
+    slope = torch.randn(2, 4)
+    got = torch.autograd.grad(given, (x, matrix), slope)
+    torch.testing.assert_close(got, torch.autograd.grad(expected, (x, matrix), slope))
+
+
+def test_a_source_with_parameters_is_not_called_again():
+    net = Mlp().requires_grad_(False)
+    net.act = nn.PReLU()
+    port = Port("second", "in", source="act")
+    adapted, _ = attach(net, port, Port("second", "out"), (4, 6), merge=True)
+    run, modules = Pass(adapted.cell), dict(net.named_modules())
+    assert acts.sources_of(run, modules, {}) == {}
+    net.act = nn.GELU()
+    modules = dict(net.named_modules())
+    assert list(acts.sources_of(run, modules, {})) == ["act"]
+    assert acts.sources_of(run, modules, {"act": []}) == {}, "something acts there"

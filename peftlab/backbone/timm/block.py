@@ -112,7 +112,10 @@ def _linear(root: str, path: str, module: nn.Linear, part: Part, position: str, 
     apart = f"{root}.{key}" if key in names else None
     if apart is not None:
         owned.append((apart, WHOLE))
-    ports = Port(full, "in"), Port(full, "out", part, apart)
+    source = (
+        f"{root}.mlp.act" if path == "mlp.fc2" else None
+    )  # if there is a norm or a gate behind it, a kernel sees that
+    ports = Port(full, "in", source=source), Port(full, "out", part, apart)
     return Place(*ports, None, module.in_features, module.out_features // part[1], tuple(owned))
 
 

@@ -1,7 +1,8 @@
 """A frozen linear layer with low-rank deltas on slices of its output, as one matrix product."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from typing import Any, NamedTuple
 
 import torch
@@ -23,17 +24,27 @@ class LowRankPart(NamedTuple):
     A: Float[Tensor, "r d_in"]
 
 
+class Source(NamedTuple):
+    """output = make(read), a function of `read` alone, which `make` keeps for its own backward anyway."""
+
+    make: Callable[[Tensor], Tensor]
+    read: Tensor
+    output: Tensor
+
+
 def low_rank_linear(
     x: Float[Tensor, "*b d_in"],
     weight: Float[Tensor, "d_out d_in"],
     bias: Float[Tensor, " d_out"] | None,
     parts: list[LowRankPart],
+    source: Source | None = None,
 ) -> Float[Tensor, "*b d_out"]:
     """y = (W + scale B A) x + b: the sum merged into W for the product, or two thin products beside it.
 
     Which of the two is a function of shapes alone (`merges`), so that a run can be repeated bit for bit. Backward forms
     only the gradients of x, A, B and scale, never that of the merged weight (unless W itself is trained). If a graph of
     backward is asked for, all of it is made of differentiable operations on the inputs, so second derivatives are right.
+    If x is the output of `source`, it is not kept for backward but made again.
 
     Source: Hu et al. 2022, arXiv:2106.09685, section 4.1 (merging); Cherniuk et al. 2023 (RunLoRA), arXiv:2312.03415 (the
     graph by shape); the gradients follow from y = W x + s B (A x).
@@ -44,7 +55,19 @@ def low_rank_linear(
     flat = [tensor for part in parts for tensor in (part.scale, part.B, part.A)]
     is_trained = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in (x, *flat))
     merge = not is_trained or merges(x.numel() // weight.shape[1], *weight.shape)
-    return _LowRankLinear.apply(x.to(dtype), weight, bias, [part.rows for part in parts], merge, *flat)
+    make = read = None
+    if source is not None and x is source.output:
+        make, read = partial(_again, source.make, device, dtype, is_cast), source.read
+    how = _How([part.rows for part in parts], merge, make)
+    return _LowRankLinear.apply(x.to(dtype), weight, bias, how, read, *flat)
+
+
+def _again(
+    make: Callable[[Tensor], Tensor], device: str, dtype: torch.dtype, is_cast: bool, read: Tensor
+) -> Tensor:
+    """What `make` gave in forward."""
+    with torch.autocast(device, dtype, enabled=True) if is_cast else nullcontext():
+        return make(read).to(dtype)
 
 
 def merges(num_tokens: int, d_out: int, d_in: int) -> bool:
@@ -54,6 +77,14 @@ def merges(num_tokens: int, d_out: int, d_in: int) -> bool:
     long. The merged weight is made again in backward: kept, it would cost more memory than that costs time.
     """
     return num_tokens * (d_out + d_in) >= 4 * d_out * d_in
+
+
+class _How(NamedTuple):
+    """Of one product: the rows of its parts, whether W is merged, and what makes x again."""
+
+    rows: Sequence[slice]
+    merge: bool
+    make: Callable[[Tensor], Tensor] | None
 
 
 class _Stack(NamedTuple):
@@ -104,31 +135,33 @@ class _LowRankLinear(torch.autograd.Function):
         x: Tensor,
         weight: Tensor,
         bias: Tensor | None,
-        rows: list[slice],
-        merge: bool,
+        how: _How,
+        read: Tensor | None,
         *flat: Tensor,
     ) -> Tensor:
-        stack = _Stack.of(rows, flat, weight.shape[0])
+        stack = _Stack.of(how.rows, flat, weight.shape[0])
         with _as_given(x.device.type):
-            used = merged(weight, *stack) if merge else weight
+            used = merged(weight, *stack) if how.merge else weight
             y = F.linear(x, used.to(x.dtype), None if bias is None else bias.to(x.dtype))
             hidden = None
-            if not merge:
+            if not how.merge:
                 thin = stack.to(x.dtype)
                 hidden = hidden_of(thin.down, x.flatten(0, -2))
                 add_up(y.view(-1, y.shape[-1]), hidden, thin.up)
-        ctx.rows, ctx.merge = rows, merge
-        ctx.save_for_backward(x, weight, hidden, *stack, *flat)
+        ctx.how = how
+        ctx.save_for_backward(x if read is None else read, weight, hidden, *stack, *flat)
         return y
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> Grads:  # type: ignore[override]
         x, weight, hidden, *rest = ctx.saved_tensors
-        stack, flat, merge = _Stack(*rest[:2]), rest[2:], ctx.merge
+        rows, merge, make = ctx.how
+        x = x if make is None else make(x)
+        stack, flat = _Stack(*rest[:2]), rest[2:]
         needs_x, needs_weight, needs_bias = ctx.needs_input_grad[:3]
         with _as_given(x.device.type):
             if torch.is_grad_enabled():  # a graph of this is wanted, so nothing that forward kept is of use
-                stack, hidden, merge = _Stack.of(ctx.rows, flat, weight.shape[0]), None, True
+                stack, hidden, merge = _Stack.of(rows, flat, weight.shape[0]), None, True
             thin = stack.to(x.dtype)
             flat_x, flat_grad = x.flatten(0, -2), grad.flatten(0, -2)
             needs_A = any(ctx.needs_input_grad[7::3])
@@ -138,7 +171,7 @@ class _LowRankLinear(torch.autograd.Function):
             if any(ctx.needs_input_grad[5::3]) or any(ctx.needs_input_grad[6::3]):
                 hidden = hidden_of(thin.down, flat_x) if hidden is None else hidden
                 cross = cross_of(hidden, flat_grad, len(thin.up)).to(weight.dtype)
-            grads = _of_parts(ctx.rows, cross, slopes, flat, ctx.needs_input_grad[5:])
+            grads = _of_parts(rows, cross, slopes, flat, ctx.needs_input_grad[5:])
             grad_x = None
             if needs_x and merge:
                 grad_x = grad @ merged(weight, *stack).to(x.dtype)

@@ -152,6 +152,15 @@ def test_the_product_is_one_call_where_prefixes_may_take_part_in_it(small, monke
         assert calls == [table.places[Site(index, "kv")].num_out for index in range(len(table.blocks))]
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_mlp2_reads_what_its_source_gave_where_no_norm_and_no_gate_is_between(small, watch, kind):
+    seen = watch(small(kind))
+    for site, place in small(kind).table.places.items():
+        if site.position == "mlp2":
+            given = seen.get(place.input.source, (None, None))[1]
+            assert (given is seen[place.input.module][0]) == (kind in PLAIN)
+
+
 def test_shifted_windows_are_among_these(small):
     blocks = [small("swin_shifted").model.get_submodule(root) for root in small("swin_shifted").table.blocks]
     assert [any(block.shift_size) for block in blocks] == [False, True, False]

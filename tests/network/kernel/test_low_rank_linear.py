@@ -1,11 +1,13 @@
 """The merged kernel against the plain formula, finite differences and autograd's own second derivatives."""
 
+import weakref
+
 import pytest
 import torch
 from torch.nn import functional as F
 
 from peftlab.network.kernel import low_rank_linear as kernel
-from peftlab.network.kernel.low_rank_linear import LowRankPart, low_rank_linear, merges
+from peftlab.network.kernel.low_rank_linear import LowRankPart, Source, low_rank_linear, merges
 
 ROWS = (slice(0, 3), slice(6, 9))  # q and v of a fused qkv of width 3
 RANKS = (2, 1)
@@ -178,3 +180,55 @@ def test_a_single_part_over_some_rows():
     torch.testing.assert_close(one(x, weight, bias, *flat[:3]), expected)
     assert torch.autograd.gradcheck(one, (x, weight, bias, *flat[:3]))
     assert torch.autograd.gradgradcheck(one, (x, weight, bias, *flat[:3]))
+
+
+MAKES = {"gelu": F.gelu, "norm": lambda x: F.layer_norm(x, x.shape[-1:])}
+
+
+def behind(make, x, weight, bias, *flat):
+    """The layer on make(x), which it makes again in backward."""
+    given = make(x)
+    parts = [LowRankPart(rows, *flat[3 * i : 3 * i + 3]) for i, rows in enumerate(ROWS)]
+    return low_rank_linear(given, weight, bias, parts, Source(make, x, given))
+
+
+@pytest.mark.parametrize("make", MAKES.values(), ids=MAKES)
+def test_an_input_that_is_made_again_has_the_same_derivatives(make):
+    x, *others, flat = tensors()
+    inputs = (x, *others, *flat)
+    assert torch.autograd.gradcheck(lambda *given: behind(make, *given), inputs)
+    assert torch.autograd.gradgradcheck(lambda *given: behind(make, *given), inputs)
+    ours, theirs = behind(make, *inputs), merged(make(x), *others, *flat)
+    assert torch.equal(ours, theirs)
+    slope = torch.randn(2, 2, 9, dtype=torch.float64)
+    for got, expected in zip(
+        torch.autograd.grad(ours, inputs, slope), torch.autograd.grad(theirs, inputs, slope), strict=True
+    ):
+        assert torch.equal(got, expected)
+
+
+def test_an_input_that_is_made_again_is_made_in_the_precision_of_forward():
+    x, *others, flat = tensors(torch.float32)
+    inputs = (x, *others, *flat)
+    slope = torch.randn(2, 2, 9).bfloat16()
+
+    def make(x):
+        return F.linear(x, torch.eye(4))  # cast by autocast
+
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        ours, theirs = behind(make, *inputs), merged(make(x), *others, *flat)
+    got = torch.autograd.grad(ours, inputs, slope)
+    for grad, expected in zip(got, torch.autograd.grad(theirs, inputs, slope), strict=True):
+        assert torch.equal(grad, expected)
+
+
+@pytest.mark.parametrize("is_source", [True, False])
+def test_an_input_that_is_made_again_is_not_kept_and_another_one_is(is_source):
+    x, weight, bias, flat = tensors()
+    given = F.gelu(x)
+    parts = [LowRankPart(rows, *flat[3 * i : 3 * i + 3]) for i, rows in enumerate(ROWS)]
+    source = Source(F.gelu, x, given if is_source else given.clone())
+    y, alive = low_rank_linear(given, weight, bias, parts, source), weakref.ref(given)
+    del given, source
+    assert (alive() is None) == is_source
+    y.sum().backward()
