@@ -91,7 +91,7 @@ def model_of(words: list[str]) -> tuple[Model, Any]:
 
 def training_step(model: nn.Module, theta: list[Tensor], setting: Setting) -> Step:
     """Forward, backward and an SGD step over `theta`."""
-    optimizer = torch.optim.SGD(theta, lr=1e-4, momentum=0.9, weight_decay=5e-4)
+    optimizer = torch.optim.SGD(theta, lr=1e-4, momentum=0.9, weight_decay=5e-4, foreach=True)
 
     def step() -> None:
         F.cross_entropy(model(setting.images), setting.labels).backward()

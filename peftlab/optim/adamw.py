@@ -22,4 +22,4 @@ def adamw(
     Source: Loshchilov and Hutter 2019, arXiv:1711.05101.
     """
     own = groups(theta, weight_decay=weight_decay, gate_decay=gate_decay, selected_decay=selected_decay)
-    return AdamW(own, lr=lr, betas=(beta1, beta2))
+    return AdamW(own, lr=lr, betas=(beta1, beta2), foreach=True)

@@ -18,4 +18,4 @@ def sgd(
 ) -> torch.optim.Optimizer:
     """SGD with momentum over theta."""
     own = groups(theta, weight_decay=weight_decay, gate_decay=gate_decay, selected_decay=selected_decay)
-    return SGD(own, lr=lr, momentum=momentum)
+    return SGD(own, lr=lr, momentum=momentum, foreach=True)

@@ -25,3 +25,22 @@ def test_two_steps_by_hand():
         m, v = 0.8 * m + 0.2 * grad, 0.9 * v + 0.1 * grad.square()
         w = (1 - 0.1 * 0.5) * w - 0.1 * (m / (1 - 0.8**t)) / ((v / (1 - 0.9**t)).sqrt() + 1e-8)
     torch.testing.assert_close(theta.detach(), w)
+
+
+def test_all_tensors_at_once_give_the_numbers_of_one_after_another():
+    torch.manual_seed(0)
+    values = [torch.randn(shape) for shape in ((3, 4), (1000,), ())]
+    options = {"weight_decay": 0.01, "gate_decay": 0.0, "selected_decay": 0.0}
+    ours = [nn.Parameter(value.clone()) for value in values]
+    theirs = [nn.Parameter(value.clone()) for value in values]
+    optimizers = (
+        adamw({"weights": ours}, lr=0.01, beta1=0.9, beta2=0.999, **options),
+        torch.optim.AdamW(theirs, lr=0.01, weight_decay=0.01, foreach=False),
+    )
+    for _ in range(4):
+        for own, other in zip(ours, theirs, strict=True):
+            own.grad = torch.randn(own.shape)
+            other.grad = own.grad.clone()
+        for optimizer in optimizers:
+            optimizer.step()
+    assert all(torch.equal(own, other) for own, other in zip(ours, theirs, strict=True))

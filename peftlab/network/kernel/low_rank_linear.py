@@ -123,7 +123,7 @@ def _per_row(scale: Tensor) -> Tensor:
 
 def _as_given(device: str) -> AbstractContextManager[Any]:
     """Inside, autocast changes no dtype."""
-    if not torch.amp.is_autocast_available(device):
+    if not torch.amp.is_autocast_available(device) or not torch.is_autocast_enabled(device):
         return nullcontext()
     return torch.autocast(device, enabled=False)
 
