@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from peftlab.errors import UserError
+from peftlab.record.elsewhere import writes_elsewhere
 from peftlab.record.folder import check_ours, clear, clear_parts
 from peftlab.record.json_file import json_text, read_json
 from peftlab.record.lock import Lock, is_locked
@@ -111,6 +112,8 @@ class Record:
         self._hold()
         is_finished = True
         try:
+            if writes_elsewhere(self.folder):
+                raise UserError(self._busy())
             is_finished = self.look(resume)
         finally:
             if is_finished:  # or refused
