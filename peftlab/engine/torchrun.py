@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from peftlab.config.resolved import Resolved
 from peftlab.engine.job import Job
+from peftlab.engine.parent import end_with_parent
 from peftlab.engine.separate import fail, resolved_of
 from peftlab.errors import FAILED, INTERRUPTED, UserError
 from peftlab.record.lock import Lock, is_locked
@@ -32,6 +33,7 @@ OWN = ("tracker", "hydra.run.dir", "hydra.sweep.dir")  # words that are rank 0's
 KEPT = ("status.json", "config.yaml", "metrics.jsonl", "last/state.pt")  # of a run, what it takes to go on
 PREFIX = "peftlab-rank-"
 PATIENCE = timedelta(minutes=2)  # for rank 0 to say why all end
+SHORT = timedelta(seconds=20)  # for an answer of the store, if it lives
 LONG = timedelta(hours=1)  # for rank 0 to write what was found
 
 
@@ -43,11 +45,13 @@ def is_several() -> bool:
 
 def together(command: Callable[[], NoReturn]) -> NoReturn:
     """Run the command as one of several, and end with the exit code of rank 0."""
+    end_with_parent()
     if int(os.environ["RANK"]) == 0:
         code = _code(command)
         if _has_group():
-            _store().set("code", str(code))
-            _store().set("heard", "")
+            with suppress(RuntimeError):  # torchrun is gone, and the store with it
+                _store().set("code", str(code))
+                _store().set("heard", "")
         sys.exit(code)
     with own_folder() as place, open(os.devnull, "w") as nowhere:
         words = [word for word in sys.argv[1:] if not word.lstrip("+~").startswith(OWN)]
@@ -61,8 +65,9 @@ def together(command: Callable[[], NoReturn]) -> NoReturn:
         sys.stdout = sys.stderr = nowhere
         code = _code(command)
         if _has_group() and code != FAILED:
-            _store().wait(["code"], LONG)
-            code = int(_store().get("code"))
+            with suppress(RuntimeError):
+                _store().wait(["code"], LONG)
+                code = int(_store().get("code"))
     if code and not _has_group():  # refused: torchrun ends us when rank 0 has said why
         time.sleep(PATIENCE.total_seconds())
     os._exit(code)
@@ -199,7 +204,7 @@ def _store() -> Any:
     import torch.distributed as dist
 
     address, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
-    return dist.PrefixStore("peftlab", dist.TCPStore(address, port, is_master=False))
+    return dist.PrefixStore("peftlab", dist.TCPStore(address, port, is_master=False, timeout=SHORT))
 
 
 def _has_group() -> bool:

@@ -1,7 +1,6 @@
 """A process that runs one job after another and keeps the trunk: its own main, and the handle that its sweep has."""
 
 import contextlib
-import ctypes
 import os
 import pickle
 import signal
@@ -12,11 +11,10 @@ from typing import Any, NamedTuple
 
 from peftlab.engine.device import Device
 from peftlab.engine.job import Job
+from peftlab.engine.parent import end_with_parent
 from peftlab.engine.separate import run_job
 from peftlab.errors import INTERRUPTED
 from peftlab.record.record import Record
-
-DIES_WITH_PARENT = 1  # PR_SET_PDEATHSIG of Linux's prctl
 
 
 class Answer(NamedTuple):
@@ -100,8 +98,7 @@ class Worker:
 
 def main() -> None:
     """Run the jobs that come in on stdin, until there are no more; answers go to the descriptor that is named."""
-    with contextlib.suppress(OSError, AttributeError):
-        ctypes.CDLL(None).prctl(DIES_WITH_PARENT, signal.SIGTERM)
+    end_with_parent()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     answers = os.fdopen(int(sys.argv[1]), "wb")
     jobs, sys.stdin = sys.stdin.buffer, open(os.devnull, encoding="utf-8")  # noqa: SIM115
