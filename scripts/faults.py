@@ -195,13 +195,17 @@ def belongs(pid: int, place: Path) -> bool:
 
 
 def wait(pid: int, patience_s: float = PATIENCE_S) -> int:
-    """The exit code of a process, negative for a signal; one that does not end is killed."""
-    until = time.monotonic() + patience_s
+    """The exit code of a process, negative for a signal; one that does not end is killed.
+
+    Patience is counted in naps, not by the clock: all of us may be stopped for a while (SIGSTOP).
+    """
+    naps = 0
     while True:
         done, status = os.waitpid(pid, os.WNOHANG)
         if done:
             return os.waitstatus_to_exitcode(status)
-        if time.monotonic() > until:
+        naps += 1
+        if naps * 0.005 > patience_s:
             os.kill(pid, signal.SIGKILL)
         time.sleep(0.005)
 
@@ -342,8 +346,9 @@ def disturb(
 
 def gone(harm: Harm, place: Path, patience_s: float) -> list[str]:
     """What still runs after a time in which it may end by itself."""
-    until = time.monotonic() + patience_s
-    while (left := harm.left(place)) and time.monotonic() < until:
+    naps = 0
+    while (left := harm.left(place)) and naps * 0.1 < patience_s:
+        naps += 1
         time.sleep(0.1)
     return left
 
