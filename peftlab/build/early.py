@@ -10,6 +10,7 @@ from peftlab.config.place import place
 from peftlab.config.resolved import Resolved
 from peftlab.network.cell import Cell
 from peftlab.network.network import Network
+from peftlab.network.tokens import check_prompts
 from peftlab.stream import generator
 
 NUM_CLASSES = 10  # of a head that is not counted but may lie inside a mask's budget
@@ -25,7 +26,7 @@ def check_method(resolved: Resolved) -> None:
         return
     backbone = shapes(resolved.backbone.options)
     if not place(resolved, backbone.labels, backbone.positions, is_known=False).is_open:
-        cell_of_shapes(resolved, backbone)
+        _built(resolved, backbone)
 
 
 def cell_of_shapes(resolved: Resolved, backbone: Backbone) -> Cell | None:
@@ -34,12 +35,20 @@ def cell_of_shapes(resolved: Resolved, backbone: Backbone) -> Cell | None:
     Raises:
         UserError: if the method cannot work there.
     """
+    cell = _built(resolved, backbone)
+    if cell is not None:
+        Network(backbone).check(cell)
+    return cell
+
+
+def _built(resolved: Resolved, backbone: Backbone) -> Cell | None:
+    """`cell_of_shapes` before its forward, which takes two seconds to begin on a device without numbers."""
     placed = place_on(resolved, backbone)
     if any(part.is_mask for part in resolved.parts):
         return None
     head = empty_head(resolved, backbone, NUM_CLASSES)
     cell = build_cell(resolved, backbone, placed, Start(head)).cell.to("meta")  # where the backbone is
-    Network(backbone).check(cell)
+    check_prompts(list(cell.anchors))
     return cell
 
 

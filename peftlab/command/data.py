@@ -1,7 +1,7 @@
 """The entry point `peftlab-data`: looks at a data set before a run does. Imports no torch until its words have passed."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from hydra.errors import HydraException
@@ -15,7 +15,6 @@ from peftlab.config.schema import check_schema
 from peftlab.config.sentence import sentence
 from peftlab.dataset.rules import check_dataset
 from peftlab.errors import UserError
-from peftlab.option import Choice
 
 FINE, PROBLEMS = 0, 1
 CUTS = ("imbalance", "max_per_class", "seed", "groups", "group_counts_imbalance", "val_fraction")
@@ -40,7 +39,7 @@ def main(argv: list[str] | None = None) -> int:
     with parser.answers():
         config = _config([f"dataset={word}" if "=" not in word else word for word in words])
     try:
-        lines, problems = _check(choice(config["dataset"]), config["seed"])
+        lines, problems = _check(choice(config["dataset"]).options, config["seed"])
     except UserError as error:
         print(f"peftlab-data: {error}", file=sys.stderr)
         return PROBLEMS
@@ -70,12 +69,11 @@ def _config(words: list[str]) -> dict[str, Any]:
     return config
 
 
-def _check(dataset: Choice, seed: int) -> tuple[list[str], list[str]]:
+def _check(options: Mapping[str, Any], seed: int) -> tuple[list[str], list[str]]:
     from peftlab.dataset.cut import Cuts, group_counts, tail_cut
     from peftlab.dataset.group import group_classes
     from peftlab.dataset.source.audit import audit
 
-    options = dataset.options
     source = options["source"](options["path"])
     cuts = Cuts(**{key: options[key] for key in CUTS}, run_seed=seed)
     tail, names = tail_cut(source, cuts), source.class_names

@@ -8,6 +8,7 @@ from peftlab.config.resolved import Resolved
 from peftlab.engine.job import Job
 from peftlab.engine.separate import begin, fail, run_job
 from peftlab.errors import INTERRUPTED, say
+from peftlab.inputs.garbage import uncollected
 
 SAME = ("backbone", "task", "dataset", "fit", "device")  # what the jobs of a group have in common
 Ended = Iterator[tuple[int, str | None]]
@@ -81,8 +82,9 @@ def _run_group(jobs: Sequence[Job], waiting: dict[int, Resolved], places: list[i
 def _together(
     jobs: Sequence[Job], waiting: dict[int, Resolved], places: list[int]
 ) -> Iterator[tuple[int, Exception | None]]:
-    from peftlab.run.run import Order
-    from peftlab.run.together import run_together  # torch, for which a wrong config does not wait
+    with uncollected():  # torch, for which a wrong config does not wait
+        from peftlab.run.run import Order
+        from peftlab.run.together import run_together
 
     orders = [Order(waiting[place], jobs[place].record, jobs[place].group) for place in places]
     for index, error in run_together(orders):

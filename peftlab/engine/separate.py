@@ -8,6 +8,7 @@ from peftlab.config.resolve import resolve
 from peftlab.config.resolved import Resolved
 from peftlab.engine.job import Job
 from peftlab.errors import FAILED, INTERRUPTED, WRONG, UserError, say, stop
+from peftlab.inputs.garbage import uncollected
 from peftlab.record.whole_file import refusal
 
 
@@ -23,7 +24,8 @@ def run_job(job: Job) -> str | None:
     try:
         resolved = begin(job)
         if resolved is not None:
-            from peftlab.search.stages import run_found  # torch, for which a wrong config does not wait
+            with uncollected():
+                from peftlab.search.stages import run_found  # torch, for which a wrong config does not wait
 
             run_found(resolved, record, job.group)
     except KeyboardInterrupt:

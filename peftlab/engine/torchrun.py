@@ -21,6 +21,7 @@ from peftlab.engine.job import Job
 from peftlab.engine.parent import end_with_parent
 from peftlab.engine.separate import fail, resolved_of
 from peftlab.errors import FAILED, INTERRUPTED, UserError
+from peftlab.inputs.garbage import uncollected
 from peftlab.record.lock import Lock, is_locked
 from peftlab.record.record import Record
 from peftlab.record.whole_file import refusal
@@ -107,10 +108,11 @@ def _code(command: Callable[[], NoReturn]) -> int:
 
 def join() -> "Ranks":
     """The ranks of this command: one process group for all of its jobs, made by the first."""
-    import torch
-    import torch.distributed as dist
+    with uncollected():
+        import torch
+        import torch.distributed as dist
 
-    from peftlab.fit.parallel import Ranks
+        from peftlab.fit.parallel import Ranks
 
     cuda = torch.cuda.is_available()
     if not dist.is_initialized():

@@ -16,9 +16,9 @@ from peftlab.backbone.timm.arguments import check_arguments
 from peftlab.backbone.timm.checkpoint import called, check_checkpoint, checkpoint_path
 from peftlab.backbone.timm.hub import hub_or_cache
 from peftlab.backbone.timm.table import timm_table
-from peftlab.backbone.timm.unused import without_unused
 from peftlab.errors import UserError
 from peftlab.inputs.image import InputSpec
+from peftlab.inputs.unused import without_unused
 from peftlab.option import NumBlocks
 from peftlab.stream import stream_seed
 

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from peftlab.backbone.timm.unused import without_unused
+from peftlab.inputs.unused import without_unused
 
 
 def plain_model(options: Mapping[str, Any], num_classes: int) -> nn.Module:

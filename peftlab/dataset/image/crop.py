@@ -8,9 +8,12 @@ import torch
 from jaxtyping import UInt8
 from torch import Tensor
 from torch.nn import functional
-from torchvision.transforms.v2.functional import InterpolationMode, center_crop, resize
 
 from peftlab.dataset.image.images import Pixels
+from peftlab.inputs.unused import without_unused
+
+with without_unused():
+    from torchvision.transforms.v2.functional import InterpolationMode, center_crop, resize
 
 NUM_ATTEMPTS = 10
 ASPECT = (3 / 4, 4 / 3)

@@ -1,6 +1,5 @@
 """What timm imports and nothing here uses: torch's compiler (1.7 s) and wandb (0.5 s)."""
 
-import gc
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,6 +9,8 @@ from types import ModuleType
 from typing import Any
 
 import torch
+
+from peftlab.inputs.garbage import uncollected
 
 NAMES = ("torch._dynamo.utils", "wandb")
 ONE_FUNCTION = "is_compile_supported"  # what torchvision.ops imports by name
@@ -25,13 +26,10 @@ def without_unused() -> Iterator[None]:
     later: Any = getattr(torch, "_disable_dynamo", disable)  # the same, when what it decorates is called
     sys.modules.update(put)
     torch.compiler.disable = later
-    collects = gc.isenabled()
-    gc.disable()  # an import makes no garbage to speak of, and looking for it takes a tenth of the time
     try:
-        yield
+        with uncollected():
+            yield
     finally:
-        if collects:
-            gc.enable()
         torch.compiler.disable = disable
         for name, stub in put.items():
             if sys.modules.get(name) is stub:

@@ -2,13 +2,14 @@
 
 import subprocess
 import sys
+from pathlib import Path
 from types import ModuleType
 
 import pytest
 import torch
 
-from peftlab.backbone.timm import unused
-from peftlab.backbone.timm.unused import without_unused
+from peftlab.inputs import unused
+from peftlab.inputs.unused import without_unused
 
 
 def test_a_module_is_loaded_at_its_first_use(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -40,7 +41,7 @@ def test_what_uses_it_inside_gets_the_real_one(monkeypatch: pytest.MonkeyPatch) 
 
 CODE = """
 import sys, torch
-from peftlab.backbone.timm.unused import without_unused
+from peftlab.inputs.unused import without_unused
 from peftlab.inputs.eager import AdamW
 with without_unused():
     import timm
@@ -58,3 +59,29 @@ print(torch._dynamo.utils.is_compile_supported("cpu"))
 def test_timm_and_a_step_load_no_compiler() -> None:
     done = subprocess.run([sys.executable, "-c", CODE], capture_output=True, text=True, timeout=300)
     assert done.stdout.split("\n")[:3] == ["[]", "True True", "True"], done.stderr
+
+
+RUN = """
+import sys
+from peftlab.command.train import main
+try:
+    main()
+except SystemExit as end:
+    print("exit", end.code, sorted({"torch._dynamo", "torch._inductor", "wandb", "sympy", "sklearn", "matplotlib"} & set(sys.modules)))
+"""
+
+
+@pytest.mark.slow
+def test_a_whole_run_loads_no_compiler(tmp_path: Path) -> None:
+    words = [
+        "backbone=tiny",
+        "device=cpu",
+        "fit.epochs=1",
+        "fit.batch_size=277",
+        "scaling=meta",
+        "scaling.outer.every=1",
+    ]
+    done = subprocess.run(
+        [sys.executable, "-c", RUN, *words], capture_output=True, text=True, timeout=300, cwd=tmp_path
+    )
+    assert done.stdout.split("\n")[-2] == "exit 0 []", done.stdout + done.stderr
