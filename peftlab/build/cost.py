@@ -12,11 +12,15 @@ from peftlab.backbone.timm.shapes import shapes
 from peftlab.build.cell import build_cell, place_on
 from peftlab.build.early import NUM_CLASSES, cell_of_shapes, empty_head
 from peftlab.build.start import Start
+from peftlab.build.trunk import open_dataset
 from peftlab.config.place import place
 from peftlab.config.resolved import Resolved
 from peftlab.config.summary import num_trained
+from peftlab.dataset.source.where import place_of
+from peftlab.errors import UserError
 from peftlab.fit.precision import autocast
 from peftlab.network.network import Network
+from peftlab.option import Choice
 
 STEPS = 3  # that are measured, after one that is not
 
@@ -76,6 +80,21 @@ def measured(resolved: Resolved, device: torch.device) -> float | None:
             torch.cuda.synchronize(device)
         times.append(time.perf_counter() - began)
     return median(times[1:])
+
+
+def num_train(resolved: Resolved) -> int | None:
+    """Training items, of which only the labels are read; None for data that are not on this machine, or are read by one's own code."""
+    source = resolved.dataset.options.get("source")
+    if resolved.backbone.word != "model" or not isinstance(source, Choice):
+        return None
+    try:
+        if source.word == "hub":
+            path, own = resolved.dataset.options["path"], source.options
+            if place_of(path, own["hub_id"], own["folder"]).folder is None:
+                return None
+        return len(open_dataset(resolved, shapes(resolved.backbone.options)).train)
+    except UserError:  # the run will say it
+        return None
 
 
 def _loss(output: Tensor) -> Tensor:

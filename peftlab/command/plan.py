@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import asdict
+from datetime import timedelta
 from functools import partial
 from typing import Any
 
@@ -14,16 +15,18 @@ from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from peftlab.config.job import compose_jobs
 from peftlab.config.job_loader import JobLoader
 from peftlab.config.multirun import planned_words
-from peftlab.engine.plan import Planned, plan
+from peftlab.engine.device import devices
+from peftlab.engine.plan import Planned, Total, plan, total
 from peftlab.errors import UserError, stop
 from peftlab.inputs.plain import plain
 from peftlab.record.json_file import json_text
 
 SCHEMA = 1
+LOCAL = "hydra_plugins.peftlab.local.Local"
 WORDS = {"true": "text", "false": None, "json": "json"}
 NOTE = (
     "time and memory: the median of 3 steps with random images, weights and 10 classes, on this machine as it is now; without"
-    " reading data, outer steps, validation and test"
+    " the start, reading data, outer steps, validation and test; hydra/launcher=fused takes less"
 )
 
 
@@ -51,11 +54,13 @@ def print_plan(config: DictConfig, shown: str) -> None:
         UserError: for a sweep whose jobs only its sweeper knows.
     """
     jobs = plan(_configs(config))
+    whole = total(jobs, _workers(config))
     if shown == "json":
-        told = {"schema": SCHEMA, "count": Counter(job.state for job in jobs), "note": NOTE}
+        count = Counter(job.state for job in jobs)
+        told = {"schema": SCHEMA, "count": count, "note": NOTE, "total": asdict(whole)}
         print(json_text({**told, "jobs": [asdict(job) for job in jobs]}, indent=1), end="")
         return
-    for line in _lines(jobs):
+    for line in _lines(jobs, whole):
         print(plain(line))
 
 
@@ -74,8 +79,16 @@ def _configs(config: DictConfig) -> Any:
     return compose_jobs(loader, config, words, 0)
 
 
-def _lines(jobs: list[Planned]) -> list[str]:
-    rows = [("run", "state", "fused", "trained", "s/step", "MiB")]
+def _workers(config: DictConfig) -> int:
+    """How many jobs of a command run at a time on this machine."""
+    launcher = config.hydra.launcher
+    if OmegaConf.select(config, "hydra.mode") != RunMode.MULTIRUN or launcher["_target_"] != LOCAL:
+        return 1
+    return len(devices(launcher.workers, cpu=config.get("device") == "cpu"))
+
+
+def _lines(jobs: list[Planned], whole: Total) -> list[str]:
+    rows = [("run", "state", "fused", "trained", "s/step", "steps", "MiB")]
     for job in jobs:
         fused = "alone" if job.alone else "" if job.group is None else f"group {job.group}"
         rows.append(
@@ -85,6 +98,7 @@ def _lines(jobs: list[Planned]) -> list[str]:
                 fused,
                 _text(job.trained, ",d"),
                 _text(job.step_s, ".4f"),
+                _text(job.steps, ",d"),
                 _text(job.memory_mib, ".0f"),
             )
         )
@@ -98,8 +112,21 @@ def _lines(jobs: list[Planned]) -> list[str]:
     lines.append(
         f"{len(jobs)} jobs: {', '.join(f'{number} {state}' for state, number in sorted(count.items()))}"
     )
-    return [*lines, NOTE, "nothing was run or written"]
+    return [*lines, _told(whole), NOTE, "nothing was run or written"]
 
 
-def _text(value: float | None, form: str) -> str:
+def _told(whole: Total) -> str:
+    """The sum in a sentence."""
+    if not whole.timed:
+        return f"total: {whole.jobs} to run; nothing says how long"
+    known = "" if whole.timed == whole.jobs else f" of the {whole.timed} that can be timed"
+    memory = "" if whole.memory_mib is None else f"; the largest takes {whole.memory_mib:.0f} MiB"
+    apart = f"{timedelta(seconds=round(whole.train_s))} of training{known}, one after another"
+    workers = (
+        f", {timedelta(seconds=round(whole.wall_s))} on {whole.workers} workers" if whole.workers > 1 else ""
+    )
+    return f"total: {whole.jobs} to run: {apart}{workers}{memory}"
+
+
+def _text(value: float | int | None, form: str) -> str:
     return "" if value is None else format(value, form)

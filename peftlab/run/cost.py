@@ -1,11 +1,13 @@
 """Parameters, seconds and memory of a run before it is one."""
 
+import math
 from typing import NamedTuple
 
 import torch
 
 from peftlab.build import cost
 from peftlab.config.resolved import Resolved
+from peftlab.fit.schedule import Schedule
 from peftlab.run.memory import peak_mib, release, reset_peak
 
 
@@ -32,3 +34,9 @@ def predicted(resolved: Resolved) -> Predicted:
     reset_peak(device)
     step_s = cost.measured(resolved, device)
     return Predicted(number, step_s, None if step_s is None else peak_mib(device))
+
+
+def num_steps(resolved: Resolved) -> int | None:
+    """Optimizer steps of the whole training; None for data that are not at hand."""
+    items = cost.num_train(resolved)
+    return None if items is None else Schedule(resolved.fit, math.ceil(items / resolved.fit.batch_size)).end

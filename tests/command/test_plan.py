@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -42,18 +43,48 @@ def test_a_sweep(call: Call) -> None:
     code, out, _ = call("-m", "plan=json", *TINY, "peft=lora,bitfit", "peft.rank=4,17", "seed=0,1")
     found = json.loads(out)
     assert code == 0
-    assert list(found) == ["schema", "count", "note", "jobs"]
+    assert list(found) == ["schema", "count", "note", "total", "jobs"]
     jobs = found["jobs"]
     assert found["count"] == {"new": 2, "wrong": 6}  # lora has no rank 17 at 16 features
     first = jobs[0]
     assert list(first) == [
-        *("run", "choices", "state", "why", "group", "alone", "trained", "step_s", "memory_mib")
+        *("run", "choices", "state", "why", "group", "alone", "trained", "step_s", "memory_mib"),
+        "steps",
     ]
     assert first["run"].startswith("peft-lora_rank-4_seed-0-")
     assert (first["state"], first["group"], first["trained"]) == ("new", 1, 2304)
     assert first["group"] == jobs[1]["group"]
     wrong = [job["why"] for job in jobs if job["choices"]["peft"] == "bitfit"]
     assert all("is not a key of peft" in why for why in wrong)
+
+
+def test_the_total_of_a_sweep(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    """digits_lt trains on 277 images: 35 batches of 8 an epoch, 18 steps of two."""
+    monkeypatch.setattr(cost, "measured", lambda resolved, _: 100.0 * resolved.fit.accumulate)
+    words = ("-m", *TINY, "seed=0,1,2", "fit.accumulate=1,2", "fit.epochs=2")
+    found = json.loads(call("plan=json", *words)[1])
+    assert [job["steps"] for job in found["jobs"]] == [70, 36] * 3
+    own = found["total"]
+    train_s = 3 * (70 * 100 + 36 * 200)
+    assert (own["jobs"], own["timed"], own["workers"], own["train_s"], own["wall_s"]) == (
+        6,
+        6,
+        1,
+        train_s,
+        train_s,
+    )
+    assert own["memory_mib"] == max(job["memory_mib"] for job in found["jobs"])
+    code, out, err = call("plan=true", *words, "hydra/launcher=local", "hydra.launcher.workers=1")
+    assert code == 0, err
+    assert (
+        f"total: 6 to run: {timedelta(seconds=train_s)} of training, one after another; the largest takes"
+        in out
+    )
+
+
+def test_what_cannot_be_timed_is_left_out_of_the_total(call: Call) -> None:
+    out = call("plan=true", "-m", *TINY, "peft=lora,mask_magnitude")[1]
+    assert "total: 2 to run; nothing says how long" in out
 
 
 def test_a_run_and_what_shapes_cannot_say(call: Call) -> None:

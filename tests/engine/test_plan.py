@@ -14,7 +14,7 @@ from peftlab.config.identity import Identity
 from peftlab.config.job import compose_jobs, current
 from peftlab.config.resolve import resolve
 from peftlab.engine.job import job_of
-from peftlab.engine.plan import cost_class, plan
+from peftlab.engine.plan import FINISHED, WRONG, Planned, cost_class, plan, total
 from peftlab.record.whole import files_of
 
 
@@ -48,3 +48,17 @@ def test_jobs_that_cost_the_same_have_one_class(change: Callable[..., dict[str, 
     )
     for other in ({"peft.rank": 2}, {"fit.batch_size": 5}, {"placement.depth": "0"}):
         assert first != cost_class(resolve(change({"device": "cpu", **other}, backbone="tiny")))
+
+
+def test_the_total_counts_what_is_to_run_and_no_worker_shortens_the_longest() -> None:
+    jobs = [
+        Planned("a", {}, "new", step_s=1.0, steps=10, memory_mib=5.0),
+        Planned("b", {}, "interrupted", step_s=2.0, steps=20, memory_mib=7.0),
+        Planned("c", {}, FINISHED, step_s=9.0, steps=9, memory_mib=9.0),
+        Planned("d", {}, WRONG),
+        Planned("e", {}, "new", step_s=3.0),
+    ]
+    found = total(jobs, 2)
+    assert (found.jobs, found.timed, found.train_s, found.wall_s, found.memory_mib) == (3, 2, 50.0, 40.0, 7.0)
+    assert total(jobs[:1] * 4, 2).wall_s == 20.0
+    assert total([], 3).memory_mib is None
