@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import torch
 
-from peftlab.build.cost import measured, trained
+from peftlab.build.cost import measured, num_train, trained
 from peftlab.build.experiment import build
 from peftlab.config.resolve import resolve
 from peftlab.config.summary import num_trained
@@ -38,3 +38,13 @@ def test_what_only_images_can_say_is_not_said(change: Change) -> None:
 def test_a_method_that_cannot_work_is_refused(change: Change) -> None:
     with pytest.raises(UserError, match=r"peft\.rank=65"):
         trained(resolve(change({**SMALL, "peft.rank": 65}, **TINY)))
+
+
+def test_training_items_are_counted_where_the_data_are(
+    change: Change, composed: Callable[..., dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("PEFTLAB_DATA", raising=False)
+    best = resolve(change({**SMALL, "fit.select": "best"}, **TINY))
+    assert num_train(resolve(change(SMALL, **TINY))) == 277
+    assert num_train(best) == len(build(best).train) == 250
+    assert num_train(resolve(composed("backbone=tiny", "dataset=cifar100"))) is None  # on the hub
