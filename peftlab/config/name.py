@@ -24,6 +24,8 @@ VOLATILE = (
     "trust",
 )  # of recipes, what is used stands elsewhere
 VOLATILE_IN = {"dataset": ("num_workers",), "fit": ("save_every", "eval_batch_size", "stop_after")}
+# keys that older runs lack, with what these did: at this value a run is the one without the key
+ABSENT = {"fit": {"compile": False}}
 # overrides that are no choice of a cell
 NO_CHOICE = (
     "experiment",
@@ -75,7 +77,12 @@ def lasting(config: dict[str, Any]) -> dict[str, Any]:
     kept = {key: value for key, value in config.items() if key not in VOLATILE}
     for group, keys in VOLATILE_IN.items():
         if isinstance(kept.get(group), dict):
-            kept[group] = {key: value for key, value in kept[group].items() if key not in keys}
+            absent = ABSENT.get(group, {})
+            kept[group] = {
+                key: value
+                for key, value in kept[group].items()
+                if key not in keys and (key not in absent or value != absent[key])
+            }
     return kept
 
 

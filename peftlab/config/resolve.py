@@ -129,7 +129,22 @@ def _check(resolved: Resolved) -> None:
         )
         check_no_sites(resolved.placement, parts[0].form.word)
     check_plan(resolved.fit)
+    _check_compile(resolved)
     check_gamma(resolved.scaling)
+
+
+def _check_compile(resolved: Resolved) -> None:
+    if not resolved.fit.compile:
+        return
+    drawing = [part.path for part in resolved.parts if part.form.options.get("dropout")]
+    if drawing:
+        raise UserError(
+            f"fit.compile=true cannot draw, and {drawing[0]} has dropout; legal: {drawing[0]}.dropout=0, or fit.compile=false"
+        )
+    if resolved.placement.word in ("noah", "supernet"):
+        raise UserError(
+            f"fit.compile=true with placement={resolved.placement.word}: every step has another graph; legal: fit.compile=false"
+        )
 
 
 def _check_backbone(backbone: Choice) -> None:

@@ -36,7 +36,7 @@ MOVED = {
 
 # keys that a `_target_` has since, with what was done before there was a choice
 SINCE: dict[str, dict[str, Any]] = {
-    "peftlab.fit.plan.Plan": {"stop_after": None},
+    "peftlab.fit.plan.Plan": {"stop_after": None, "compile": False},
     "peftlab.dataset.source.image_folder.image_folder": {"follow_links": True},
     "peftlab.scaling.gated.gated": {"reads": "site"},
     "peftlab.scaling.plan.OuterPlan": {"dropout": True},

@@ -23,6 +23,8 @@ def why_alone(resolved: Resolved) -> str | None:
     """What keeps a job out of every group, if anything does."""
     if resolved.placement.word in ("noah", "supernet"):
         return f"placement={resolved.placement.word} has stages of its own"
+    if resolved.fit.compile:
+        return "fit.compile=true compiles the step of one cell"
     return None
 
 

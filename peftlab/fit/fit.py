@@ -7,6 +7,7 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from torch import Tensor, nn
 
+from peftlab.fit.compiled import CompiledStep
 from peftlab.fit.learner import Learner, Now, OuterStep
 from peftlab.fit.plan import Plan
 from peftlab.fit.precision import Context, autocast
@@ -93,6 +94,10 @@ class _Stream:
         self._context: Context = autocast(plan, first.device)
         self._base = {place: base_rates(learners[place].optimizers) for place in members}
         self._last: dict[int, Step | None] = dict.fromkeys(members)
+        self._compiled = {
+            id(learner): CompiledStep(network, learner, self._context, plan.batch_size)
+            for learner in (learners[place] for place in members if plan.compile)
+        }
         self._refill(start)
         # outer steps want whole batches; without them each rank reads no more than it computes
         self._is_whole = any(learners[place].outer is not None for place in members)
@@ -119,6 +124,7 @@ class _Stream:
         group = [ranks.share(batch) for batch in group] if self._is_whole else group
         total = ranks.sum(sum(weight(batch) for batch in group))
         groups = self.network.groups([learner.cell for learner in learners])
+        groups = [[place] for group in groups for place in group] if self._compiled else groups
         values = [0.0] * len(learners)
         for batch in group:
             for places in groups if len(batch.rows) else ():  # a rank may have no row of a small batch
@@ -130,6 +136,9 @@ class _Stream:
 
     def _backward(self, joint: list[Learner], nows: list[Now], batch: Batch, share: float) -> list[float]:
         """One forward and backward of these learners; their losses, each times `share`."""
+        compiled = self._compiled.get(id(joint[0]))
+        if compiled is not None and compiled.takes(batch):
+            return [compiled(batch, nows[0], share)]
         with self._context():
             outputs = self.network.outputs([learner.cell for learner in joint], batch.inputs, nows)
         parts = [

@@ -20,6 +20,7 @@ class Plan:
     warmup_epochs: Annotated[float | int, Range(0, 100_000)]
     clip_norm: PositiveFloat | None
     precision: Literal["fp32", "bf16"]
+    compile: bool
     select: Literal["last", "best"]
     eval_every: PositiveInt | None
     save_every: PositiveInt

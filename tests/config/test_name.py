@@ -118,6 +118,13 @@ def test_a_key_more_or_less_changes_the_hash(load: Load) -> None:
     assert config_hash(config) != config_hash(task_config(load()))
 
 
+def test_a_key_that_older_runs_lack_is_no_part_of_the_hash_where_it_says_what_they_did(load: Load) -> None:
+    config = task_config(load())
+    older = {**config, "fit": {key: value for key, value in config["fit"].items() if key != "compile"}}
+    assert config_hash(older) == config_hash(config)
+    assert config_hash({**config, "fit": {**config["fit"], "compile": True}}) != config_hash(config)
+
+
 def test_the_order_of_keys_is_no_part_of_the_hash(load: Load) -> None:
     config = task_config(load())
     turned = {

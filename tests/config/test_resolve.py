@@ -259,3 +259,12 @@ def test_a_budget_is_a_number_of_parameters_and_no_option_of_the_placement(chang
     assert "budget" not in resolved.placement.options
     assert "budget" in choice(resolved.raw["placement"]).options
     assert choice(resolved.raw["placement"], BUDGET) == resolved.placement
+
+
+def test_what_cannot_be_compiled_is_refused(change: Change, composed: Callable[..., Any]) -> None:
+    resolve(change({"fit.compile": True}))
+    resolve(change({"peft.dropout": 0.1}))
+    with pytest.raises(UserError, match=r"peft has dropout; legal: peft\.dropout=0, or fit\.compile=false"):
+        resolve(change({"fit.compile": True, "peft.dropout": 0.1}))
+    with pytest.raises(UserError, match="every step has another graph"):
+        resolve(composed("backbone=tiny", "experiment=noah", "placement.limit=2000", "fit.compile=true"))

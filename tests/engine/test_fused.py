@@ -254,3 +254,10 @@ def test_what_has_stages_of_its_own_runs_alone(composed: Config) -> None:
     assert why_alone(resolve(composed(*SMALL))) is None
     noah = resolve(composed("backbone=tiny", "experiment=noah", "placement.limit=2000"))
     assert why_alone(noah) == "placement=noah has stages of its own"
+
+
+def test_what_is_compiled_runs_alone(composed: Config) -> None:
+    assert (
+        why_alone(resolve(composed(*SMALL, "fit.compile=true")))
+        == "fit.compile=true compiles the step of one cell"
+    )
