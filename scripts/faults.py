@@ -65,7 +65,6 @@ class Engine:
     words: tuple[str, ...] = ()
     worker: str | None = None
     faults: tuple[str, ...] = FAULTS
-    detached: bool = False  # what it starts is not below the command's process
     is_exact: bool = True  # with the numbers of one process, bit for bit
 
 
@@ -96,14 +95,12 @@ ENGINES = {
         {"pair": PAIR, "pair_meta": (*PAIR, *META), "race": RACE},
         SLURM,
         "submitit.core._submit",
-        detached=True,
     ),
     "ray": Engine(
         {"pair": PAIR, "pair_meta": (*PAIR, *META), "race": RACE},
         ("hydra/launcher=ray",),
         worker="ray::_run_job",
         faults=FAULTS[:4],  # a Ray that may write no file does not start
-        detached=True,
     ),
 }
 TORCHRUN = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "peftlab")

@@ -38,6 +38,7 @@ def start(place: Path, *words: str) -> "subprocess.Popen[bytes]":
     scratch = place / "scratch"
     scratch.mkdir(exist_ok=True)
     env = {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1", "TMPDIR": str(scratch)}
+    env["PEFTLAB_CACHE"] = str(place / "cache")
     with (place / "said.txt").open("ab") as out:
         return subprocess.Popen([sys.executable, *words], cwd=place, env=env, stdout=out, stderr=out)
 

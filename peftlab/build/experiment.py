@@ -73,14 +73,19 @@ class Experiment:
     def frozen(self, split: Split) -> Outputs | None:
         """The backbone without a site, below the head as it starts; None for a head that starts from no feature.
 
-        For one pass over the batches of `split`: runs with the same data and the same head share the answers.
+        For one pass over the batches of `split`: runs with the same data and the same head share the answers. One of several
+        ranks computes its own rows of each batch, and remembers nothing: what one rank knows another may not.
         """
         if not self.task.wants_start():
             return None
         head, resolved = _head(self.resolved, self.trunk, self.task), self.resolved
         values = b"".join(value.cpu().numpy().tobytes() for value in head.state_dict().values())
         how = (repr(resolved.head), hashlib.sha256(values).hexdigest(), resolved.fit.precision)
-        return self.trunk.remembered(lambda inputs: head(self.trunk.backbone.features(inputs)), split, how)
+
+        def outputs(inputs: dict[str, Tensor]) -> Tensor:
+            return head(self.trunk.backbone.features(inputs))
+
+        return self.trunk.remembered(outputs, split, how) if self.ranks.alone else outputs
 
 
 def build(

@@ -15,7 +15,15 @@ import peftlab
 from peftlab.inputs.cache import load_bytes, save_bytes
 
 LIBRARIES = ("torch", "timm", "torchvision", "numpy")
-ROOMS = ("backbone", "dataset", "evaluate", "head", "inputs", "task")  # whose code makes such outputs
+ROOMS = (
+    "backbone",
+    "build",
+    "dataset",
+    "evaluate",
+    "head",
+    "inputs",
+    "task",
+)  # whose code makes such outputs
 
 
 def kept(kind: str, key: Hashable, device: torch.device, build: Callable[[], Tensor]) -> Tensor:

@@ -121,7 +121,7 @@ class Trunk:
 
     def _kept_outputs(self, split: Split, key: Hashable) -> list[Tensor]:
         found = load("frozen", key, self.device) if self._is_told(split) else None
-        return [] if found is None else list(found.split(self.eval_batch_size))
+        return [] if found is None or len(found) != len(split) else list(found.split(self.eval_batch_size))
 
     def probe(self) -> Probe:
         """The first training items; once per process."""

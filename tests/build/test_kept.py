@@ -1,6 +1,7 @@
 """Frozen outputs of an earlier process: the same bits, and none where anything is another."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from peftlab.build import trunk as trunk_module
 from peftlab.build.experiment import build
 from peftlab.build.kept import kept, load, save
 from peftlab.config.resolve import resolve
+from peftlab.fit.parallel import Ranks
 from peftlab.inputs.cache import cached_files
 
 CPU = torch.device("cpu")
@@ -82,3 +84,38 @@ def test_a_second_process_computes_no_frozen_output(
     monkeypatch.undo()
     monkeypatch.setenv("PEFTLAB_CACHE", "off")
     assert all(torch.equal(one, two) for one, two in zip(first, answers(), strict=True))
+
+
+@pytest.mark.usefixtures("fresh_trunk")
+def test_one_of_several_ranks_remembers_nothing(composed: Callable[..., Any], folder: Path) -> None:
+    """It computes its own rows of each batch: neither are they what others keep, nor is what others have kept its own."""
+    alone = build(resolve(composed("backbone=tiny", "dataset=digits_lt", "device=cpu")))
+    split = alone.trunk.dataset.open_test()
+    batches = list(alone.trunk.batches(split))
+
+    def parts(ranks: Ranks) -> list[torch.Tensor]:
+        frozen = replace(alone, ranks=ranks).frozen(split)
+        assert frozen is not None
+        share = slice(ranks.rank, None, ranks.world)
+        with torch.no_grad():
+            return [frozen({key: value[share] for key, value in batch.inputs.items()}) for batch in batches]
+
+    before = parts(Ranks(1, 2))
+    assert not list(folder.glob("frozen/*"))
+    whole = parts(Ranks())
+    assert len(list(folder.glob("frozen/*"))) == 1
+    for first, second, all_rows in zip(before, parts(Ranks(1, 2)), whole, strict=True):
+        assert torch.equal(first, second)
+        assert torch.allclose(first, all_rows[1::2], rtol=0, atol=1e-5)
+
+
+@pytest.mark.usefixtures("fresh_trunk")
+def test_what_has_not_a_row_for_each_item_is_not_used(
+    composed: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trunk = build(resolve(composed("backbone=tiny", "dataset=digits_lt", "device=cpu"))).trunk
+    split = trunk.dataset.open_test()
+    monkeypatch.setattr(trunk_module, "load", lambda *key: torch.zeros(451, 10))
+    assert trunk._kept_outputs(split, "k") == []
+    monkeypatch.setattr(trunk_module, "load", lambda *key: torch.zeros(len(split), 10))
+    assert [len(part) for part in trunk._kept_outputs(split, "k")] == [250, 250, 250, 151]
