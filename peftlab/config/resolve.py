@@ -136,14 +136,14 @@ def _check(resolved: Resolved) -> None:
 def _check_compile(resolved: Resolved) -> None:
     if not resolved.fit.compile:
         return
+    if resolved.placement.word in ("noah", "supernet"):
+        raise UserError(
+            f"fit.compile=true with placement={resolved.placement.word}: every step has another graph; legal: fit.compile=false"
+        )
     drawing = [part.path for part in resolved.parts if part.form.options.get("dropout")]
     if drawing:
         raise UserError(
             f"fit.compile=true cannot draw, and {drawing[0]} has dropout; legal: {drawing[0]}.dropout=0, or fit.compile=false"
-        )
-    if resolved.placement.word in ("noah", "supernet"):
-        raise UserError(
-            f"fit.compile=true with placement={resolved.placement.word}: every step has another graph; legal: fit.compile=false"
         )
 
 

@@ -17,6 +17,7 @@ from peftlab.config.place import place
 from peftlab.config.resolve import choice, parts_of, resolve
 from peftlab.config.resolved import Root
 from peftlab.config.schema import BUDGET, GROUPS
+from peftlab.errors import UserError
 from peftlab.fit.plan import Plan
 from peftlab.option import Choice
 from peftlab.placement.depth import block_labels
@@ -261,7 +262,7 @@ def test_a_budget_is_a_number_of_parameters_and_no_option_of_the_placement(chang
     assert choice(resolved.raw["placement"], BUDGET) == resolved.placement
 
 
-def test_what_cannot_be_compiled_is_refused(change: Change, composed: Callable[..., Any]) -> None:
+def test_what_cannot_be_compiled_is_refused(change: Change) -> None:
     resolve(change({"fit.compile": True}))
     resolve(change({"peft.dropout": 0.1}))
     with pytest.raises(UserError, match=r"peft has dropout; legal: peft\.dropout=0, or fit\.compile=false"):

@@ -40,6 +40,9 @@ def pair(recipe, family, adapt):
         backbone = family(family_name)
         scaling = "fixed" if method in IN_PLACE else "learned"
         model, scaled = adapt(recipe(method, scaling, None, **HYBRIDS.get(method, {}), **keys), backbone)
+        for anchor in model.cell.anchors:
+            if hasattr(anchor.delta, "dropout"):
+                anchor.delta.dropout = 0.0
         rng = torch.Generator().manual_seed(2)
         with torch.no_grad():
             for value in model.cell.parameters():

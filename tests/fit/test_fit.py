@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterator
-from itertools import pairwise
+from itertools import islice, pairwise
 from typing import Any
 
 import pytest
@@ -165,3 +165,24 @@ def test_a_training_that_goes_on_is_one_that_never_stopped(composed: Config) -> 
     assert [*parts, *steps(second, 3)] == done
     for name, value in theta(whole).items():
         assert torch.equal(value, theta(second)[name])
+
+
+@pytest.mark.parametrize("scaling", ["fixed", "learned", "meta"])
+def test_a_compiled_training_is_the_eager_one(
+    composed: Config, monkeypatch: pytest.MonkeyPatch, scaling: str
+) -> None:
+    """With what stays eager in it: the last batch, which is smaller, and outer steps. Also from the middle on."""
+    monkeypatch.setattr(torch, "compile", lambda traced, **options: traced)
+    words = (*SMALL, f"scaling={scaling}", *(("scaling.outer.warmup=0",) if scaling == "meta" else ()))
+    eager, whole, later = (
+        made(composed(*words, f"fit.compile={compile}")) for compile in ("false", "true", "true")
+    )
+    expected, got = steps(eager), steps(whole)
+    assert [step.loss for step in got] == pytest.approx([step.loss for step in expected], rel=1e-4)
+    half = len(got) // 2
+    for step in islice(rounds(later), half):
+        assert isinstance(step, Step)
+    assert [step.loss for step in steps(later, half)] == [step.loss for step in got[half:]]
+    for name, value in theta(whole).items():
+        torch.testing.assert_close(value, theta(eager)[name], rtol=1e-3, atol=1e-5)
+        assert torch.equal(value, theta(later)[name])
