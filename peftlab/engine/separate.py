@@ -46,7 +46,7 @@ def begin(job: Job) -> Resolved | None:
         UserError: for a wrong config, or a folder that is not for this run.
     """
     resolved = resolved_of(job)
-    return None if job.record.look(resolved.root.resume, resolved.fit.stop_after) else resolved
+    return None if job.record.look(resolved.root.resume, resolved.fit.last_epoch) else resolved
 
 
 def resolved_of(job: Job) -> Resolved:

@@ -160,7 +160,7 @@ def look(record: Record, resolved: Resolved, ranks: "Ranks") -> bool:
     folder, root = record.folder, resolved.root
 
     def read() -> tuple[bool, dict[str, bytes]]:
-        finished = record.look(root.resume, resolved.fit.stop_after)
+        finished = record.look(root.resume, resolved.fit.last_epoch)
         kept = KEPT if root.resume and not finished else ()
         return finished, {name: (folder / name).read_bytes() for name in kept if (folder / name).is_file()}
 

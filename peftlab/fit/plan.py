@@ -11,7 +11,8 @@ from peftlab.option import PositiveFloat, PositiveInt, Range
 class Plan:
     """Units: epochs of the training split; `batch_size` items per forward, `accumulate` forwards per step.
 
-    `stop_after` ends the training early on the schedule of all `epochs`; without it, or with a later one, it goes on.
+    `stop_after` ends the training early on the schedule of all `epochs`, or before the test (`end`); without it, or with a later
+    one, it goes on.
     """
 
     epochs: Annotated[int, Range(1, 100_000)]
@@ -24,8 +25,15 @@ class Plan:
     select: Literal["last", "best"]
     eval_every: PositiveInt | None
     save_every: PositiveInt
-    stop_after: Annotated[int, Range(1, 100_000)] | None
+    stop_after: Annotated[int, Range(1, 100_000)] | Literal["end"] | None
     eval_batch_size: Annotated[int, Range(1, 65_536)]
+
+    @property
+    def last_epoch(self) -> int | None:
+        """The epoch after which the run stops without a test; None if it is tested."""
+        if self.stop_after == "end":
+            return self.epochs
+        return self.stop_after if self.stop_after is not None and self.stop_after < self.epochs else None
 
 
 def check_plan(plan: Plan) -> None:

@@ -29,7 +29,7 @@ class Schedule:
     @property
     def end(self) -> int:
         """The step after which this training stops: the last one, or that of `fit.stop_after`."""
-        return min(self.plan.epochs, self.plan.stop_after or self.plan.epochs) * self.per_epoch
+        return (self.plan.last_epoch or self.plan.epochs) * self.per_epoch
 
     def first_batch(self, index: int) -> int:
         """The number of the first batch of step `index` (0 is the first)."""

@@ -120,9 +120,10 @@ def interrupted(state: Run, ending: Ending) -> None:
 
 
 def stops_at(state: Run, start: int, diverged: Diverged | None) -> int | None:
-    """The step at which fit.stop_after has ended the training before its end; `start` is the step that it went on at."""
-    at = max(start, state.experiment.schedule.end)
-    return at if diverged is None and at < state.experiment.schedule.num_steps else None
+    """The step at which fit.stop_after has ended the run before its test; `start` is the step that it went on at."""
+    at, last = max(start, state.experiment.schedule.end), state.experiment.schedule.num_steps
+    is_before = at < last or state.experiment.resolved.fit.stop_after == "end"
+    return at if diverged is None and is_before else None
 
 
 def ended(
@@ -146,7 +147,7 @@ def stopped(state: Run, step: int) -> dict[str, Scalar]:
     """
     plan = state.experiment.resolved.fit
     epoch, rest = divmod(step, state.experiment.schedule.per_epoch)
-    if rest == 0 and epoch % (plan.eval_every or 1):
+    if rest == 0 and epoch % (plan.eval_every or 1) and step < state.experiment.schedule.num_steps:
         state.validate(step)
     state.record.status(STOPPED, epoch=epoch)
     console.print(

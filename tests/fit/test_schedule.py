@@ -50,8 +50,8 @@ def test_the_schedule_spans_the_true_number_of_steps(composed: Callable[..., dic
     assert done[-1].lr == pytest.approx(0.01 * lr_factor(len(done) - 1, len(done), 0))
 
 
-@pytest.mark.parametrize(("after", "end"), [(None, 9), (1, 3), (2, 6), (3, 9), (7, 9)])
-def test_a_training_ends_after_an_epoch_on_the_schedule_of_all(after: int | None, end: int) -> None:
+@pytest.mark.parametrize(("after", "end"), [(None, 9), (1, 3), (2, 6), (3, 9), (7, 9), ("end", 9)])
+def test_a_training_ends_after_an_epoch_on_the_schedule_of_all(after: Any, end: int) -> None:
     whole, schedule = Schedule(PLAN, 12), Schedule(replace(PLAN, stop_after=after), 12)
     assert (schedule.end, schedule.num_steps) == (end, 9)
     assert [schedule.lr_factor(index) for index in range(9)] == [whole.lr_factor(index) for index in range(9)]
