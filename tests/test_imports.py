@@ -32,6 +32,7 @@ HOMES = {
     "scipy": ("statistics/",),
     "huggingface_hub": ("backbone/timm/", "dataset/source/"),
     "safetensors": ("backbone/timm/", "model/", "record/", "export/"),
+    "optuna": ("report/study/",),
 }
 
 

@@ -101,3 +101,41 @@ def test_a_sweep_that_slurm_takes_away_ends_as_if_undisturbed(
         process.wait()
     assert facts(tmp_path) == undisturbed, said(tmp_path)
     assert max(attempts(tmp_path)) > 1, "nothing was taken away"
+
+
+@needs_slurm
+def test_a_group_is_one_job_which_slurm_takes_away_and_brings_back(
+    cluster: Env, undisturbed: dict[str, Any], tmp_path: Path
+) -> None:
+    """Both runs go on from their saves, in the one job that they were."""
+    process = start(tmp_path, cluster, *JOBS, *SLURM, "hydra.launcher.fused=true")
+    try:
+        wait_for(training(tmp_path), 300, "a group that has begun")
+        requeue(cluster, tmp_path)
+        assert wait(process) == 0, said(tmp_path)
+    finally:
+        process.kill()
+        process.wait()
+    assert facts(tmp_path) == undisturbed, said(tmp_path)
+    assert attempts(tmp_path) == [2, 2]
+    told = said(tmp_path, 1_000_000)
+    assert "1 jobs are in the queue" in told
+    assert told.count("fused: 2 jobs on one trunk") == 2, told
+
+
+@needs_slurm
+def test_a_group_that_is_cancelled_is_told_and_the_same_command_runs_it(
+    cluster: Env, undisturbed: dict[str, Any], tmp_path: Path
+) -> None:
+    words = (*JOBS, *SLURM, "hydra.launcher.fused=true", "hydra.launcher.max_cells=1")
+    process = start(tmp_path, cluster, *words)
+    try:
+        wait_for(training(tmp_path), 300, "a group that has begun")
+        told_by(cluster, "scancel", running(cluster)[0])
+        assert wait(process) == 1, said(tmp_path)
+    finally:
+        process.kill()
+        process.wait()
+    assert len(facts(tmp_path)) == 1
+    assert wait(start(tmp_path, cluster, *words)) == 0, said(tmp_path)
+    assert facts(tmp_path) == undisturbed, said(tmp_path)

@@ -1,6 +1,5 @@
 """Where Hydra 1.3 and 1.4 want different words of a caller; no other file asks which one is installed."""
 
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
@@ -14,8 +13,6 @@ from peftlab.config.directory import add_plugins
 from peftlab.config.registry import targets_of
 from peftlab.errors import UserError
 
-# hydra/launcher=ray is ours, with our own _target_, and Hydra's Ray plugin has the same name
-warnings.filterwarnings("ignore", r"\n'hydra/launcher/ray' is validated against ConfigStore schema")
 add_plugins()  # before Hydra looks for plugins, which it does once in a process
 HYDRA = hydra.__version__
 BEFORE_1_4 = HYDRA.startswith("1.3.")

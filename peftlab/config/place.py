@@ -9,7 +9,7 @@ from peftlab.config.schema import PART
 from peftlab.config.signature import misfit, signature, yaml_text
 from peftlab.errors import UserError
 from peftlab.peft.part import Part
-from peftlab.placement.depth import parse_depth
+from peftlab.placement.depth import block_labels, parse_depth
 from peftlab.placement.ground import Cells, Ground, Placement, Scorer
 from peftlab.site import POSITIONS, Site, site_order
 
@@ -60,6 +60,14 @@ def place(
     if is_known:
         _check_domains(found.cells, placed, parts, resolved.placement.word)
     return Placed(placed, found.scores, found.is_open)
+
+
+def below(resolved: Resolved) -> float:
+    """The share of the blocks below the first site, as far as the config says it; 0 without sites."""
+    depth = resolved.backbone.options["depth"]
+    labels = block_labels(depth)
+    placed = place(resolved, labels, POSITIONS, is_known=depth is not None)
+    return min((site.block for site in placed.sites), default=0) / len(labels)
 
 
 def check_cells(placed: Placed, parts: Sequence[Part]) -> None:

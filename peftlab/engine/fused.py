@@ -1,31 +1,16 @@
 """Compatible jobs as cells of one network; the others one after another."""
 
-import json
 import sys
 from collections.abc import Iterator, Sequence
 
 from peftlab.config.resolved import Resolved
+from peftlab.engine.group import groups_of, why_alone
 from peftlab.engine.job import Job
 from peftlab.engine.separate import begin, fail, run_job
 from peftlab.errors import INTERRUPTED, say
 from peftlab.inputs.garbage import uncollected
 
-SAME = ("backbone", "task", "dataset", "fit", "device")  # what the jobs of a group have in common
 Ended = Iterator[tuple[int, str | None]]
-
-
-def group_key(resolved: Resolved) -> str:
-    """Jobs with the same key can be of one group."""
-    return json.dumps([resolved.raw[key] for key in SAME], sort_keys=True, default=str)
-
-
-def why_alone(resolved: Resolved) -> str | None:
-    """What keeps a job out of every group, if anything does."""
-    if resolved.placement.word in ("noah", "supernet"):
-        return f"placement={resolved.placement.word} has stages of its own"
-    if resolved.fit.compile:
-        return "fit.compile=true compiles the step of one cell"
-    return None
 
 
 def run_fused(jobs: Sequence[Job]) -> Ended:
@@ -34,7 +19,6 @@ def run_fused(jobs: Sequence[Job]) -> Ended:
     Raises:
         SystemExit: 130 after an interrupt, once everything needed to go on is saved.
     """
-    groups: dict[str, list[int]] = {}
     waiting: dict[int, Resolved] = {}
     for place, job in enumerate(jobs):
         try:
@@ -46,24 +30,35 @@ def run_fused(jobs: Sequence[Job]) -> Ended:
             yield place, _closed(job, None)
             continue
         waiting[place] = resolved
-        why = why_alone(resolved)
-        key = group_key(resolved) if why is None else f"{place}"
-        groups.setdefault(key, []).append(place)
-        if why is not None:
+        if (why := why_alone(resolved)) is not None:
             say(f"fused: {job.record.folder.name} runs alone, since {why}")
-    for places in groups.values():
+    for places in groups_of(waiting):
         yield from _run_group(jobs, waiting, places)
 
 
+def run_jobs(jobs: Sequence[Job]) -> list[str | None]:
+    """What a worker does with the jobs that it is given at once; gives of each what `run_job` does.
+
+    Raises:
+        SystemExit: as `run_fused`.
+    """
+    if len(jobs) == 1:
+        return [run_job(jobs[0])]
+    ended = dict(run_fused(jobs))
+    return [ended[place] for place in range(len(jobs))]
+
+
 def _run_group(jobs: Sequence[Job], waiting: dict[int, Resolved], places: list[int]) -> Ended:
-    """One group. If something goes wrong with all of it, those that have not ended run one after another."""
+    """One group. If something goes wrong with all of it, those that have not ended run apart (`_rest`)."""
     left = list(places)
+    parts = [[place] for place in places]
     if len(places) > 1:
         say(f"fused: {len(places)} jobs on one trunk")
         try:
             for place, error in _together(jobs, waiting, places):
                 left.remove(place)
                 yield place, _closed(jobs[place], None if error is None else fail(jobs[place], error))
+            return
         except (KeyboardInterrupt, SystemExit, GeneratorExit) as end:
             for place in left:
                 jobs[place].record.interrupt()
@@ -72,13 +67,23 @@ def _run_group(jobs: Sequence[Job], waiting: dict[int, Resolved], places: list[i
                 raise
             sys.exit(INTERRUPTED)
         except Exception as error:
-            say(
-                f"fused: {type(error).__name__}: {error}; the {len(left)} jobs that are left run one after another"
-            )
+            parts = _rest(left, error)
             for place in left:
                 _closed(jobs[place], None)
-    for place in left:
-        yield place, run_job(jobs[place])
+    for part in parts:
+        if len(part) > 1:
+            yield from _run_group(jobs, waiting, part)
+        else:
+            yield part[0], run_job(jobs[part[0]])
+
+
+def _rest(left: list[int], error: Exception) -> list[list[int]]:
+    """What is run of a group that an error has ended: its halves, if memory is short (a GPU's error is no MemoryError)."""
+    halves = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
+    how = "in two groups" if halves and len(left) > 2 else "one after another"
+    say(f"fused: {type(error).__name__}: {error}; the {len(left)} jobs that are left run {how}")
+    middle = len(left) // 2
+    return [left[:middle], left[middle:]] if halves and len(left) > 1 else [[place] for place in left]
 
 
 def _together(

@@ -13,6 +13,7 @@ from peftlab.config.multirun import Multirun
 from peftlab.config.name import choices, task_config
 from peftlab.config.summary import summary
 from peftlab.record.record import Record
+from peftlab.record.status import DONE, read_status
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,11 @@ class Job:
     config: dict[str, Any]
     record: Record
     group: str | None
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether its folder says that the run was measured."""
+        return read_status(self.record.folder).get("state") in DONE
 
 
 def job_of(cfg: DictConfig) -> Job:

@@ -1,4 +1,4 @@
-"""Jobs on the devices of one machine: N workers take them from a queue, and none of them ends the others."""
+"""Jobs on the devices of one machine: N workers take them, or fused groups of them, from a queue, and none ends the others."""
 
 import select
 import signal
@@ -6,10 +6,12 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
 from peftlab.engine.device import Claim, devices
+from peftlab.engine.group import grouped
 from peftlab.engine.job import Job
 from peftlab.engine.table import Shown, Table
 from peftlab.engine.worker import Worker
@@ -23,20 +25,32 @@ LIFE = ("metrics.jsonl", "status.json")  # what a run that is alive writes
 
 @dataclass
 class Task:
-    """A job with its place in the sweep, how often it was begun, and when it was last seen to move."""
+    """What a worker is given at once: jobs by their places in the sweep, how often they were begun, when they were last seen to move."""
 
-    place: int
-    job: Job
+    jobs: dict[int, Job]
     tries: int = 0
     signs: tuple[int, ...] = ()
     moved: float = field(default_factory=time.monotonic)
 
+    @property
+    def name(self) -> str:
+        """Of its first job, and how many others there are."""
+        first, *others = (job.record.folder.name for job in self.jobs.values())
+        return f"{first} and {len(others)} others" if others else first
+
     def is_hanging(self, limit_s: float | int | None) -> bool:
-        """Whether nothing of its run has changed for longer than the limit. The machine's clock is not asked."""
-        signs = tuple(_changed(self.job.record.folder / name) for name in LIFE)
+        """Whether nothing of its runs has changed for longer than the limit. The machine's clock is not asked."""
+        signs = tuple(_changed(job.record.folder / name) for job in self.jobs.values() for name in LIFE)
         if signs != self.signs:
             self.signs, self.moved = signs, time.monotonic()
         return limit_s is not None and time.monotonic() - self.moved > limit_s
+
+    def again(self) -> list["Task"]:
+        """What is begun once more when its worker is lost: a group as two, until one job is to blame; none of a job that was."""
+        if len(self.jobs) == 1:
+            return [self] if self.tries < MAX_TRIES else []
+        own = list(self.jobs.items())
+        return [Task(dict(own[: len(own) // 2])), Task(dict(own[len(own) // 2 :]))]
 
 
 @dataclass(frozen=True)
@@ -55,14 +69,18 @@ class Limits:
         return None
 
 
-Ended = tuple[Task, str | None, str | None]  # what no folder tells of its failure; why its worker is lost
+Untold = list[str | None]  # of each job, what no folder tells of its failure
+Ended = tuple[Task, Untold, str | None]  # why its worker is lost, if it is
 
 
 class Pool:
-    """The workers of a sweep, which outlive a round of it. `workers`: None is one for each GPU or core."""
+    """The workers of a sweep, which outlive a round of it.
 
-    def __init__(self, workers: int | None, limits: Limits) -> None:
-        self.workers, self.limits = workers, limits
+    workers: None is one for each GPU or core. max_cells: of a fused group; None is no bound, and with 1 every job is for itself.
+    """
+
+    def __init__(self, workers: int | None, limits: Limits, max_cells: int | None = 1) -> None:
+        self.workers, self.limits, self.max_cells = workers, limits, max_cells
         self._claim: Claim | None = None
         self._idle: list[Worker] = []
 
@@ -73,18 +91,17 @@ class Pool:
             SystemExit: 130 after an interrupt, once every worker has saved what it had.
             UserError: if another sweep has all devices.
         """
-        queue = (Task(place, job) for place, job in enumerate(jobs))
-        first = next(queue, None)
+        first = next(jobs, None)
         if first is None:
             return
         if self._claim is None:
-            self._claim = Claim(devices(self.workers, cpu=first.job.config.get("device") == "cpu"))
-        spare = [first]
+            self._claim = Claim(devices(self.workers, cpu=first.config.get("device") == "cpu"))
+        queue = self._tasks(enumerate(chain([first], jobs)), len(self._claim.devices))
         before = signal.signal(signal.SIGTERM, signal.default_int_handler)
         busy: dict[Worker, Task] = {}
         try:
             with Table(total) as table:
-                yield from self._rounds(queue, spare, busy, (folder, table))
+                yield from self._rounds(queue, busy, (folder, table))
         except KeyboardInterrupt:
             sys.exit(INTERRUPTED)
         finally:
@@ -99,10 +116,20 @@ class Pool:
         if self._claim is not None:
             self._claim.release()
 
+    def _tasks(self, jobs: Iterator[tuple[int, Job]], workers: int) -> Iterator[Task]:
+        """What the workers are given. Jobs are composed as they are taken: of groups as many at a time as all workers hold."""
+        if self.max_cells == 1:
+            yield from (Task({place: job}) for place, job in jobs)
+            return
+        size = None if self.max_cells is None else self.max_cells * workers
+        while window := list(islice(jobs, size)):
+            for group in grouped([job for _, job in window], workers, self.max_cells):
+                yield Task(dict(window[at] for at in group))
+
     def _rounds(
-        self, queue: Iterator[Task], spare: list[Task], busy: dict[Worker, Task], where: tuple[Path, Table]
+        self, queue: Iterator[Task], busy: dict[Worker, Task], where: tuple[Path, Table]
     ) -> Iterator[tuple[int, str | None]]:
-        folder, table = where
+        (folder, table), spare = where, list[Task]()
         assert self._claim is not None
         while True:
             while len(busy) < len(self._claim.devices):
@@ -111,21 +138,20 @@ class Pool:
                     break
                 worker = self._worker(busy, folder)
                 task.tries, task.moved, busy[worker] = task.tries + 1, time.monotonic(), task
-                worker.give(task.job)
+                worker.give(list(task.jobs.values()))
             if not busy:
                 return
-            table.show([Shown(worker.device.name, task.job.record.folder) for worker, task in busy.items()])
+            cells = [(worker, job) for worker, task in busy.items() for job in task.jobs.values()]
+            table.show([Shown(worker.device.name, job.record.folder) for worker, job in cells])
             ready, _, _ = select.select([worker.answers for worker in busy], [], [], TICK_S)
-            for task, untold, why in [*self._ended(ready, busy), *self._ended_by_us(busy)]:
-                if why is not None and task.tries < MAX_TRIES:
-                    say(
-                        f"{task.job.record.folder.name}: {why}; it is begun once more, and goes on from its last save"
-                    )
-                    spare.append(task)
+            for task, told, why in [*self._ended(ready, busy), *self._ended_by_us(busy)]:
+                if why is not None and (again := task.again()):
+                    say(f"{task.name}: {why}; begun once more, from the last save")
+                    spare += again
                     continue
-                told = untold if why is None else lost(task.job.record, f"{why}, {MAX_TRIES} times")
-                table.ended(task.job.record.folder)
-                yield task.place, told
+                for (place, job), untold in zip(task.jobs.items(), told, strict=True):
+                    table.ended(job.record.folder)
+                    yield place, untold if why is None else lost(job.record, f"{why}, {MAX_TRIES} times")
 
     def _worker(self, busy: dict[Worker, Task], folder: Path) -> Worker:
         if self._idle:
@@ -145,12 +171,8 @@ class Pool:
                 self._idle.append(worker)
                 yield task, answer.untold, None
                 continue
-            code = worker.close()
-            yield (
-                task,
-                None,
-                None if answer is not None else _death(worker, code),
-            )  # else somebody has told it to stop
+            code = worker.close()  # of one that has answered: somebody has told it to stop
+            yield task, [None] * len(task.jobs), None if answer is not None else _death(worker, code)
 
     def _ended_by_us(self, busy: dict[Worker, Task]) -> Iterator[Ended]:
         """Those that break a limit."""
@@ -158,7 +180,8 @@ class Pool:
         for worker, why in broken:
             worker.kill()
             worker.close()
-            yield busy.pop(worker), None, why
+            task = busy.pop(worker)
+            yield task, [None] * len(task.jobs), why
 
 
 def _death(worker: Worker, code: int) -> str:
@@ -180,16 +203,6 @@ def _stop(busy: dict[Worker, Task]) -> None:
             worker.kill()
     for worker in busy:
         worker.close()
-
-
-def check_options(**options: object) -> None:
-    """Raises UserError for an option of the launcher that is neither null nor above 0; seconds and GiB need not be whole."""
-    for key, value in options.items():
-        kinds = (int, float) if key.endswith(("_s", "_gb")) else (int,)
-        if value is not None and (isinstance(value, bool) or not isinstance(value, kinds) or value <= 0):
-            raise UserError(
-                f"hydra.launcher.{key}={value} is not legal; legal: a {'' if len(kinds) > 1 else 'whole '}number above 0, or null"
-            )
 
 
 def lost(record: Record, sentence: str) -> str | None:

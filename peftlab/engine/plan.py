@@ -12,7 +12,7 @@ from peftlab.config.identity import Identity
 from peftlab.config.job import current
 from peftlab.config.resolve import resolve
 from peftlab.config.resolved import Resolved
-from peftlab.engine.fused import group_key, why_alone
+from peftlab.engine.group import group_key, why_alone
 from peftlab.engine.job import job_of
 from peftlab.errors import UserError
 from peftlab.record.status import read_status

@@ -1,4 +1,4 @@
-"""A process that runs one job after another and keeps the trunk: its own main, and the handle that its sweep has."""
+"""A process that runs one job, or one fused group, after another and keeps the trunk: its main, and the handle that its sweep has."""
 
 import contextlib
 import os
@@ -6,22 +6,23 @@ import pickle
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from peftlab.engine.device import Device
+from peftlab.engine.fused import run_jobs
 from peftlab.engine.job import Job
 from peftlab.engine.parent import end_with_parent
-from peftlab.engine.separate import run_job
 from peftlab.errors import INTERRUPTED
 from peftlab.record.record import Record
 
 
 class Answer(NamedTuple):
-    """How a job ended: `untold` is what `run_job` gives."""
+    """How jobs ended: `untold` is what `run_job` gives of each."""
 
     interrupted: bool
-    untold: str | None
+    untold: list[str | None]
 
 
 class Worker:
@@ -48,20 +49,23 @@ class Worker:
 
     @property
     def answers(self) -> Any:
-        """What can be waited for: it is readable when a job has ended, or the worker."""
+        """What can be waited for: it is readable when the jobs have ended, or the worker."""
         return self._answers
 
-    def give(self, job: Job) -> None:
-        """Start a job."""
-        record = job.record
-        task = (record.folder, record.choices, job.config, record.number, record.flat, job.group)
+    def give(self, jobs: Sequence[Job]) -> None:
+        """Start a job, or several as one group."""
+        told = [
+            (own.folder, own.choices, job.config, own.number, own.flat, job.group)
+            for job in jobs
+            for own in [job.record]
+        ]
         assert self._process.stdin is not None
         with contextlib.suppress(BrokenPipeError):  # it is dead, as its answer will say
-            pickle.dump(task, self._process.stdin)
+            pickle.dump(told, self._process.stdin)
             self._process.stdin.flush()
 
     def answer(self) -> Answer | None:
-        """How the job ended; None if the worker has died with it."""
+        """How the jobs ended; None if the worker has died with them."""
         try:
             return Answer(*pickle.load(self._answers))
         except (EOFError, pickle.UnpicklingError, OSError):
@@ -101,17 +105,20 @@ def main() -> None:
     end_with_parent()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     answers = os.fdopen(int(sys.argv[1]), "wb")
-    jobs, sys.stdin = sys.stdin.buffer, open(os.devnull, encoding="utf-8")  # noqa: SIM115
+    tasks, sys.stdin = sys.stdin.buffer, open(os.devnull, encoding="utf-8")  # noqa: SIM115
     while True:
         try:
-            folder, choices, config, number, flat, group = pickle.load(jobs)
+            told = pickle.load(tasks)
         except (EOFError, KeyboardInterrupt):
             return
-        answer = Answer(False, None)
         try:
-            answer = Answer(False, run_job(Job(config, Record(folder, choices, config, number, flat), group)))
+            jobs = [
+                Job(config, Record(folder, choices, config, number, flat), group)
+                for folder, choices, config, number, flat, group in told
+            ]
+            answer = Answer(False, run_jobs(jobs))
         except (SystemExit, KeyboardInterrupt):
-            answer = Answer(True, None)
+            answer = Answer(True, [])
         pickle.dump(tuple(answer), answers)
         answers.flush()
         if answer.interrupted:

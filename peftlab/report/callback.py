@@ -1,11 +1,9 @@
 """The end of a multirun: its report, from Hydra's callback."""
 
-from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
-from hydra.core.utils import JobReturn, JobStatus
 from hydra.experimental.callback import Callback
 from omegaconf import OmegaConf
 
@@ -84,22 +82,3 @@ def note(folder: str, untold: str | None) -> None:
         SweepReport.untold.append(f"{folder}: {untold}")
     else:
         save_waiting()
-
-
-def collected(waits: Sequence[Callable[[], JobReturn]], jobs: Sequence[Sequence[str]]) -> list[JobReturn]:
-    """What jobs that run elsewhere end with, each waited for in its turn; their value is `note`'s `untold`.
-
-    One that is lost ends no other.
-    """
-    returns = []
-    for wait, words in zip(waits, jobs, strict=True):
-        try:
-            found = wait()
-            told = found.return_value
-        except Exception as error:  # the scheduler's, or that of a process that is gone
-            found = JobReturn(overrides=list(words))
-            told = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
-        found.status, found.return_value = JobStatus.COMPLETED, None
-        note(" ".join(word for word in words if not word.lstrip("+").startswith("hydra.")), told)
-        returns.append(found)
-    return returns

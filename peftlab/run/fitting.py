@@ -54,9 +54,10 @@ def kept_bytes(experiment: Experiment) -> int:
 
 
 def free_on(device: torch.device) -> int | None:
-    """Free bytes of a GPU, or of this machine; None where that is not known."""
+    """Free bytes of a GPU, those included that torch keeps for itself from earlier runs, or of this machine; None where not known."""
     if device.type == "cuda":
-        return int(torch.cuda.mem_get_info(device)[0])
+        kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return int(torch.cuda.mem_get_info(device)[0]) + kept
     try:
         lines = _MEMINFO.read_text().splitlines()
         return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable"))

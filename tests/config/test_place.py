@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from fixtures.configs import composed
 
-from peftlab.config.place import check_cells, place
+from peftlab.config.place import below, check_cells, place
 from peftlab.config.resolve import resolve
 from peftlab.placement.depth import block_labels
 from peftlab.placement.ground import Scorer
@@ -157,3 +157,18 @@ def test_scores_come_back_and_a_rule_without_a_scorer_is_open(change: Change) ->
     assert not after.is_open
     assert len(after.scores) == 84
     assert after.scores[Site(11, "v")] == 12
+
+
+@pytest.mark.parametrize(
+    ("words", "share"),
+    [
+        (("placement.depth=0-2",), 0),
+        (("placement.depth=[-1,3]",), 0.25),
+        (("placement.depth=75%-100%",), 0.75),
+        (("peft=bitfit",), 0),
+    ],
+)
+def test_what_lies_below_the_first_site_is_known_before_there_is_a_backbone(
+    words: tuple[str, ...], share: float
+) -> None:
+    assert below(resolve(composed("backbone=vit_tiny_patch8_32", *words))) == share

@@ -13,12 +13,12 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from peftlab.config.resolve import resolve
-from peftlab.engine.fused import group_key, run_fused, why_alone
+from peftlab.engine.fused import run_fused, run_jobs
 from peftlab.engine.job import Job
 from peftlab.engine.separate import run_job
 from peftlab.network.network import Network
 from peftlab.record.record import Record
+from peftlab.run import fitting
 from peftlab.run.state import Run
 
 Config = Callable[..., dict[str, Any]]
@@ -233,31 +233,22 @@ def test_what_is_finished_is_skipped(
     assert {name: (folder / name / "result.json").stat().st_mtime_ns for name in cells} == before
 
 
-@pytest.mark.parametrize(
-    ("words", "same"),
-    [
-        (("placement.depth=1", "peft=bitfit", "seed=3", "optim.lr=0.1"), True),
-        (("fit.epochs=3",), False),
-        (("fit.batch_size=32",), False),
-        (("dataset.imbalance=5",), False),
-        (("backbone.model_args.embed_dim=32",), False),
-    ],
-)
-def test_a_group_has_one_backbone_one_data_set_and_one_plan(
-    composed: Config, words: tuple[str, ...], same: bool
+@pytest.mark.parametrize("error", [MemoryError, torch.OutOfMemoryError])
+def test_a_group_that_does_not_fit_into_memory_runs_as_two(
+    jobs: Any, apart: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: type[Exception]
 ) -> None:
-    one, other = resolve(composed(*SMALL)), resolve(composed(*SMALL, *words))
-    assert (group_key(one) == group_key(other)) is same
+    cells = {f"rank-{rank}": ("placement.depth=1", f"peft.rank={rank}") for rank in (1, 2, 3, 4, 5)}
+    measured, sizes = fitting.num_together, []
 
+    def fits(experiments: Any) -> int:
+        sizes.append(len(experiments))
+        if len(experiments) > 2:
+            raise error("no room")
+        return measured(experiments)
 
-def test_what_has_stages_of_its_own_runs_alone(composed: Config) -> None:
-    assert why_alone(resolve(composed(*SMALL))) is None
-    noah = resolve(composed("backbone=tiny", "experiment=noah", "placement.limit=2000"))
-    assert why_alone(noah) == "placement=noah has stages of its own"
-
-
-def test_what_is_compiled_runs_alone(composed: Config) -> None:
-    assert (
-        why_alone(resolve(composed(*SMALL, "fit.compile=true")))
-        == "fit.compile=true compiles the step of one cell"
-    )
+    monkeypatch.setattr("peftlab.run.together.num_together", fits)
+    assert run_jobs(jobs("fused", cells)) == [None] * 5
+    assert sizes == [5, 2, 3, 2], "five are 2 and 3, three are 1 and 2"
+    expected = apart(cells)
+    for name in cells:
+        assert_same(tmp_path / "fused" / name, expected / name)

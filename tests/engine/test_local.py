@@ -9,7 +9,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,14 +22,13 @@ from peftlab.engine.device import Device
 from peftlab.engine.job import Job
 from peftlab.engine.local import Limits, Pool
 from peftlab.engine.worker import Answer, Worker
-from peftlab.errors import UserError
 from peftlab.record.record import Record
 
 TINY = ("backbone=tiny", "device=cpu", "fit.epochs=2", "fit.batch_size=64", "hydra/launcher=local")
 
 
 class Pretend(Worker):
-    """A worker whose jobs do as their config says: `ok`, `die` (`once`: only the first), `hang`, `eat`, or `slow`, which
+    """A worker whose jobs do as the config of one says: `ok`, `die` (`once`: only the first), `hang`, `eat`, or `slow`, which
     ends when it is asked to.
     """
 
@@ -46,16 +45,15 @@ class Pretend(Worker):
     def memory_gb(self) -> float:
         return 5.0 if self.eats else 1.0
 
-    def give(self, job: Job) -> None:
-        what = job.config["does"]
-        if what == "once":
-            begun = any(job.record.folder.name in worker.given for worker in Pretend.made)
-            what = "ok" if begun else "die"
-        self.given.append(job.record.folder.name)
-        self.eats = what == "eat"
-        if what == "ok":
-            os.write(self._its, pickle.dumps(Answer(False, None)))
-        elif what == "die":
+    def give(self, jobs: Sequence[Job]) -> None:
+        name, does = "+".join(job.record.folder.name for job in jobs), {job.config["does"] for job in jobs}
+        if does == {"once"}:
+            does = {"ok" if any(name in worker.given for worker in Pretend.made) else "die"}
+        self.given.append(name)
+        self.eats = "eat" in does
+        if does == {"ok"}:
+            os.write(self._its, pickle.dumps(Answer(False, [None] * len(jobs))))
+        elif "die" in does:
             os.close(self._its)
 
     def answer(self) -> Answer | None:
@@ -65,7 +63,7 @@ class Pretend(Worker):
             return None
 
     def ask_to_stop(self) -> None:
-        os.write(self._its, pickle.dumps(Answer(True, None)))
+        os.write(self._its, pickle.dumps(Answer(True, [])))
 
     def kill(self) -> None:
         pass
@@ -164,50 +162,97 @@ def test_an_interrupt_stops_every_worker(pool: Pool, tmp_path: Path) -> None:
     assert [worker.given for worker in Pretend.made] == [["0"], ["1"]]
 
 
-@pytest.mark.parametrize(
-    ("options", "legal"),
-    [
-        ({"workers": 0}, "hydra.launcher.workers=0 is not legal; legal: a whole number above 0, or null"),
-        ({"workers": 1.5}, "hydra.launcher.workers=1.5 is not legal; legal: a whole number"),
-        ({"interleave": True}, "hydra.launcher.interleave=True is not legal"),
-        ({"memory_gb": 0}, "hydra.launcher.memory_gb=0 is not legal; legal: a number above 0, or null"),
-        ({"hang_s": "long"}, "hydra.launcher.hang_s=long is not legal; legal: a number above 0, or null"),
-    ],
-)
-def test_wrong_options_are_refused(options: dict[str, object], legal: str) -> None:
-    local.check_options(workers=None, hang_s=0.5, interleave=2)
-    with pytest.raises(UserError, match=legal):
-        local.check_options(**options)
+def in_groups(jobs: Sequence[Job], workers: int, max_cells: int | None) -> list[list[int]]:
+    assert (workers, max_cells) == (2, 4)
+    return [[at for at in range(len(jobs)) if at % 2 == part] for part in (0, 1)]
+
+
+def test_a_group_is_what_a_worker_is_given(
+    pool: Pool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As many jobs are composed at a time as the groups of all workers hold."""
+    monkeypatch.setattr(local, "grouped", in_groups)
+    pool.max_cells = 4
+    ended = dict(pool.run(jobs(tmp_path, *["ok"] * 10), 10, tmp_path))
+    assert ended == dict.fromkeys(range(10))
+    assert sorted(name for worker in Pretend.made for name in worker.given) == [
+        "0+2+4+6",
+        "1+3+5+7",
+        "8",
+        "9",
+    ]
+
+
+@pytest.mark.parametrize("ends", ["die", "hang", "eat"])
+def test_a_group_whose_worker_is_lost_is_halved_until_one_job_is_to_blame(
+    pool: Pool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ends: str
+) -> None:
+    monkeypatch.setattr(local, "grouped", in_groups)
+    pool.max_cells = 4
+    does = ["ok", "ok", "ok", "ok", ends, "ok", "ok", "ok"]
+    ended = dict(pool.run(jobs(tmp_path, *does), 8, tmp_path))
+    assert ended == dict.fromkeys(range(8))
+    assert {path.parent.name for path in tmp_path.glob("*/status.json")} == {"4"}
+    given = [name for worker in Pretend.made for name in worker.given]
+    assert {"0+2+4+6", "1+3+5+7", "0+2", "4+6", "4", "6"} == set(given)
 
 
 def sweep(folder: Path, *words: str, launch: str | None = None) -> int:
     """`peftlab -m`, in a process of its own."""
     command = [sys.executable, "-m", "peftlab", "-m", *TINY[: None if launch else -1], *words]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "TMPDIR": str(folder)}
-    return subprocess.run(command, cwd=folder, env=environment, capture_output=True).returncode
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
+    print(done.stdout[-2000:], done.stderr[-2000:])
+    return done.returncode
+
+
+def assert_same_runs(one: Path, other: Path, number: int) -> None:
+    """Bit for bit the same weights and metrics."""
+    folders = sorted(path.parent.name for path in one.glob("*/result.json"))
+    assert len(folders) == number
+    assert folders == sorted(path.parent.name for path in other.glob("*/result.json"))
+    for name in folders:
+        first, second = (load_file(folder / name / "adapter.safetensors") for folder in (one, other))
+        assert all(torch.equal(first[key], second[key]) for key in first)
+        results = [
+            json.loads((folder / name / "result.json").read_text())["metrics"] for folder in (one, other)
+        ]
+        assert results[0] == results[1]
 
 
 @pytest.mark.slow
 def test_workers_give_the_numbers_of_a_sweep_that_runs_one_after_another(tmp_path: Path) -> None:
-    """Also in rounds of one epoch; a thread each, since the order of a sum depends on how many there are."""
-    words = ("optim.lr=0.1,0.01,0.001", "peft=adaptformer")
-    local_words = (
-        *words,
-        "hydra.sweep.dir=local",
-        "hydra.launcher.interleave=1",
-        "hydra.launcher.workers=null",
-    )
+    """Jobs in rounds of one epoch, and groups; a thread each, since the order of a sum depends on how many there are."""
+    words = ("optim.lr=0.1,0.01", "placement.depth=0,1", "peft=adaptformer")
     assert sweep(tmp_path, *words, "hydra.sweep.dir=one") == 0
-    assert sweep(tmp_path, *local_words, launch="local") == 0
-    folders = sorted(path.parent for path in (tmp_path / "one").glob("*/result.json"))
-    assert len(folders) == 3
-    for one in folders:
-        other = tmp_path / "local" / one.name
-        first, second = (load_file(folder / "adapter.safetensors") for folder in (one, other))
-        assert all(torch.equal(first[name], second[name]) for name in first)
-        results = [json.loads((folder / "result.json").read_text())["metrics"] for folder in (one, other)]
-        assert results[0] == results[1]
-        assert state(other)["attempt"] == 2, "it was stopped after one epoch"
+    for option in ("interleave=1", "fused=true"):
+        local_words = (f"hydra.sweep.dir={option}", "hydra.launcher.workers=null", f"hydra.launcher.{option}")
+        assert sweep(tmp_path, *words, *local_words, launch="local") == 0
+        assert_same_runs(tmp_path / "one", tmp_path / option, 4)
+    attempts = [state(path.parent)["attempt"] for path in tmp_path.glob("interleave=1/*/result.json")]
+    assert attempts == [2] * 4, "they were stopped after one epoch"
+    logs = [path.read_text() for path in tmp_path.glob("fused=true/.local/*.log")]
+    assert [log.count("fused: 2 jobs on one trunk") for log in logs] == [1, 1]
+
+
+@pytest.mark.slow
+def test_a_race_of_groups_on_two_workers_is_the_race_and_a_bad_job_ends_no_other(tmp_path: Path) -> None:
+    words = ("optim.lr=0.1,0.01,0.00001", "peft.rank=2,0", "dataset.val_fraction=0.2", "fit.epochs=4")
+    words = (*words, "hydra/sweeper=racing")
+    for name, more in (("one", ()), ("local", ("hydra.launcher.fused=true",))):
+        assert (
+            sweep(tmp_path, *words, f"hydra.sweep.dir={name}", *more, launch="local" if more else None) == 1
+        )
+    one, local = (json.loads((tmp_path / name / "race.json").read_text()) for name in ("one", "local"))
+    assert one["rungs"] == local["rungs"]
+    assert one["outcome"] == local["outcome"]
+    assert_same_runs(
+        tmp_path / "one", tmp_path / "local", len(list((tmp_path / "one").glob("*/result.json")))
+    )
+    assert (
+        sorted(state(path.parent)["state"] for path in tmp_path.glob("local/*/status.json"))[:3]
+        == ["failed"] * 3
+    )
 
 
 @pytest.mark.slow

@@ -81,5 +81,5 @@ def test_a_wrong_bound_is_refused(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert run(monkeypatch, *WORDS, "hydra/launcher=fused", "hydra.launcher.max_cells=0") == 2
-    assert "hydra.launcher.max_cells=0 is not legal; legal: 1 or more, or null" in capfd.readouterr().err
+    assert "hydra.launcher.max_cells=0 is not legal; legal: a whole number above 0" in capfd.readouterr().err
     assert not list(tmp_path.iterdir())

@@ -1,7 +1,6 @@
 """hydra/sweeper=racing from the command line, with runs that only pretend, and once with real ones."""
 
 import json
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -10,9 +9,6 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from peftlab.config.file import config_text
-from peftlab.config.name import config_hash
-from peftlab.config.resolved import Resolved
 from peftlab.record.record import Record
 
 RACE = (
@@ -24,41 +20,6 @@ RACE = (
     "hydra.sweeper.clear=false",
 )
 Call = Callable[..., SimpleNamespace]
-
-
-@pytest.fixture
-def trained(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int, int]]:
-    """(rank, seed, epoch) of every epoch that was trained. A run of rank r has accuracy r / 100 at each; 13 fails."""
-    done: list[tuple[int, int, int]] = []
-
-    def pretend(resolved: Resolved, record: Record, group: str | None) -> None:
-        config, plan = resolved.raw, resolved.fit
-        rank, seed = config["peft"]["rank"], resolved.seed
-        if rank == 13:
-            raise ZeroDivisionError("thirteen")
-        record.take(config["resume"])
-        rows = record.folder / "metrics.jsonl"
-        start = len(rows.read_text().splitlines()) if rows.exists() else 0
-        record.status("running")
-        record.write_text("config.yaml", config_text(config))
-        end = min(plan.epochs, plan.stop_after or plan.epochs)
-        for epoch in range(start + 1, end + 1):
-            if (rank, seed, epoch) == KILL.get("at"):
-                del KILL["at"]
-                sys.exit(130)
-            record.append({"epoch": epoch, "val/mean_acc": rank / 100})
-            done.append((rank, seed, epoch))
-        if end < plan.epochs:
-            record.status("stopped", epoch=end)
-            return
-        record.write("result.json", {"run_id": config_hash(config), "metrics": {"test/mean_acc": rank / 100}})
-        record.status("ok")
-
-    monkeypatch.setattr("peftlab.search.stages.run_found", pretend)
-    return done
-
-
-KILL: dict[str, tuple[int, int, int]] = {}
 
 
 def states(folder: Path) -> dict[str, str]:
@@ -95,9 +56,13 @@ def test_the_lower_half_stops_at_each_rung_and_the_others_end(
 
 @pytest.mark.parametrize("at", [(4, 0, 1), (8, 1, 2), (8, 0, 7)])
 def test_a_race_that_was_interrupted_goes_on_and_decides_the_same(
-    call: Call, trained: list[tuple[int, int, int]], tmp_path: Path, at: tuple[int, int, int]
+    call: Call,
+    trained: list[tuple[int, int, int]],
+    kill: dict[str, tuple[int, int, int]],
+    tmp_path: Path,
+    at: tuple[int, int, int],
 ) -> None:
-    KILL["at"] = at
+    kill["at"] = at
     words = (*RACE, "peft.rank=2,4,6,8", "seed=0,1")
     assert call(*words).code == 130
     before = len(trained)

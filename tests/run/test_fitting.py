@@ -33,3 +33,11 @@ def test_as_many_as_fit_and_one_on_a_cpu(state: Any) -> None:
 def test_free_memory_is_known_here() -> None:
     free = free_on(torch.device("cpu"))
     assert free is None or 2**20 < free < 2**50
+
+
+def test_what_torch_keeps_of_earlier_runs_is_free(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A GPU of 80 of which 50 are with this process, and 40 of these in no tensor."""
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (30, 80))
+    monkeypatch.setattr(torch.cuda, "memory_reserved", lambda device: 50)
+    monkeypatch.setattr(torch.cuda, "memory_allocated", lambda device: 10)
+    assert free_on(torch.device("cuda")) == 70

@@ -10,6 +10,8 @@ from peftlab.record.rows import FILE
 from peftlab.report.cell import Bounds
 from peftlab.report.job import number
 
+PRIMARY = "mean_acc"  # of the task: the best epoch has the highest
+
 
 def curve(folder: Path, metric: str) -> dict[int, Bounds]:
     """Epoch -> `val/METRIC` with its interval over the items; NaN for an interval that is not there."""
@@ -20,6 +22,19 @@ def curve(folder: Path, metric: str) -> dict[int, Bounds]:
             low, high = (number(row.get(f"val/{metric}_{end}"), nan) for end in ("low", "high"))
             found[round(epoch)] = (value, low, high)
     return found
+
+
+def reached(folder: Path, metric: str, select: str) -> float:
+    """What a run that has trained to its end has on validation with the weights that are tested (`fit.select`); NaN if it has none.
+
+    `best` is chosen by the mean accuracy; of equals the first.
+    """
+    own = {epoch: value for epoch, (value, *_) in curve(folder, metric).items()}
+    chosen = (
+        {epoch: value for epoch, (value, *_) in curve(folder, PRIMARY).items()} if select == "best" else {}
+    )
+    epoch = max(chosen, key=lambda epoch: chosen[epoch]) if chosen else max(own, default=0)
+    return own.get(epoch, nan)
 
 
 def validated(folder: Path) -> list[str]:

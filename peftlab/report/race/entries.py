@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from omegaconf import DictConfig
 
@@ -21,8 +21,9 @@ def entries_of(jobs: Iterable[DictConfig]) -> list[Entry]:
     return [_entry(root) for root in jobs]
 
 
-def part(words: list[str], epoch: int | None, *, first: bool) -> list[str]:
-    """The words of a job that trains up to an epoch (None: to its end), and goes on from where the round before left it."""
+def part(words: list[str], epoch: int | Literal["end"] | None, *, first: bool) -> list[str]:
+    """The words of a job that trains up to an epoch (`end`: without its test; None: all), and goes on from where the round before
+    left it."""
     stop = [] if epoch is None else [f"fit.stop_after={epoch}"]
     return [*words, *stop, *([] if first else ["resume=true"])]
 

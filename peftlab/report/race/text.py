@@ -61,11 +61,12 @@ def _winner(race: Race, chosen: str | None) -> str:
         for place, name in enumerate(race.names)
         if name == chosen
     ]
-    told = ", ".join(_mean(metric, results) for metric in headline(results))
+    told = ", ".join(mean_text(metric, results) for metric in headline(results))
     return f"winner on validation ({race.policy.metric}): {chosen}; test: {told} (n = {len(results)})"
 
 
-def _mean(metric: Metric, results: list[dict[str, Any]]) -> str:
+def mean_text(metric: Metric, results: list[dict[str, Any]]) -> str:
+    """The mean of a metric of the test split over these result.json, with its name."""
     values = [number(result.get("metrics", {}).get(f"test/{metric.name}")) for result in results]
     return f"{metric.label} {metric.text(fmean(values))}{metric.unit and ' ' + metric.unit}"
 

@@ -6,8 +6,6 @@ from typing import Any
 from hydra.core.utils import JobReturn
 from hydra.plugins.launcher import Launcher
 
-from peftlab.errors import UserError
-
 
 class Fused(Launcher):
     """Hands the jobs of a sweep to `peftlab.engine.fused`, `max_cells` at a time; None is all at once."""
@@ -21,9 +19,9 @@ class Fused(Launcher):
         Raises:
             UserError: for a bound that is none.
         """
-        size = self.max_cells
-        if size is not None and (type(size) is not int or size < 1):
-            raise UserError(f"hydra.launcher.max_cells={size} is not legal; legal: 1 or more, or null")
+        from peftlab.engine.option import check_options
+
+        check_options(max_cells=self.max_cells)
         self.context, self.config = hydra_context, config
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:

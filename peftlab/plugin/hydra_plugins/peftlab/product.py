@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 
@@ -39,3 +39,14 @@ class Product(BasicSweeper):
     def get_job_batch(self) -> Sequence[Sequence[str]]:
         """The words of the jobs that `is_done` found."""
         return self.batch
+
+    def launch_all(self, words: list[list[str]]) -> Sequence[Any]:
+        """What the launcher gives for jobs of these words, if there are any.
+
+        Raises:
+            Exception: what a job raised.
+        """
+        results: Sequence[Any] = cast(Any, self.launcher).launch(words, initial_job_idx=0) if words else []
+        for result in results:
+            _ = result.return_value  # raises what the job raised
+        return results

@@ -1,6 +1,5 @@
 """hydra/sweeper=racing: all cells start together; at each rung those that are behind on validation stop."""
 
-from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
@@ -46,7 +45,7 @@ class Racing(Product):
             places = first(partial(race.round, rung))
             for _ in range(MAX_TRIES):
                 words = [part(jobs[place], race.epoch(place, rung), first=not returns) for place in places]
-                returns.append(self._launch(words))
+                returns.append(self.launch_all(words))
                 places = first(partial(race.cut_off, places))
             if places:  # what is decided without them would be another race
                 say(
@@ -57,9 +56,3 @@ class Racing(Product):
         for line in first(lambda: write_race(race)[1]):
             print(line)
         return returns
-
-    def _launch(self, words: list[list[str]]) -> Sequence[Any]:
-        results: Sequence[Any] = cast(Any, self.launcher).launch(words, initial_job_idx=0) if words else []
-        for result in results:
-            _ = result.return_value  # raises what the job raised
-        return results
