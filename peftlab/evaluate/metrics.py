@@ -8,7 +8,7 @@ from jaxtyping import Float64, Int, Int64
 from torch import Tensor
 
 from peftlab.errors import UserError
-from peftlab.evaluate.proportion import wilson
+from peftlab.evaluate.proportion import score_interval
 
 GROUPS = ("head", "medium", "tail")
 HARMONIC_FLOOR = 1e-5  # the published evaluator counts in per cent and clamps at 0.001 %
@@ -76,7 +76,7 @@ def group_metrics(counts: Counts, groups: dict[str, list[int]]) -> dict[str, flo
         harmonic_acc = 1 / mean_c (1 / max(p_c, 1e-5))          geometric_acc = (prod_c p_c)^(1/K)
 
     `head_acc`, `medium_acc`, `tail_acc` (and any further group) are means of p_c over the group; they and
-    `mean_acc` have `tail_acc_low`, `tail_acc_high` (95 % Wilson), `tail_num` (images). An empty group is NaN.
+    `mean_acc` have `tail_acc_low`, `tail_acc_high` (95 % score interval), `tail_num` (images). An empty group is NaN.
     `num_absent` is the number of classes without an image.
 
     Raises: UserError for a group that names a class twice or one that does not exist.
@@ -105,23 +105,12 @@ def _mean(x: Float64[Tensor, "*n"]) -> float:
 
 
 def _class_mean(name: str, counts: Counts, classes: list[int]) -> dict[str, float]:
-    """Mean of per-class accuracies with its Wilson interval.
-
-    The mean over K classes has variance (1/K^2) sum_c p_c (1-p_c) / n_c. With one p for all classes this is
-    p (1-p) / n, the variance of a proportion from
-
-        n = K^2 / sum_c (1/n_c)
-
-    images: K times the harmonic mean of the n_c, which is the pooled number when the classes are balanced and
-    fewer otherwise. p (1-p) is concave, so balanced classes of different p_c get too wide an interval rather
-    than too narrow a one.
-    """
-    total = counts.total[classes]
-    total = total[total > 0].double()
-    p = _mean(per_class(counts)[classes][counts.total[classes] > 0])
-    low, high = wilson(p, len(total) ** 2 / float((1 / total).sum()) if len(total) else 0.0)
+    """Mean of per-class accuracies with its score interval, which knows that each class has its own number of images."""
+    own = [index for index in classes if counts.total[index] > 0]
+    correct, total = counts.correct[own], counts.total[own]
+    low, high = score_interval(correct.numpy(), total.numpy())
     return {
-        f"{name}_acc": p,
+        f"{name}_acc": _mean(correct.double() / total.double()),
         f"{name}_acc_low": low,
         f"{name}_acc_high": high,
         f"{name}_num": float(total.sum()),

@@ -1,28 +1,53 @@
-"""Wilson's interval of a proportion."""
+"""The score interval of a mean of proportions; of a single one it is Wilson's."""
 
-from math import isnan, nan, sqrt
+from math import nan
 from statistics import NormalDist
 
+import numpy as np
+from jaxtyping import Int64
 
-def wilson(p: float, num: float | int, level: float = 0.95) -> tuple[float, float]:
-    """Wilson score interval of a proportion p seen in num trials; (NaN, NaN) without trials.
 
-        (p + z^2/2n -+ z sqrt(p(1-p)/n + z^2/4n^2)) / (1 + z^2/n)
+def score_interval(
+    correct: Int64[np.ndarray, " c"], total: Int64[np.ndarray, " c"], level: float = 0.95
+) -> tuple[float, float]:
+    """Score interval of the mean of c independent proportions correct_c / total_c; each needs a trial, (NaN, NaN) without any.
 
-    num may be fractional: an effective number of trials.
+    The ends are the means t that a score test does not refuse: with p_c(t) the most likely proportions whose mean is t,
 
-    Raises: ValueError for p outside 0..1 or a level outside 0..1.
-    Source: Wilson 1927, "Probable inference, the law of succession, and statistical inference".
+        (mean_c correct_c / total_c - t)^2 = z^2 V(t),   V(t) = 1/K^2 sum_c p_c (1 - p_c) / total_c
+
+    A Lagrange multiplier a gives p_c as the root of a p^2 - (total_c + a) p + correct_c = 0 and the equation becomes
+    a K (mean - t) = z^2, whose left side grows with |a|. One proportion has Wilson's interval.
+
+    Raises: ValueError for a class without a trial, or more right than tried.
+    Source: Martin Andres, Alvarez Hernandez and Herranz Tejedor 2011, "Inferences about a linear combination of proportions".
     """
-    if not 0 < level < 1:
-        raise ValueError(f"level={level} is not between 0 and 1.")
-    if isnan(p) or num <= 0:
+    if len(total) == 0:
         return nan, nan
-    if not 0 <= p <= 1:
-        raise ValueError(f"p={p} is not a proportion, 0 to 1.")
+    if (total < 1).any() or (correct < 0).any() or (correct > total).any():
+        raise ValueError(f"correct={correct.tolist()} of total={total.tolist()}: each class needs a trial.")
     z2 = NormalDist().inv_cdf((1 + level) / 2) ** 2
-    centre = p + z2 / (2 * num)
-    half = sqrt(z2 * (p * (1 - p) / num + z2 / (4 * num**2)))
-    scale = 1 + z2 / num
-    # At p = 0 and p = 1 one bound is p itself; rounding must not push it to the other side.
-    return max(0.0, min(p, (centre - half) / scale)), min(1.0, max(p, (centre + half) / scale))
+    low = _score_end(correct, total, z2)
+    return low, 1.0 - _score_end(total - correct, total, z2)  # right and wrong change places
+
+
+def _score_end(correct: Int64[np.ndarray, " c"], total: Int64[np.ndarray, " c"], z2: float) -> float:
+    """The lower end: the multiplier by halving between 0 and one that is large enough."""
+    mean, num = float((correct / total).mean()), len(total)
+    if mean == 0:
+        return 0.0
+
+    def constrained(a: float) -> float:
+        b = total + a
+        return float((2 * correct / (b + np.sqrt(np.maximum(b * b - 4 * a * correct, 0.0)))).mean())
+
+    low, high = 0.0, 1.0
+    while high * num * (mean - constrained(high)) < z2:
+        low, high = high, 2 * high
+    for _ in range(60):
+        middle = (low + high) / 2
+        if middle * num * (mean - constrained(middle)) < z2:
+            low = middle
+        else:
+            high = middle
+    return constrained(high)

@@ -59,7 +59,7 @@ class Cell:
         return seeds or len(self.jobs) > 1
 
     def interval(self, metric: str, seeds: bool) -> Bounds:
-        """A mean over runs with its t interval, or one run with Wilson's over its items; a diverged run has no number."""
+        """A mean over runs with its t interval, or one run with the score interval over its items; a diverged run has no number."""
         if self.is_mean(seeds):
             mean, half, _ = self.mean(metric)
             return mean, mean - half, mean + half

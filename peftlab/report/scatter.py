@@ -24,7 +24,7 @@ def scatter(folder: Path, cells: list[Cell], seeds: bool) -> list[Path]:
         points.append(Point(label, sizes[id(cell)], y, low, high))
 
     path = folder / "scatter.png"
-    over = f"mean over {num_seeds(cells)} seeds" if seeds else "one run, Wilson interval over test items"
+    over = f"mean over {num_seeds(cells)} seeds" if seeds else "one run, score interval over test items"
     return scatter_plot(
         points,
         path,

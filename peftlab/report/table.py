@@ -32,7 +32,7 @@ def print_table(report: Report) -> None:
         to = report.baseline.label(keys) or "the only cell"
         lines.append(f"± is a 95 % t interval over n seeds; differences in cells.csv: to {to}")
     else:
-        lines.append("a-b is a 95 % Wilson interval over n test items")
+        lines.append("a-b is a 95 % score interval over n test items")
     unwritten = [f"not all files of the report are there: {report.unwritten}"] if report.unwritten else []
     for line in [*lines, *report.notes, *unwritten, *map(str, report.files)]:
         console.print(plain(line), markup=False, highlight=False, soft_wrap=True)

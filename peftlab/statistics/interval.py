@@ -53,7 +53,7 @@ def paired_difference(cell: dict[int, float], baseline: dict[int, float], level:
 def score_difference(
     own: tuple[float, float, float], other: tuple[float, float, float]
 ) -> tuple[float, float, float]:
-    """Difference of two proportions p - q with the interval of their own Wilson intervals (p, low, high).
+    """Difference of two proportions p - q with the interval of their own score intervals (p, low, high).
 
         d - sqrt((p - p_low)^2 + (q_high - q)^2) .. d + sqrt((p_high - p)^2 + (q - q_low)^2)
 

@@ -8,11 +8,12 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import stats
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score, recall_score
 
 from peftlab.errors import UserError
 from peftlab.evaluate.metrics import Counts, group_metrics, per_class
-from peftlab.evaluate.proportion import wilson
+from peftlab.evaluate.proportion import score_interval
 
 NUM = 6
 GROUPS = {"head": [0, 1], "medium": [2, 3], "tail": [4, 5]}
@@ -117,29 +118,24 @@ def test_harmonic_and_geometric_as_published() -> None:
     assert metric["geometric_acc"] == pytest.approx(np.prod([a / 100 for a in acc[1:]]) ** (1 / 3))
 
 
-def test_wilson_of_balanced_classes_is_that_of_the_pooled_images() -> None:
-    counts = from_columns([3, 5, 9], [10, 10, 10], [10, 10, 10])
-    metric = group_metrics(counts, {"tail": [0, 2]})
-    assert (metric["mean_acc_low"], metric["mean_acc_high"]) == pytest.approx(wilson(17 / 30, 30))
-    assert (metric["tail_acc_low"], metric["tail_acc_high"]) == pytest.approx(wilson(0.6, 20))
-    assert (metric["mean_num"], metric["tail_num"]) == (30, 20)
-
-
-def test_wilson_of_unbalanced_classes_has_the_variance_of_the_class_mean() -> None:
-    """Simulated: the standard error of a mean of class accuracies at one p is sqrt(p (1-p) / n_effective)."""
-    total, p = np.array([1000, 50, 5]), 0.3
-    effective = 9 / (1 / 1000 + 1 / 50 + 1 / 5)
-    draw = np.random.default_rng(0).binomial(total, p, size=(100_000, 3)) / total
-    assert draw.mean(axis=1).std() == pytest.approx((p * (1 - p) / effective) ** 0.5, rel=0.01)
-    counts = from_columns([300, 15, 2], total.tolist(), total.tolist())
-    metric = group_metrics(counts, {})
-    assert (metric["mean_acc_low"], metric["mean_acc_high"]) == pytest.approx(wilson(1.0 / 3, effective))
+def test_a_group_has_the_score_interval_of_its_classes() -> None:
+    correct, total = np.array([300, 15, 2]), np.array([1000, 50, 5])
+    metric = group_metrics(
+        from_columns(correct.tolist(), total.tolist(), total.tolist()), {"tail": [0, 2], "head": [1]}
+    )
+    for name, own in (("mean", [0, 1, 2]), ("tail", [0, 2]), ("head", [1])):
+        assert (metric[f"{name}_acc_low"], metric[f"{name}_acc_high"]) == score_interval(
+            correct[own], total[own]
+        )
+        assert metric[f"{name}_num"] == total[own].sum()
+    one = stats.binomtest(15, 50).proportion_ci(method="wilson")
+    assert (metric["head_acc_low"], metric["head_acc_high"]) == pytest.approx((one.low, one.high))
 
 
 def test_absent_class_is_left_out_of_its_group() -> None:
     metric = group_metrics(from_columns([1, 0, 4], [1, 3, 4], [2, 0, 8]), {"tail": [0, 1, 2]})
     assert (metric["tail_acc"], metric["tail_num"], metric["num_absent"]) == (0.5, 10, 1)
-    assert metric["tail_acc_low"] == pytest.approx(wilson(0.5, 4 / (1 / 2 + 1 / 8))[0])
+    assert metric["tail_acc_low"] == score_interval(np.array([1, 4]), np.array([2, 8]))[0]
 
 
 def test_empty_groups_are_nan_and_always_there() -> None:

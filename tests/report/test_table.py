@@ -68,7 +68,7 @@ def test_the_table_has_every_column_and_says_once_what_is_constant(
 
 
 @pytest.mark.usefixtures("drawn")
-def test_table_of_one_seed_has_wilson_intervals(
+def test_table_of_one_seed_has_score_intervals(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", "160")
@@ -121,7 +121,7 @@ def test_brackets_are_no_markup_and_the_number_of_items_is_a_range(
     assert sorted(rows[2:]) == [["[bold]", "failed"], ["k", "interrupted"]]  # below those with a number
     assert "failed: [bold]: no [/red] here" in lines
     assert "interrupted: lost: no error recorded" in lines
-    assert "a-b is a 95 % Wilson interval over n test items" in lines
+    assert "a-b is a 95 % score interval over n test items" in lines
 
 
 @pytest.mark.usefixtures("drawn")
