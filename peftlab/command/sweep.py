@@ -9,6 +9,7 @@ from peftlab.errors import INTERRUPTED, UserError
 from peftlab.record.json_file import json_text
 from peftlab.report.job import has_jobs
 from peftlab.report.plain_report import plain_report
+from peftlab.report.planned import plan_lines
 from peftlab.report.report import write_report
 from peftlab.report.table import print_table
 from peftlab.report.watch import SILENT_S, Ages, lines, watched
@@ -19,12 +20,17 @@ CLEAR = "\x1b[H\x1b[2J"  # of a terminal
 def main(argv: list[str] | None = None) -> int:
     """`peftlab-sweep`: rebuild and print a sweep's report; 0, 1 (not all was measured) or 2 (wrong input).
 
+    With `--plan` it prints how many seeds a difference needs, and ends with 0.
+
     With `--watch` 0 when nothing runs and nothing is left, and 130 when it is interrupted before.
     """
     parser = Parser(prog="peftlab-sweep", description="Rebuild and print a sweep's report.")
     parser.add_argument("folder", help="the folder of a sweep, with one sub-folder per job")
     parser.add_argument("--baseline", help="cell to compare with: placement.depth=0-2,placement.position=q")
     parser.add_argument("--json", action="store_true", help="print it as JSON, as docs/sweeps.md says")
+    parser.add_argument(
+        "--plan", type=float, metavar="POINTS", help="how many seeds a difference of so many points needs"
+    )
     watch = parser.add_argument_group("while it runs")
     watch.add_argument(
         "--watch", nargs="?", const=10.0, type=float, metavar="SECONDS", help="show its runs every 10 s"
@@ -42,6 +48,10 @@ def main(argv: list[str] | None = None) -> int:
         if arguments.watch is not None:
             return show(folder, arguments.watch, arguments.silent)
         report = write_report(folder, baseline=arguments.baseline)
+        planned = plan_lines(report, arguments.plan) if arguments.plan is not None else []
+    if planned:
+        print("\n".join(planned))
+        return 0
     if arguments.json:
         print(json_text(plain_report(report), indent=1), end="")
     else:

@@ -1,19 +1,50 @@
 """The jobs of a sweep, grouped into cells that differ only in their seed."""
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from math import isfinite, nan
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from peftlab.errors import UserError
 from peftlab.report.job import Job
 from peftlab.report.metric import Metric, headline
 from peftlab.statistics.interval import Interval, mean_interval, paired_difference, score_difference
 
+if TYPE_CHECKING:  # numpy and scipy are for the end of a sweep, not for every start
+    from peftlab.statistics.blocks import Blocks
+
+DATA = "dataset"  # choices that begin so tell what data a cell reads
 Bounds = tuple[
     float, float, float
 ]  # a value, and the low and high end of its 95 % interval; NaN where there is none
+
+
+class Beside:
+    """The cells of a sweep that read the same data: what varies over seeds is estimated from all of them."""
+
+    def __init__(self) -> None:
+        self.cells: list[Cell] = []
+        self._blocks: dict[str, Blocks] = {}
+
+    def seeds(self, metric: str) -> list[int]:
+        """The seeds that have a number, the rows of `blocks`."""
+        return sorted({seed for cell in self.cells for seed in cell.values(metric)})
+
+    def blocks(self, metric: str) -> "Blocks":
+        """The numbers of all cells, a row for each seed and a column for each cell."""
+        if metric not in self._blocks:
+            import numpy as np
+
+            from peftlab.statistics.blocks import Blocks
+
+            seeds = self.seeds(metric)
+            value = np.full((len(seeds), len(self.cells)), nan)
+            for column, cell in enumerate(self.cells):
+                for seed, x in cell.values(metric).items():
+                    value[seeds.index(seed), column] = x
+            self._blocks[metric] = Blocks(value)
+        return self._blocks[metric]
 
 
 @dataclass(frozen=True)
@@ -22,6 +53,7 @@ class Cell:
 
     choices: dict[str, str]
     jobs: list[Job]
+    beside: Beside = field(default_factory=Beside, compare=False, repr=False)  # it is one of them, in a sweep
 
     def label(self, keys: list[str]) -> str:
         """The cell as the command line names it, by these keys of its choices."""
@@ -51,15 +83,26 @@ class Cell:
         return {seed: x for seed, x in value.items() if isfinite(x)}
 
     def mean(self, metric: str) -> Interval:
-        """Mean over seeds with its 95 % t interval."""
-        return mean_interval(list(self.values(metric).values()))
+        """Mean over seeds with its 95 % interval, from the variance that all cells beside it have together.
+
+        A cell alone has Student's t of its own runs.
+        """
+        mean, half, n = mean_interval(list(self.values(metric).values()))
+        if n and len(self.beside.cells) > 1:
+            half = self.beside.blocks(metric).half(self._column)
+        return Interval(mean, half, n)
+
+    @property
+    def _column(self) -> int:
+        """Its place among the cells beside it."""
+        return next(place for place, cell in enumerate(self.beside.cells) if cell is self)
 
     def is_mean(self, seeds: bool) -> bool:
         """Whether what is shown of the cell is a mean over runs; `seeds`: its sweep has several."""
         return seeds or len(self.jobs) > 1
 
     def interval(self, metric: str, seeds: bool) -> Bounds:
-        """A mean over runs with its t interval, or one run with the score interval over its items; a diverged run has no number."""
+        """A mean over runs with its interval, or one run with the score interval over its items; a diverged run has no number."""
         if self.is_mean(seeds):
             mean, half, _ = self.mean(metric)
             return mean, mean - half, mean + half
@@ -80,16 +123,41 @@ class Cell:
         return f"{metric.text(mean)} {ends.format(metric.text(low), metric.text(high))}"
 
     def contrast(self, baseline: "Cell", metric: str, seeds: bool) -> Bounds:
-        """The difference to the baseline: over common seeds with the t interval of pairs, or of one run over its items."""
+        """The difference to the baseline: over common seeds, all cells at once, or of one run over its items."""
         if self.is_mean(seeds) or baseline.is_mean(seeds):
             mean, half, _ = self.difference(baseline, metric)
             return mean, mean - half, mean + half
         return score_difference(self.interval(metric, seeds), baseline.interval(metric, seeds))
 
     def difference(self, baseline: "Cell", metric: str) -> Interval:
-        """Mean difference to the baseline cell, paired by seed; NaN with n = 0 without a common seed."""
+        """Mean difference to the baseline cell, paired by seed; NaN with n = 0 without a common seed.
+
+        The 95 % interval is one for the differences of all cells beside it to the baseline at once (max-t, Dunnett 1955), with
+        the error that they have together; of cells that are not beside each other, Student's t of the pairs.
+        """
         own, other = self.values(metric), baseline.values(metric)
-        return paired_difference(own, other) if own.keys() & other.keys() else Interval(nan, nan, 0)
+        num = len(own.keys() & other.keys())
+        if not num:
+            return Interval(nan, nan, 0)
+        if self is baseline or self.beside is not baseline.beside or len(self.beside.cells) < 2:
+            return paired_difference(own, other)
+        from peftlab.statistics.comparisons import dunnett
+
+        blocks = self.beside.blocks(metric)
+        half = dunnett(int((blocks.num > 0).sum()) - 1, blocks.error.df) * blocks.standard_error(num)
+        return Interval(paired_difference(own, other).mean, half, num)
+
+    def p_value(self, baseline: "Cell", metric: str) -> float:
+        """Of no difference to the baseline, for this cell alone: Student's t with the error of all cells; NaN where unknown."""
+        own, other = self.values(metric), baseline.values(metric)
+        num = len(own.keys() & other.keys())
+        blocks = self.beside.blocks(metric)
+        error = blocks.standard_error(num)
+        if self is baseline or self.beside is not baseline.beside or not isfinite(error):
+            return nan
+        from peftlab.statistics.blocks import two_sided
+
+        return two_sided(paired_difference(own, other).mean, error, blocks.error.df)
 
 
 def group_cells(jobs: list[Job]) -> list[Cell]:
@@ -98,8 +166,14 @@ def group_cells(jobs: list[Job]) -> list[Cell]:
     Raises: UserError when two finished jobs have the same choices and the same seed.
     """
     by_choice: dict[tuple[tuple[str, str], ...], Cell] = {}
+    by_data: dict[tuple[tuple[str, str], ...], Beside] = {}
     for job in jobs:
-        cell = by_choice.setdefault(tuple(sorted(job.choices.items())), Cell(job.choices, []))
+        key = tuple(sorted(job.choices.items()))
+        if key not in by_choice:
+            data = tuple(pair for pair in key if pair[0].startswith(DATA))
+            beside = by_data.setdefault(data, Beside())
+            beside.cells.append(by_choice.setdefault(key, Cell(job.choices, [], beside)))
+        cell = by_choice[key]
         for twin in cell.jobs:
             if twin.seed == job.seed and twin.state == job.state == "ok":
                 raise UserError(
@@ -108,6 +182,14 @@ def group_cells(jobs: list[Job]) -> list[Cell]:
                 )
         cell.jobs.append(job)
     return list(by_choice.values())
+
+
+def false_discovery(cells: list[Cell], baseline: Cell, metric: str) -> tuple[list[float], list[float]]:
+    """p-values of each cell's difference to the baseline, and what they are among all (Benjamini and Hochberg 1995)."""
+    from peftlab.statistics.comparisons import benjamini_hochberg
+
+    p = [cell.p_value(baseline, metric) for cell in cells]
+    return p, benjamini_hochberg(p)
 
 
 def metrics_of(cells: list[Cell]) -> list[Metric]:

@@ -37,9 +37,7 @@ def forest(folder: Path, cells: list[Cell], baseline: Cell, seeds: bool) -> list
     names = [row.name for row in rows]
     alone = HEAD_ALONE if key == "peft" and HEAD_ALONE in names else baseline.choices.get(key)
     over = (
-        f"mean over {num_seeds(cells)} seeds, 95 % t interval"
-        if seeds
-        else "one run each, 95 % score interval"
+        f"mean over {num_seeds(cells)} seeds, 95 % interval" if seeds else "one run each, 95 % score interval"
     )
     note = f"dashed line: {'the head alone' if alone == HEAD_ALONE else alone}" if alone in names else ""
     words = Words(f"{key}: {over}", tuple(metric.words for metric in shown), "trained", note)

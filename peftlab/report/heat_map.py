@@ -7,13 +7,14 @@ from math import inf, isfinite, nan
 from pathlib import Path
 from typing import NamedTuple
 
-from peftlab.report.cell import Bounds, Cell, metrics_of, num_seeds, varying
+from peftlab.report.cell import Bounds, Cell, false_discovery, metrics_of, num_seeds, varying
 from peftlab.report.metric import Metric
 from peftlab.site import POSITIONS
 from peftlab.statistics.interval import is_clear
 
 MARKS = {"diverged": "div", "failed": "fail", "stopped": "stp", "interrupted": "int", "running": "run"}
 DEPTH, POSITION = "placement.depth", "placement.position"
+LEVEL = 0.05  # expected share of false marks
 MOST = 4  # grids of a sweep that are drawn
 Grid = list[list[Cell | None]]
 
@@ -31,11 +32,11 @@ def heat_maps(folder: Path, cells: list[Cell], baseline: Baseline | None = None)
 
     With a baseline there is a second picture of each, of the differences to it: a ring marks what is not significant.
     """
-    grids = _grids(cells)
+    found = grids(cells)
     files = []
-    for rest, part in list(grids.items())[:MOST]:
+    for rest, part in list(found.items())[:MOST]:
         name = re.sub(r"[^\w.=+-]+", "_", rest)[:80] + "-" + hashlib.sha256(rest.encode()).hexdigest()[:6]
-        stem = f"heatmap-{name}" if len(grids) > 1 else "heatmap"
+        stem = f"heatmap-{name}" if len(found) > 1 else "heatmap"
         files += _values(folder / f"{stem}.png", part, rest)
         if baseline is not None:
             files += _differences(folder / f"{stem}-difference.png", part, rest, baseline)
@@ -44,12 +45,12 @@ def heat_maps(folder: Path, cells: list[Cell], baseline: Baseline | None = None)
 
 def left_out(cells: list[Cell]) -> list[str]:
     """A word on the grids that are not drawn."""
-    number = len(_grids(cells))
+    number = len(grids(cells))
     what = f"heat maps: the first {MOST} of {number} combinations of further choices; table.md has every cell"
     return [what] if number > MOST else []
 
 
-def _grids(cells: list[Cell]) -> dict[str, list[Cell]]:
+def grids(cells: list[Cell]) -> dict[str, list[Cell]]:
     """The cells of each combination of further choices; none if depth x position was not swept."""
     by_rest: dict[str, list[Cell]] = {}
     keys = [key for key in sorted(varying(cells)) if key not in (DEPTH, POSITION)]
@@ -71,9 +72,11 @@ def _differences(path: Path, cells: list[Cell], rest: str, baseline: Baseline) -
     others = [cell for cell in cells if cell is not baseline.cell]
     if not any(isfinite(shown.value(cell)) for _, shown in panels for cell in others):
         return []
-    pairs = f"pairs of one seed, Student's t, {num_seeds(cells)}"
-    how = pairs if baseline.seeds else "one run each, Newcombe's over its test items"
-    note = f"ring: not significant. The 95 % interval of the difference holds 0 or is not known ({how})."
+    note = "ring: not significant. " + (
+        f"Paired by seed, error pooled over cells, at most 5 % false marks expected (Benjamini-Hochberg), {num_seeds(cells)}."
+        if baseline.seeds
+        else "The 95 % interval of the difference holds 0 or is not known (one run each, Newcombe's over its test items)."
+    )
     title = (f"Placement grid, difference to {baseline.name or 'the baseline'}", rest)
     return _draw(path, cells, panels, (", ".join(filter(None, title)), note))
 
@@ -91,8 +94,8 @@ class _Measured(NamedTuple):
         mean, _, n = cell.mean(self.metric.name)
         return f"{self.metric.text(mean)}\n{n}/{len(cell.jobs)}" if 0 < n < len(cell.jobs) else _mark(cell)
 
-    def is_weak(self, cell: Cell) -> bool:
-        return False
+    def weak(self, cells: list[Cell]) -> list[bool]:
+        return [False] * len(cells)
 
 
 class _Compared(NamedTuple):
@@ -112,9 +115,15 @@ class _Compared(NamedTuple):
     def text(self, cell: Cell) -> str | None:
         return "base" if cell is self.baseline.cell and cell.count["ok"] else _mark(cell)
 
-    def is_weak(self, cell: Cell) -> bool:
-        bounds = self.bounds(cell)
-        return cell is not self.baseline.cell and isfinite(bounds[0]) and not is_clear(bounds)
+    def weak(self, cells: list[Cell]) -> list[bool]:
+        """Where a difference is not significant among all of the map, or nothing says that it is."""
+        if not self.baseline.seeds:
+            return [self._is_known(cell) and not is_clear(self.bounds(cell)) for cell in cells]
+        _, share = false_discovery(cells, self.baseline.cell, self.metric.name)
+        return [self._is_known(cell) and not q < LEVEL for cell, q in zip(cells, share, strict=True)]
+
+    def _is_known(self, cell: Cell) -> bool:
+        return cell is not self.baseline.cell and isfinite(self.bounds(cell)[0])
 
 
 def _draw(
@@ -130,10 +139,12 @@ def _draw(
 
     rows, columns, grid = heat_grid(cells)
     drawn = []
+    there = [cell for line in grid for cell in line if cell is not None]
     for metric, shown in panels:
+        marked = {id(cell) for cell, is_weak in zip(there, shown.weak(there), strict=True) if is_weak}
         value = np.array([[shown.value(cell) if cell else nan for cell in line] for line in grid])
         text = [[shown.text(cell) if cell else None for cell in line] for line in grid]
-        weak = np.array([[cell is not None and shown.is_weak(cell) for cell in line] for line in grid])
+        weak = np.array([[id(cell) in marked for cell in line] for line in grid])
         if isinstance(shown, _Measured):
             drawn.append(Panel(metric.words, value, text, metric.form, metric.unit))
         else:

@@ -17,7 +17,8 @@ COSTS = ("trained", "step ms", "MiB")
 def write_markdown(folder: Path, cells: list[Cell], seeds: bool) -> Path:
     """One row per cell: trained parameters without the head, headline metrics with their 95 % intervals, costs.
 
-    With several seeds an interval is Student's t over runs (mean ± half), else the score interval over test items (low-high).
+    With several seeds an interval is that over runs (mean ± half), its variance from all cells; else the score interval over
+    test items (low-high).
     Step time and memory are medians over the cell's runs.
     """
     keys, metrics = varying(cells), metrics_of(cells)

@@ -10,6 +10,7 @@ FIRST = {
     "cells.csv": lambda line: ",num_ok," in line,
     "race.json": lambda line: line == "{",
     "race.md": lambda line: line == "# Race",
+    "statistics.md": lambda line: line == "# Statistics of the grid",
     "table.md": lambda line: line.startswith("|") and line.endswith("| n | step ms | MiB |"),
 }
 PICTURES = ("heatmap*.png", "heatmap*.svg", "scatter*.png", "scatter*.svg", "forest*.png", "forest*.svg")

@@ -14,9 +14,18 @@ from typing import Any
 from peftlab.errors import UserError
 from peftlab.record.table import table_text
 from peftlab.record.whole_file import refusal, renew
-from peftlab.report.cell import Cell, columns_of, group_cells, has_seeds, metrics_of, varying
+from peftlab.report.cell import (
+    Cell,
+    columns_of,
+    false_discovery,
+    group_cells,
+    has_seeds,
+    metrics_of,
+    varying,
+)
 from peftlab.report.data import mixed
 from peftlab.report.drawn import drawn
+from peftlab.report.evidence import write_evidence
 from peftlab.report.forest import forest
 from peftlab.report.heat_map import Baseline, heat_maps, left_out
 from peftlab.report.job import STATES, Job, has_jobs, number, read, split_choices
@@ -108,8 +117,9 @@ def _write(folder: Path, jobs: list[Job], cells: list[Cell], reference: Cell) ->
     steps: list[Callable[[], list[Path]]] = [
         lambda: [_write_csv(folder / "sweep.csv", rows)],
         lambda: drawn(folder, shown, pictures),
-        lambda: [_write_csv(folder / "cells.csv", [_cell_row(cell, reference, names) for cell in cells])],
+        lambda: [_write_csv(folder / "cells.csv", _cell_rows(cells, reference, names))],
         lambda: [write_markdown(folder, cells, seeds)],
+        lambda: write_evidence(folder, cells, reference) if seeds else [],
     ]
     if not seeds:
         del steps[2]
@@ -185,13 +195,21 @@ def _job_row(job: Job) -> dict[str, Any]:
     }
 
 
-def _cell_row(cell: Cell, baseline: Cell, metrics: list[str]) -> dict[str, Any]:
-    row: dict[str, Any] = {**cell.choices, "baseline": int(cell is baseline)}
-    row |= {f"num_{state}": cell.count[state] for state in STATES}
-    for metric in metrics:
-        for name, interval in (("", cell.mean(metric)), ("_diff", cell.difference(baseline, metric))):
-            row |= {f"{metric}{name}{part}": x for part, x in zip(("", "_half", "_n"), interval, strict=True)}
-    return row
+def _cell_rows(cells: list[Cell], baseline: Cell, metrics: list[str]) -> list[dict[str, Any]]:
+    """`_half` of an accuracy and of a difference, `_diff_p` of one difference alone, `_diff_q` of it among all."""
+    share = {metric: false_discovery(cells, baseline, metric) for metric in metrics}
+    rows = []
+    for place, cell in enumerate(cells):
+        row: dict[str, Any] = {**cell.choices, "baseline": int(cell is baseline)}
+        row |= {f"num_{state}": cell.count[state] for state in STATES}
+        for metric in metrics:
+            for name, interval in (("", cell.mean(metric)), ("_diff", cell.difference(baseline, metric))):
+                row |= {
+                    f"{metric}{name}{part}": x for part, x in zip(("", "_half", "_n"), interval, strict=True)
+                }
+            row[f"{metric}_diff_p"], row[f"{metric}_diff_q"] = (p[place] for p in share[metric])
+        rows.append(row)
+    return rows
 
 
 def _write_csv(path: Path, rows: list[dict[str, Any]]) -> Path:

@@ -30,7 +30,9 @@ def print_table(report: Report) -> None:
         lines.append(f"everywhere: {', '.join(constant)}")
     if has_seeds(report.jobs):
         to = report.baseline.label(keys) or "the only cell"
-        lines.append(f"± is a 95 % t interval over n seeds; differences in cells.csv: to {to}")
+        lines.append(
+            f"± is a 95 % interval over n seeds, with the variance of all cells; differences in cells.csv: to {to}"
+        )
     else:
         lines.append("a-b is a 95 % score interval over n test items")
     unwritten = [f"not all files of the report are there: {report.unwritten}"] if report.unwritten else []

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 from numpy.linalg import lstsq
-from scipy.special import stdtrit
+from scipy.special import ndtri, stdtr, stdtrit
 
 
 class Variance(NamedTuple):
@@ -107,9 +107,14 @@ class Blocks:
 
 def quantile(df: float | int, level: float) -> float:
     """t such that a Student variable of `df` degrees lies in -t..t with probability `level`."""
-    from scipy.special import ndtri
-
     return float(ndtri((1 + level) / 2)) if df == inf else float(stdtrit(df, (1 + level) / 2))
+
+
+def two_sided(difference: float, error: float, df: float | int) -> float:
+    """The p-value of a difference with this standard error, by Student's t."""
+    if error == 0:
+        return float(difference == 0)
+    return float(2 * stdtr(df, -abs(difference) / error))
 
 
 def _islands(there: np.ndarray) -> int:

@@ -6,12 +6,15 @@ import os
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 from fixtures.sweep import accuracy, grid, name_of, of, put
 from scipy import stats
+from statsmodels.formula.api import ols
 
 from peftlab.errors import UserError
 from peftlab.report.report import write_report
+from peftlab.statistics.comparisons import dunnett
 
 PICTURES = tuple(f"heatmap{name}.{end}" for name in ("", "-difference") for end in ("png", "svg"))
 
@@ -19,6 +22,19 @@ PICTURES = tuple(f"heatmap{name}.{end}" for name in ("", "-difference") for end 
 def rows(path: Path) -> list[dict[str, str]]:
     with path.open(newline="", encoding="utf-8") as file:
         return list(csv.DictReader(file))
+
+
+def fitted(folder: Path, metric: str) -> tuple[Any, int]:
+    """Least squares of all finished runs by seed and cell, and the number of cells with a number."""
+    done = [row for row in rows(folder / "sweep.csv") if row["state"] == "ok" and row[f"test/{metric}"]]
+    frame = pd.DataFrame(
+        {
+            "y": [float(row[f"test/{metric}"]) for row in done],
+            "seed": [row["seed"] for row in done],
+            "cell": [row["placement.depth"] + row["placement.position"] for row in done],
+        }
+    )
+    return ols("y ~ C(seed) + C(cell)", frame).fit(), frame["cell"].nunique()
 
 
 def cell_row(folder: Path, depth: str, position: str) -> dict[str, str]:
@@ -56,18 +72,24 @@ def test_sweep_csv_has_every_job_with_all_it_measured(broken: Path) -> None:
 
 
 @pytest.mark.usefixtures("drawn")
-def test_cells_csv_against_scipy(broken: Path) -> None:
+def test_cells_csv_against_statsmodels(broken: Path) -> None:
     write_report(broken, baseline="placement.depth=9-11,placement.position=mlp2")
     assert len(rows(broken / "cells.csv")) == 24 + 1  # and the jobs of which nothing is known
     row = cell_row(broken, "6-8", "out")
     for metric in ("mean_acc", "head_acc", "tail_acc"):
         own, other = of("6-8", "out", metric), of("9-11", "mlp2", metric)
-        low, high = stats.t.interval(0.95, 2, loc=own.mean(), scale=stats.sem(own))
         assert float(row[metric]) == pytest.approx(own.mean())
-        assert float(row[f"{metric}_half"]) == pytest.approx((high - low) / 2)
-        paired = stats.ttest_rel(own, other).confidence_interval(0.95)
         assert float(row[f"{metric}_diff"]) == pytest.approx((own - other).mean())
-        assert float(row[f"{metric}_diff_half"]) == pytest.approx((paired.high - paired.low) / 2)
+        fit, num = fitted(broken, metric)
+        error = (2 * fit.mse_resid / 3) ** 0.5
+        half = dunnett(num - 1, int(fit.df_resid)) * error
+        assert float(row[f"{metric}_diff_half"]) == pytest.approx(half)
+        p = 2 * stats.t.sf(abs((own - other).mean()) / error, fit.df_resid)
+        assert float(row[f"{metric}_diff_p"]) == pytest.approx(p)
+        assert p <= float(row[f"{metric}_diff_q"]) <= 1
+        every = rows(broken / "cells.csv")
+        halves = {float(r[f"{metric}_half"]) for r in every if r[f"{metric}_n"] == "3"}
+        assert max(halves) - min(halves) < 1e-9, "one variance for all"
         assert (row[f"{metric}_n"], row[f"{metric}_diff_n"]) == ("3", "3")
     assert (row["medium_acc"], row["medium_acc_n"]) == ("", "0")
     assert [r["placement.depth"] for r in rows(broken / "cells.csv") if r["baseline"] == "1"] == ["9-11"]
@@ -87,7 +109,11 @@ def test_cells_with_jobs_that_did_not_finish(broken: Path) -> None:
     assert (row["tail_acc_n"], row["tail_acc_diff_n"]) == ("3", "2")
     row = cell_row(broken, "3-5", "q")  # seed 2 alone finished, and the baseline has no seed 2
     assert float(row["mean_acc"]) == accuracy("3-5", "q", 2, "mean_acc")
-    assert (row["mean_acc_half"], row["mean_acc_diff"], row["mean_acc_diff_n"]) == ("", "", "0")
+    assert (row["mean_acc_diff"], row["mean_acc_diff_p"], row["mean_acc_diff_n"]) == ("", "", "0")
+    of_two = float(cell_row(broken, "0-2", "q")["mean_acc_half"])
+    assert float(row["mean_acc_half"]) == pytest.approx(of_two * 2**0.5), (
+        "one run, with the variance of all cells"
+    )
     row = cell_row(broken, "0-2", "k")
     assert (row["mean_acc"], row["mean_acc_n"], row["num_failed"]) == ("", "0", "3")
 
