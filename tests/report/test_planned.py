@@ -29,7 +29,7 @@ def test_the_more_noise_the_more_seeds(tmp_path: Path, capsys: pytest.CaptureFix
         lines = capsys.readouterr().out.splitlines()
         assert lines[0] == "paired seeds for a true difference of 2, found with 80 % at the 95 % level"
         (row,) = [line.split() for line in lines if line.strip().startswith("mean")]
-        assert float(row[1]) == pytest.approx(100 * noise, rel=0.2)
+        assert float(row[1]) == pytest.approx(100 * noise, rel=0.3)
         one, high, baseline, _, pairs, _ = row[2:]
         assert int(one) <= int(baseline) <= int(pairs)
         assert int(one) <= int(high.strip("()"))
@@ -40,7 +40,7 @@ def test_the_more_noise_the_more_seeds(tmp_path: Path, capsys: pytest.CaptureFix
 @pytest.mark.parametrize("points", [0.0, -1.0, float("nan"), float("inf")])
 def test_no_difference_is_refused(tmp_path: Path, points: float) -> None:
     report = write_report(pilot(tmp_path, 0.01), baseline=None)
-    with pytest.raises(UserError, match="--plan=.* percentage points above 0"):
+    with pytest.raises(UserError, match="percentage points above 0"):
         plan_lines(report, points)
 
 
