@@ -5,12 +5,14 @@ import os
 import shutil
 import signal
 from collections.abc import Callable
+from functools import cache
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from fixtures.configs import composed as composed_config
 from safetensors.torch import load_file
 
 from peftlab.engine.fused import run_fused, run_jobs
@@ -81,13 +83,27 @@ def assert_same(one: Path, other: Path) -> None:
     assert found["run_id"] == expected["run_id"]
 
 
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, tuple[str, ...]], Path]:
+    """The folder of a cell that was run by itself, once for all tests of this file."""
+
+    @cache
+    def make(name: str, words: tuple[str, ...]) -> Path:
+        config = composed_config(*SMALL, *words)
+        folder = tmp_path_factory.mktemp("alone") / name
+        assert run_job(Job(config, Record(folder, {}, config), "apart")) is None
+        return folder
+
+    return make
+
+
 @pytest.fixture
-def apart(jobs: Any, tmp_path: Path) -> Callable[..., Path]:
+def apart(alone: Callable[[str, tuple[str, ...]], Path], tmp_path: Path) -> Callable[..., Path]:
     """The same cells one after another; the folder of the sweep."""
 
     def make(cells: dict[str, tuple[str, ...]]) -> Path:
-        for job in jobs("apart", cells):
-            assert run_job(job) is None
+        for name, words in cells.items():
+            shutil.copytree(alone(name, words), tmp_path / "apart" / name)
         return tmp_path / "apart"
 
     return make
@@ -109,9 +125,7 @@ def test_every_kind_of_method_shares_a_trunk(jobs: Any, apart: Any, tmp_path: Pa
         assert_same(tmp_path / "fused" / name, expected / name)
 
 
-def test_the_blocks_below_the_first_sites_run_once(
-    jobs: Any, apart: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_blocks_below_the_first_sites_run_once(jobs: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Per training step of two cells at block 1, block 0 runs once and block 1 twice."""
     cells = {"one": ("placement.depth=1",), "two": ("placement.depth=1", "peft.rank=2")}
     calls = {0: 0, 1: 0}
