@@ -78,8 +78,6 @@ def test_a_whole_run_loads_no_compiler(tmp_path: Path) -> None:
         "device=cpu",
         "fit.epochs=1",
         "fit.batch_size=277",
-        "scaling=meta",
-        "scaling.outer.every=1",
     ]
     done = subprocess.run(
         [sys.executable, "-c", RUN, *words], capture_output=True, text=True, timeout=300, cwd=tmp_path
