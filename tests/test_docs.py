@@ -158,7 +158,15 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Path:
         Image.fromarray((digits.images[number] * 15).astype("uint8")).save(path)
     with contextlib.chdir(folder):
         call("peftlab", *SMALL, *SHORT, "scaling=learned", "hydra.run.dir=outputs/RUN")
-        call("peftlab", "-m", *SMALL, *SHORT, "hydra.sweep.dir=outputs/sweep/NAME", "placement.position=q,v")
+        call(
+            "peftlab",
+            "-m",
+            *SMALL,
+            *SHORT,
+            "hydra.sweep.dir=outputs/sweep/NAME",
+            "placement.position=q,v",
+            "seed=0,1",
+        )
     return folder
 
 

@@ -32,8 +32,8 @@ def plan_lines(report: Report, points: float) -> list[str]:
         head,
         ROW.format("metric", "error", "one pair", "baseline", "every pair"),
         *lines,
-        "error: standard deviation of a run beside its cell and seed. a (b): as the pilot says, and if its error is at the upper end",
-        "of what the pilot allows (80 %). one pair: named beforehand; baseline: every cell with it; every pair: every cell with every other.",
+        "error: standard deviation of a run beside its cell and seed. a (b): as the pilot says, and if its error is at the upper",
+        "end of what the pilot allows (80 %). one pair: named beforehand; baseline: every cell with it; every pair: each with each.",
     ]
 
 
