@@ -45,12 +45,10 @@ def merged(
 
 
 def add_up(y: Float[Tensor, "n pd"], hidden: Float[Tensor, "pr n"], up: Float[Tensor, "p d r"]) -> None:
-    """y += up hidden, in place."""
+    """y += up hidden, in place, part by part: a batched product into a view of y could not be compiled."""
     num = up.shape[0]
-    if num == 1:
-        y.addmm_(hidden.T, up[0].T)
-    else:
-        y.unflatten(1, (num, -1)).transpose(0, 1).baddbmm_(hidden.unflatten(0, (num, -1)).mT, up.mT)
+    for own, of_part, rows in zip(y.chunk(num, 1), hidden.chunk(num), up, strict=True):
+        own.addmm_(of_part.T, rows.T)
 
 
 @cache
