@@ -397,7 +397,7 @@ finally:
 
 
 def spawn(arguments: list[str], folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    root = str(Path(train.__file__).parents[1])
+    root = str(Path(train.__file__).parents[2])
     path = os.pathsep.join([root, os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep)
     command = [sys.executable, *arguments]
     return subprocess.run(
