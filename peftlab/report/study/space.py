@@ -33,9 +33,8 @@ class Axis:
 
         if self.low is None or self.high is None:
             return kinds.CategoricalDistribution(self.values)
-        whole = isinstance(self.low, int) and isinstance(self.high, int)
         step = self.values[1] - self.values[0] if len(self.values) > 1 else None
-        if whole:
+        if isinstance(self.low, int) and isinstance(self.high, int):
             return kinds.IntDistribution(self.low, self.high, log=self.log, step=1 if step is None else step)
         return kinds.FloatDistribution(self.low, self.high, log=self.log, step=step)
 
