@@ -339,7 +339,7 @@ def test_every_group_has_its_folder_and_every_folder_its_group() -> None:
         "plugin",
         "predict",
     }
-    assert folders - groups == {*stages, "record", "report", "run", "search"}
+    assert folders - groups == {*stages, "record", "report", "run", "search", "statistics"}
 
 
 def test_a_word_of_the_command_line_is_a_file_of_the_package() -> None:

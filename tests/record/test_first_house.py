@@ -44,7 +44,7 @@ def _its_backbone(monkeypatch: pytest.MonkeyPatch) -> None:
 
     def then(*given: Any) -> nn.Module:
         model = created(*given)
-        model.load_state_dict(load_file(FOLDER / "backbone.safetensors"))
+        model.load_state_dict(load_file(FOLDER.parent / "first_house_backbone.safetensors"))
         return model
 
     monkeypatch.setattr("peftlab.backbone.timm.model.created", then)
