@@ -22,6 +22,7 @@ PLAN = Plan(
     warmup_epochs=0,
     clip_norm=None,
     precision="fp32",
+    compile=False,
     select="last",
     eval_every=None,
     save_every=1,
