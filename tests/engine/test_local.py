@@ -276,7 +276,8 @@ def test_the_death_of_the_sweep_ends_its_workers_and_nothing_is_lost(tmp_path: P
 @pytest.mark.slow
 def test_a_worker_that_hangs_is_replaced_and_its_run_ends_as_another(tmp_path: Path) -> None:
     words = ("fit.epochs=15", "optim.lr=0.1,0.01")
-    assert sweep(tmp_path, *words, "hydra.sweep.dir=one") == 0
+    one = (*words, "hydra.launcher.workers=1", "hydra.sweep.dir=one")  # threads as there: bits depend on them
+    assert sweep(tmp_path, *one, launch="local") == 0
     command = [sys.executable, "-m", "peftlab", "-m", *TINY, *words, "hydra.sweep.dir=s"]
     command += ["hydra.launcher.workers=1", "hydra.launcher.hang_s=40"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "TMPDIR": str(tmp_path)}
