@@ -225,10 +225,11 @@ def moment(place: Path, whole_s: float, draw: random.Random, undisturbed: Path) 
 
     def stamps() -> set[tuple[str, int]]:
         found = set()
-        for path in place.rglob(pattern.rpartition("/")[2]):
-            with suppress(FileNotFoundError):
-                if path.match(pattern):
-                    found.add((str(path), path.stat().st_mtime_ns))
+        for folder, _, names in os.walk(place):  # rglob fails where a folder goes while it looks
+            for path in (Path(folder, name) for name in names):
+                with suppress(FileNotFoundError):
+                    if path.match(pattern):
+                        found.add((str(path), path.stat().st_mtime_ns))
         return found
 
     seen, left = stamps(), [skipped]
