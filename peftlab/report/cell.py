@@ -14,6 +14,7 @@ from peftlab.statistics.interval import Interval, mean_interval, paired_differen
 if TYPE_CHECKING:  # numpy and scipy are for the end of a sweep, not for every start
     from peftlab.statistics.blocks import Blocks
 
+LEVEL = 0.05  # expected share of false marks among differences
 DATA = "dataset"  # choices that begin so tell what data a cell reads
 Bounds = tuple[
     float, float, float

@@ -1,4 +1,4 @@
-"""Pictures are most of what a report costs: those that would show the same are not drawn again.
+"""Pictures and permutations are most of what a report costs: those that would show the same are not made again.
 
 What was drawn of which numbers stands in an index beside the folders, which may be lost, damaged or old: then they are drawn.
 """
@@ -14,7 +14,7 @@ from peftlab.record.json_file import json_text, read_json
 from peftlab.record.whole_file import renew
 
 FILE = ".drawn.json"
-SOURCES = (Path(__file__).parent, Path(__file__).parents[1] / "figure")
+SOURCES = (Path(__file__).parent, *(Path(__file__).parents[1] / room for room in ("figure", "statistics")))
 
 
 def drawn(folder: Path, shown: str, draw: Callable[[], list[Path]]) -> list[Path]:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from peftlab.record.whole_file import renew
-from peftlab.report.cell import Cell, false_discovery, metrics_of
+from peftlab.report.cell import LEVEL, Cell, false_discovery, metrics_of
 from peftlab.report.heat_map import grids, heat_grid
 from peftlab.report.items import sampled
 from peftlab.report.metric import Metric
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 FILE = "statistics.md"
 HEAD = "# Statistics of the grid"
 PERMUTATIONS = 1999
-LEVEL = 0.05
 
 
 class Grid(NamedTuple):

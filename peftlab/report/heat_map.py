@@ -7,14 +7,13 @@ from math import inf, isfinite, nan
 from pathlib import Path
 from typing import NamedTuple
 
-from peftlab.report.cell import Bounds, Cell, false_discovery, metrics_of, num_seeds, varying
+from peftlab.report.cell import LEVEL, Bounds, Cell, false_discovery, metrics_of, num_seeds, varying
 from peftlab.report.metric import Metric
 from peftlab.site import POSITIONS
 from peftlab.statistics.interval import is_clear
 
 MARKS = {"diverged": "div", "failed": "fail", "stopped": "stp", "interrupted": "int", "running": "run"}
 DEPTH, POSITION = "placement.depth", "placement.position"
-LEVEL = 0.05  # expected share of false marks
 MOST = 4  # grids of a sweep that are drawn
 Grid = list[list[Cell | None]]
 

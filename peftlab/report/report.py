@@ -112,6 +112,7 @@ def _write(folder: Path, jobs: list[Job], cells: list[Cell], reference: Cell) ->
             *heat_maps(folder, cells, compared),
             *forest(folder, cells, reference, seeds),
             *scatter(folder, cells, seeds),
+            *(write_evidence(folder, cells, reference) if seeds else []),
         ]
 
     steps: list[Callable[[], list[Path]]] = [
@@ -119,7 +120,6 @@ def _write(folder: Path, jobs: list[Job], cells: list[Cell], reference: Cell) ->
         lambda: drawn(folder, shown, pictures),
         lambda: [_write_csv(folder / "cells.csv", _cell_rows(cells, reference, names))],
         lambda: [write_markdown(folder, cells, seeds)],
-        lambda: write_evidence(folder, cells, reference) if seeds else [],
     ]
     if not seeds:
         del steps[2]

@@ -5,6 +5,8 @@ from torch import nn
 
 from peftlab.optim.adamw import adamw
 
+DECAY = {"weight_decay": 0.01, "gate_decay": 0.0, "selected_decay": 0.0}
+
 
 def test_two_steps_by_hand():
     """w <- (1 - lr wd) w - lr m_hat / (sqrt v_hat + eps)."""
@@ -27,20 +29,8 @@ def test_two_steps_by_hand():
     torch.testing.assert_close(theta.detach(), w)
 
 
-def test_all_tensors_at_once_give_the_numbers_of_one_after_another():
-    torch.manual_seed(0)
-    values = [torch.randn(shape) for shape in ((3, 4), (1000,), ())]
-    options = {"weight_decay": 0.01, "gate_decay": 0.0, "selected_decay": 0.0}
-    ours = [nn.Parameter(value.clone()) for value in values]
-    theirs = [nn.Parameter(value.clone()) for value in values]
-    optimizers = (
-        adamw({"weights": ours}, lr=0.01, beta1=0.9, beta2=0.999, **options),
-        torch.optim.AdamW(theirs, lr=0.01, weight_decay=0.01, foreach=False),
+def test_all_tensors_at_once_give_the_numbers_of_one_after_another(assert_same_steps):
+    assert_same_steps(
+        lambda own: adamw({"weights": own}, lr=0.01, beta1=0.9, beta2=0.999, **DECAY),
+        lambda own: torch.optim.AdamW(own, lr=0.01, weight_decay=0.01, foreach=False),
     )
-    for _ in range(4):
-        for own, other in zip(ours, theirs, strict=True):
-            own.grad = torch.randn(own.shape)
-            other.grad = own.grad.clone()
-        for optimizer in optimizers:
-            optimizer.step()
-    assert all(torch.equal(own, other) for own, other in zip(ours, theirs, strict=True))
