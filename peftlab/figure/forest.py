@@ -7,10 +7,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from peftlab.figure.picture import plain_text, save
+from peftlab.figure.picture import COLOURS, plain_text, save
 
-# Okabe and Ito 2008: told apart by colour-blind readers, and dark enough on white; then grey
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#8B6508", "#3A9BDC", "#B22222", "#5A3D8A", "0.35")
 ROW, HEAD = 0.19, 0.26  # inches: a method, the name of a family
 
 

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from peftlab.figure.picture import plain_text, save
+from peftlab.figure.picture import BLACK, plain_text, save, tip
 
 COLOUR_MAP = "viridis"  # safe for colour-blind readers, monotone in print, and no grey: grey means no value
 DIFFERENCE_MAP = "RdBu"  # red below 0 and blue above; in grey print the signs of the numbers tell them apart
@@ -23,8 +23,8 @@ ACROSS = 3  # panels side by side at most; four are two by two
 class Panel:
     """One matrix of a heat map. `text` replaces what is printed in a cell; NaN without a text is hatched.
 
-    unit: what the colour bar says. differences: colours are symmetric about 0. weak: cells that get a ring, which the
-    note of the picture explains.
+    unit: what the colour bar says. differences: colours are symmetric about 0. weak: cells that get a ring, framed: cells
+    that get a frame; the note of the picture explains both. tips: what an SVG says of each cell.
     """
 
     title: str
@@ -34,6 +34,8 @@ class Panel:
     unit: str = ""
     differences: bool = False
     weak: Bool[np.ndarray, "rows columns"] | None = None
+    framed: Bool[np.ndarray, "rows columns"] | None = None
+    tips: list[list[str]] | None = None
 
     def label(self, row: int, column: int) -> str:
         """What is printed in a cell."""
@@ -93,6 +95,12 @@ def _draw(figure: Figure, axes: Axes, panel: Panel, rows: list[str], columns: li
         ink = _cell(axes, panel, row, column, colour[row, column])
         if panel.weak is not None and panel.weak[row, column]:
             axes.plot(column + 0.36, row - 0.32, "o", ms=3.5, mfc="none", mec=ink, mew=0.8)
+        if panel.framed is not None and panel.framed[row, column]:
+            frame: dict[str, Any] = {"fill": False, "edgecolor": ink, "linewidth": 1.6, "in_layout": False}
+            axes.add_patch(Rectangle((column - 0.43, row - 0.43), 0.86, 0.86, **frame))
+        if panel.tips is not None:
+            over: dict[str, Any] = {"facecolor": "none", "edgecolor": "none", "in_layout": False}
+            tip(axes.add_patch(Rectangle((column - 0.5, row - 0.5), 1, 1, **over)), panel.tips[row][column])
     bar = figure.colorbar(image, ax=axes, pad=0.02, aspect=18)
     bar.set_label(panel.unit, fontsize=8)
     bar.outline.set_visible(False)
@@ -123,7 +131,7 @@ def _cell(axes: Axes, panel: Panel, row: int, column: int, colour: Float[np.ndar
     axes.add_patch(Rectangle(corner, 1, 1, fill=False, edgecolor="white", linewidth=1.5, in_layout=False))
     luminance = colour[:3] ** 2.2 @ (0.2126, 0.7152, 0.0722)
     # At 0.179 black and white have the same contrast (WCAG 2), and each has more on its own side.
-    ink = "0.3" if not finite else "white" if luminance < 0.179 else "black"
+    ink = "0.25" if not finite else "white" if luminance < 0.179 else BLACK
     size = 8 if max(map(len, label.split("\n"))) < 6 and "\n" not in label else 7
     place: dict[str, Any] = {
         "ha": "center",

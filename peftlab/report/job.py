@@ -32,6 +32,7 @@ class Job:
     wall_s: float
     inputs: dict[str, str] = field(default_factory=dict)  # sha256 of what a key of the config points to
     place: str = ""  # in the code, of an error that was not foreseen
+    flat: dict[str, Any] = field(default_factory=dict)  # the scalars of `config.summary`
 
 
 def read(folder: str | Path) -> list[Job]:
@@ -93,6 +94,7 @@ def _job(folder: Path) -> Job:
         wall_s=number(result.get("wall_s", said.get("wall_s"))),
         inputs={k: v for k, v in inputs.items() if isinstance(v, str)} if isinstance(inputs, dict) else {},
         place=_place(said.get("traceback")),
+        flat=flat if isinstance(flat := result.get("flat") or said.get("flat"), dict) else {},
     )
 
 

@@ -23,10 +23,10 @@ def write_markdown(folder: Path, cells: list[Cell], seeds: bool) -> Path:
     """
     keys, metrics = varying(cells), metrics_of(cells)
     names = [metric.label for metric in metrics]
-    heads = [*(_inert(key.rpartition(".")[2] or key) for key in keys), COSTS[0], *names, "n", *COSTS[1:]]
+    heads = [*(inert(key.rpartition(".")[2] or key) for key in keys), COSTS[0], *names, "n", *COSTS[1:]]
     lines = ["| " + " | ".join(heads) + " |", "|" + "---|" * len(keys) + "---:|" * (len(heads) - len(keys))]
     for cell in cells:
-        words = [*(_inert(cell.choices.get(key, "")) for key in keys), _count(trained(cell))]
+        words = [*(inert(cell.choices.get(key, "")) for key in keys), _count(trained(cell))]
         words += [_estimate(cell, metric, seeds) for metric in metrics]
         words += [
             str(cell.count["ok"]),
@@ -37,7 +37,7 @@ def write_markdown(folder: Path, cells: list[Cell], seeds: bool) -> Path:
     return renew(folder / "table.md", "\n".join(lines) + "\n")
 
 
-def _inert(text: str) -> str:
+def inert(text: str) -> str:
     """A word that neither ends a cell nor becomes HTML, a link, a picture or a formula."""
     shown = plain(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     return re.sub(r"([|`$*\[\]])", r"\\\1", shown)

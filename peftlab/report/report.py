@@ -78,7 +78,7 @@ def write_report(folder: str | Path, *, baseline: str | None) -> Report:
     """
     folder, jobs = Path(folder), read(folder)
     cells = group_cells(jobs)
-    reference = _find(cells, baseline)
+    reference = find_baseline(cells, baseline)
     check_own(folder)
     files, unwritten = _write(folder, jobs, cells, reference)
     count = Counter(job.state for job in jobs)
@@ -143,10 +143,14 @@ def check_baseline(folder: Path, jobs: list[dict[str, str]], baseline: str | Non
     there = [cell.choices for cell in group_cells(read(folder))] if has_jobs(folder) else []
     planned = [{key: value for key, value in choices.items() if key != "seed"} for choices in jobs]
     once = {tuple(sorted(_plain(choices))): choices for choices in (*planned, *there)}
-    _find([Cell(choices, []) for choices in once.values()], baseline)
+    find_baseline([Cell(choices, []) for choices in once.values()], baseline)
 
 
-def _find(cells: list[Cell], baseline: str | None) -> Cell:
+def find_baseline(cells: list[Cell], baseline: str | None) -> Cell:
+    """The one cell that these choices pick out; without any the first that has a finished run.
+
+    Raises: UserError for none or more than one.
+    """
     if not baseline:  # a job whose choices cannot be read is no baseline
         known = [cell for cell in cells if cell.choices] or cells
         return next((cell for cell in known if cell.count["ok"]), known[0])

@@ -1,0 +1,73 @@
+"""The folder of a report: index.html, report.md, and below it each table and each picture in the formats of papers."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from peftlab.errors import UserError
+from peftlab.record.whole_file import check_place, renew
+from peftlab.report.page.html import SIGN, page
+from peftlab.report.page.parts import Drawing, Section, Table
+from peftlab.report.page.picture import inline
+from peftlab.report.page.tables import csv, latex, markdown
+
+INDEX, TEXT = "index.html", "report.md"
+FORMATS = ("svg", "png", "pdf")
+TABLES = {"csv": csv, "tex": latex}
+
+
+def check_folder(folder: Path) -> None:
+    """That a report may be written to a folder.
+
+    Raises: UserError if it cannot be made, or holds a page or a text that no report wrote.
+    """
+    check_place(folder, "--out")
+    for name, sign in ((INDEX, SIGN), (TEXT, "# ")):
+        path = folder / name
+        if path.exists() and sign not in path.read_text(encoding="utf-8", errors="replace")[:1000]:
+            raise UserError(
+                f"{path} is not a report's, so it is not written over; legal: move it, or another --out"
+            )
+
+
+def write(
+    folder: Path, title: str, sections: list[Section], formats: tuple[str, ...] = FORMATS
+) -> list[Path]:
+    """All files of a report, the page last: each appears in one piece.
+
+    formats: those of the pictures; `svg` is among them, since the page has it.
+    """
+    for name in ("tables", "figures"):
+        (folder / name).mkdir(parents=True, exist_ok=True)
+    files, pictures = [], dict[str, str]()
+    for table in (table for section in sections for table in section.tables):
+        files += [
+            renew(folder / "tables" / f"{table.name}.{end}", text(table)) for end, text in TABLES.items()
+        ]
+    for drawing in (drawing for section in sections for drawing in section.drawings):
+        paths = [folder / "figures" / f"{drawing.name}.{end}" for end in formats]
+        files += drawing.draw(*paths)
+        svg = next(path for path in paths if path.suffix == ".svg")
+        pictures[drawing.name] = inline(svg.read_text(encoding="utf-8"), drawing.name, drawing.title)
+    files.append(renew(folder / TEXT, "\n\n".join(_text(title, sections)) + "\n"))
+    return [*files, renew(folder / INDEX, page(title, sections, pictures, formats))]
+
+
+def _text(title: str, sections: list[Section]) -> Iterator[str]:
+    """The report in Markdown, paragraph by paragraph."""
+    yield f"# {title}"
+    for section in sections:
+        yield f"## {section.title}"
+        if section.words:
+            yield "\n".join(f"- {word}" for word in section.words)
+        for part in (*section.drawings, *section.tables):
+            yield from _picture(part) if isinstance(part, Drawing) else _table(part)
+
+
+def _picture(drawing: Drawing) -> Iterator[str]:
+    yield f"![{re.sub(r'[][]', '', drawing.title)}](figures/{drawing.name}.png)"
+
+
+def _table(table: Table) -> Iterator[str]:
+    yield f"**{table.title}**"
+    yield markdown(table)
