@@ -22,10 +22,10 @@ class Curve(NamedTuple):
     """One curve. low, high: its band, NaN where there is none. With `marked` its points are drawn, and have tips in an SVG."""
 
     name: str
-    x: Float[np.ndarray, "points"]
-    y: Float[np.ndarray, "points"]
-    low: Float[np.ndarray, "points"]
-    high: Float[np.ndarray, "points"]
+    x: Float[np.ndarray, " points"]
+    y: Float[np.ndarray, " points"]
+    low: Float[np.ndarray, " points"]
+    high: Float[np.ndarray, " points"]
     marked: bool = True
 
 

@@ -30,9 +30,13 @@ GROUPS = ("dataset", "backbone", "peft", "scaling", "task")
 
 @dataclass(frozen=True)
 class Study:
-    """Cells of one or more sweeps, and the one that they are compared with. seeds: some cell has several runs."""
+    """Cells of one or more sweeps, and the one that they are compared with.
+
+    out: the folder of the report. seeds: some cell has several runs.
+    """
 
     folders: list[Path]
+    out: Path
     cells: list[Cell]
     baseline: Cell
     seeds: bool
@@ -80,7 +84,7 @@ class Study:
         return max(found, key=lambda cell: cell.mean(metric.name).mean) if found else None
 
 
-def read_study(folders: list[Path], baseline: str | None) -> Study:
+def read_study(folders: list[Path], out: Path, baseline: str | None) -> Study:
     """The finished and unfinished jobs of sweep folders. A run that lies in two of them counts once.
 
     Of several folders, a choice that one typed and another did not is filled in from what the run recorded, and groups that
@@ -90,7 +94,7 @@ def read_study(folders: list[Path], baseline: str | None) -> Study:
 
     Raises: UserError for a folder that is no sweep's, a baseline that is none, and two runs of the same choices and seed.
     """
-    if len(set(path.resolve() for path in folders)) < len(folders):
+    if len({path.resolve() for path in folders}) < len(folders):
         raise UserError("a folder is named twice; legal: each sweep once")
     found = [read(folder) for folder in folders]
     once: dict[str, Job] = {}
@@ -99,7 +103,7 @@ def read_study(folders: list[Path], baseline: str | None) -> Study:
             once.setdefault(str(job.result.get("run_id", job.folder.resolve())), job)
     jobs = list(once.values()) if len(folders) == 1 else list(_aligned(list(once.values())))
     cells = group_cells(jobs)
-    return Study(folders, cells, find_baseline(cells, baseline), has_seeds(jobs))
+    return Study(folders, out, cells, find_baseline(cells, baseline), has_seeds(jobs))
 
 
 def _aligned(jobs: list[Job]) -> Iterator[Job]:

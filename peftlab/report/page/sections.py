@@ -1,0 +1,13 @@
+"""The sections of a report, in the order of its page; one that has nothing to say is not there."""
+
+from peftlab.report.page import runs
+from peftlab.report.page.parts import Section
+from peftlab.report.page.study import Study
+
+ORDER = (runs.section,)
+
+
+def sections(study: Study) -> list[Section]:
+    """What there is to say of a study."""
+    found = (make(study) for make in ORDER)
+    return [section for section in found if section is not None]
