@@ -24,7 +24,8 @@ class Panel:
     """One matrix of a heat map. `text` replaces what is printed in a cell; NaN without a text is hatched.
 
     unit: what the colour bar says. differences: colours are symmetric about 0. weak: cells that get a ring, framed: cells
-    that get a frame; the note of the picture explains both. tips: what an SVG says of each cell.
+    that get a frame; the note of the picture explains both. tips: what an SVG says of each cell. limits: the ends of the
+    colours, where panels are compared.
     """
 
     title: str
@@ -36,6 +37,7 @@ class Panel:
     weak: Bool[np.ndarray, "rows columns"] | None = None
     framed: Bool[np.ndarray, "rows columns"] | None = None
     tips: list[list[str]] | None = None
+    limits: tuple[float, float] | None = None
 
     def label(self, row: int, column: int) -> str:
         """What is printed in a cell."""
@@ -81,7 +83,7 @@ def heat_map(
 
 
 def _draw(figure: Figure, axes: Axes, panel: Panel, rows: list[str], columns: list[str]) -> None:
-    low, high = _limits(panel)
+    low, high = panel.limits or _limits(panel)
     value = np.ma.masked_invalid(panel.value)
     colours = DIFFERENCE_MAP if panel.differences else COLOUR_MAP
     image = axes.imshow(value, cmap=colours, aspect="auto", vmin=low, vmax=high)

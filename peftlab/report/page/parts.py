@@ -69,6 +69,6 @@ def words(text: str) -> Entry:
     return Entry(text)
 
 
-def number(value: float, form: str = ",.0f") -> Entry:
+def number(value: float | int, form: str = ",.0f") -> Entry:
     """A number as it is shown; nothing for NaN."""
     return Entry(format(value, form) if isfinite(value) else "", value)

@@ -83,6 +83,11 @@ class Study:
         found = [cell for cell in self.cells if cell.values(metric.name)]
         return max(found, key=lambda cell: cell.mean(metric.name).mean) if found else None
 
+    def ranked(self, metric: Metric) -> list[Cell]:
+        """The cells that have a number, from the highest mean down."""
+        found = [cell for cell in self.cells if cell.values(metric.name)]
+        return sorted(found, key=lambda cell: -cell.mean(metric.name).mean)
+
 
 def read_study(folders: list[Path], out: Path, baseline: str | None) -> Study:
     """The finished and unfinished jobs of sweep folders. A run that lies in two of them counts once.

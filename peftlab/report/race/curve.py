@@ -1,13 +1,10 @@
 """What a run reached on validation, epoch by epoch: the rows of its metrics.jsonl."""
 
-import json
-from collections.abc import Iterator
 from math import isfinite, nan
 from pathlib import Path
-from typing import Any
 
-from peftlab.record.rows import FILE
 from peftlab.report.cell import Bounds
+from peftlab.report.history import history
 from peftlab.report.job import number
 
 PRIMARY = "mean_acc"  # of the task: the best epoch has the highest
@@ -16,7 +13,7 @@ PRIMARY = "mean_acc"  # of the task: the best epoch has the highest
 def curve(folder: Path, metric: str) -> dict[int, Bounds]:
     """Epoch -> `val/METRIC` with its interval over the items; NaN for an interval that is not there."""
     found = {}
-    for row in _rows(folder):
+    for row in history(folder):
         value, epoch = number(row.get(f"val/{metric}")), number(row.get("epoch"))
         if isfinite(value) and isfinite(epoch):
             low, high = (number(row.get(f"val/{metric}_{end}"), nan) for end in ("low", "high"))
@@ -39,24 +36,10 @@ def reached(folder: Path, metric: str, select: str) -> float:
 
 def validated(folder: Path) -> list[str]:
     """The metrics of validation that a run has, as `mean_acc`."""
-    names = {key.removeprefix("val/") for row in _rows(folder) for key in row if key.startswith("val/")}
+    names = {key.removeprefix("val/") for row in history(folder) for key in row if key.startswith("val/")}
     return sorted(name for name in names if not name.endswith(("_low", "_high", "_num")))
 
 
 def trained(folder: Path) -> float:
     """Epochs that a run has trained so far."""
-    return max((number(row.get("epoch"), 0.0) for row in _rows(folder)), default=0.0)
-
-
-def _rows(folder: Path) -> Iterator[dict[str, Any]]:
-    try:
-        text = (folder / FILE).read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return
-    for line in text.splitlines():
-        try:
-            row = json.loads(line)
-        except ValueError:  # the last line of a run that was killed
-            continue
-        if isinstance(row, dict):
-            yield row
+    return max((number(row.get("epoch"), 0.0) for row in history(folder)), default=0.0)
