@@ -8,6 +8,7 @@ from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import LogLocator, NullLocator
 
 from peftlab.figure.picture import COLOURS, plain_text, save, tip
 
@@ -46,8 +47,9 @@ def draw_points(series: list[Series], words: Words, *paths: Path) -> list[Path]:
         axes.set_xscale("log")
         for place, one in enumerate(series):
             _draw(axes, one, place, groups)
+        axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        axes.xaxis.set_minor_locator(NullLocator())
         axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
-        axes.xaxis.set_minor_formatter(lambda value, _: "")
         axes.set_xlabel(words.x_label, fontsize=9)
         axes.set_ylabel(words.y_label, fontsize=9)
         axes.tick_params(labelsize=8)

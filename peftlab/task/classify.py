@@ -104,13 +104,19 @@ class Classify:
         return group_metrics(counted, self.dataset.groups)
 
     def tables(self, counted: Counts) -> dict[str, Table]:
-        """`per_class`: of each class its group, its training and test items, its accuracy."""
+        """`per_class`: of each class its group, its training, validation and test items, its accuracy."""
         group = {index: name for name, classes in self.dataset.groups.items() for index in classes}
-        rows: Table = [["class", "group", "train_num", "test_num", "acc"]]
+        val = (
+            self.dataset.val.counts(self.num_classes)
+            if self.dataset.val is not None
+            else [0] * self.num_classes
+        )
+        rows: Table = [["class", "group", "train_num", "val_num", "test_num", "acc"]]
         for index, accuracy in enumerate(per_class(counted).tolist()):
             value = None if math.isnan(accuracy) else accuracy
             name, own = self.dataset.class_names[index], group.get(index, "")
-            rows.append([name, own, int(self.dataset.counts[index]), int(counted.total[index]), value])
+            num = (int(self.dataset.counts[index]), int(val[index]), int(counted.total[index]))
+            rows.append([name, own, *num, value])
         return {"per_class": rows}
 
     def answers(self, counted: Counts, split: Split) -> Table:

@@ -148,17 +148,24 @@ def test_the_table_by_class_has_a_row_per_class_and_an_absent_one_has_no_accurac
     (name,) = tables = task().tables(some())
     assert name == "per_class"
     head, *rows = tables[name]
-    assert head == ["class", "group", "train_num", "test_num", "acc"]
+    assert head == ["class", "group", "train_num", "val_num", "test_num", "acc"]
     assert [row[0] for row in rows] == dataset.class_names
     group = {number: word for word, classes in dataset.groups.items() for number in classes}
     assert [row[1] for row in rows] == [group[number] for number in range(10)]
     assert [row[2] for row in rows] == dataset.counts.tolist()
-    assert [row[3] for row in rows] == [10] * 9 + [0]
-    assert [row[4] for row in rows[:9]] == pytest.approx([0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1])
-    assert rows[9][4] is None
+    assert [row[3] for row in rows] == [0] * 10
+    assert [row[4] for row in rows] == [10] * 9 + [0]
+    assert [row[5] for row in rows[:9]] == pytest.approx([0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1])
+    assert rows[9][5] is None
     assert all(type(value) in (str, int, float, type(None)) for row in rows for value in row), (
         "as JSON and CSV"
     )
+
+
+def test_the_table_by_class_counts_validation_items(task: Callable[..., Classify], dataset: Dataset) -> None:
+    own = np.flatnonzero(dataset.train.labels == 2)[:3]
+    rows = task(data=replace(dataset, val=dataset.train.subset(own))).tables(some())["per_class"][1:]
+    assert [row[3] for row in rows] == [0, 0, 3, *[0] * 7]
 
 
 def test_a_class_of_no_group_has_none_in_the_table(task: Callable[..., Classify], dataset: Dataset) -> None:
