@@ -69,7 +69,7 @@ def draw_curves(panels: list[Panel], words: Words, *paths: Path) -> list[Path]:
             handles |= _draw(axes, panel, names)
         shown = [name for name in names if name in handles and name]
         if len(shown) > 1:
-            place = {"loc": "outside right upper", "fontsize": 8, "frameon": False}
+            place: Any = {"loc": "outside right upper", "fontsize": 8, "title_fontsize": 8, "frameon": False}
             rest = f"\n{len(names) - len(shown)} more in grey" if len(names) > len(shown) else ""
             figure.legend(
                 [handles[name] for name in shown], shown, title=(words.legend + rest) or None, **place

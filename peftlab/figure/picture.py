@@ -39,7 +39,12 @@ def plain_text(**settings: Any) -> Iterator[None]:
 
 def tip(artist: Artist, text: str) -> None:
     """What an SVG says of a part of it when the pointer rests there."""
-    artist.set_gid(TIP + " ".join(text.split()))
+    artist.set_gid(tip_id(text))
+
+
+def tip_id(text: str) -> str:
+    """The id of a part that has this tip."""
+    return TIP + " ".join(text.split())
 
 
 def save(figure: Figure, path: Path) -> Path:

@@ -11,7 +11,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.transforms import ScaledTranslation, Transform
 
-from peftlab.figure.picture import plain_text, save
+from peftlab.figure.picture import plain_text, save, tip_id
 
 NAMED = 40  # points that have a name and an interval
 BESIDE = 2.5  # between points of one x, in points of the page
@@ -27,11 +27,14 @@ class Point(NamedTuple):
     high: float
 
 
-def scatter_plot(points: list[Point], *paths: Path, title: str, x_label: str, y_label: str) -> list[Path]:
+def scatter_plot(
+    points: list[Point], *paths: Path, title: str, x_label: str, y_label: str, front: bool = False
+) -> list[Path]:
     """Points with their names and intervals over a logarithmic x that has room for 0; each file appears in one piece.
 
     Points whose x differ by less than 10 % stand side by side, so that their intervals can be told apart. Of more than
-    NAMED points the best by y have a name and an interval, and the others are grey dots.
+    NAMED points the best by y have a name and an interval, and the others are grey dots. front: a line along the points
+    than which none has both less x and more y.
     """
     best = sorted(points, key=lambda point: -point.y)[:NAMED]
     if len(points) > NAMED:
@@ -46,6 +49,11 @@ def scatter_plot(points: list[Point], *paths: Path, title: str, x_label: str, y_
         shifts = _side_by_side(list(colour))
         for point, (shift, _) in shifts.items():
             _bar(axes, point, shift, colour[point])
+        if front:
+            steps = _front(points)
+            axes.step(
+                [p.x for p in steps], [p.y for p in steps], where="post", color="0.35", lw=0.9, zorder=0.5
+            )
         _limits(axes, points)
         _name(figure, axes, shifts, colour)
         axes.set(xlabel=x_label, ylabel=y_label)
@@ -55,10 +63,23 @@ def scatter_plot(points: list[Point], *paths: Path, title: str, x_label: str, y_
         return [save(figure, path) for path in paths]
 
 
+def _front(points: list[Point]) -> list[Point]:
+    """The Pareto front: the highest so far, from the left."""
+    found: list[Point] = []
+    for point in sorted(points, key=lambda point: (point.x, -point.y)):
+        if not found or point.y > found[-1].y:
+            found.append(point)
+    return found
+
+
 def _bar(axes: Axes, point: Point, shift: float, colour: Any) -> None:
     error = [[max(0.0, point.y - point.low)], [max(0.0, point.high - point.y)]]  # none where a bound is NaN
-    style = {"fmt": "o", "markersize": 4, "elinewidth": 0.8, "color": colour}
-    axes.errorbar([point.x], [point.y], yerr=error, transform=_beside(axes, shift), **style)
+    style: Any = {"fmt": "o", "markersize": 4, "elinewidth": 0.8, "color": colour}
+    style |= {
+        "transform": _beside(axes, shift),
+        "gid": tip_id(f"{point.name}: {point.y:.4g} at {point.x:,.6g}"),
+    }
+    axes.errorbar([point.x], [point.y], yerr=error, **style)
 
 
 def _limits(axes: Axes, points: list[Point]) -> None:

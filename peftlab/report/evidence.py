@@ -3,95 +3,92 @@
 from collections.abc import Iterator
 from math import isfinite, nan
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any
 
 from peftlab.record.whole_file import renew
 from peftlab.report.cell import LEVEL, Cell, false_discovery, metrics_of
-from peftlab.report.heat_map import grids, heat_grid
+from peftlab.report.grid import Grid, complete, grids, short_name
 from peftlab.report.items import sampled
 from peftlab.report.metric import Metric
-
-if TYPE_CHECKING:
-    import numpy as np
+from peftlab.report.page.parts import Column, Entry, Section, Table, number, words
+from peftlab.report.page.tables import markdown
 
 FILE = "statistics.md"
 HEAD = "# Statistics of the grid"
 PERMUTATIONS = 1999
 
 
-class Grid(NamedTuple):
-    """A complete grid: `value[seed, depth, position]` in the unit that is shown, and what stands where."""
-
-    value: "np.ndarray"
-    cells: list[list[Cell]]
-    depths: list[str]
-    positions: list[str]
-    left_out: int  # seeds that lack a cell
-
-
 def write_evidence(folder: Path, cells: list[Cell], baseline: Cell) -> list[Path]:
+    """statistics.md: what `evidence` finds. Nothing is written where it finds nothing."""
+    found = evidence(cells, baseline)
+    if not found:
+        return []
+    parts = [HEAD, INTRODUCTION]
+    for section in found:
+        parts += [f"## {section.title}", *map(markdown, section.tables)]
+        parts.append("\n".join(f"- {word}" for word in section.words))
+    return [renew(folder / FILE, "\n\n".join(parts) + "\n")]
+
+
+def evidence(cells: list[Cell], baseline: Cell) -> list[Section]:
     """Analysis of variance, the set of best cells, additivity, pooled error and both variances, for each metric of each grid.
 
-    Nothing is written without two seeds that every cell of a grid has.
+    Nothing is said of a grid without two seeds that every cell has.
     """
-    parts = []
+    found = []
     for rest, own in grids(cells).items():
-        found = [(metric, complete(own, metric)) for metric in metrics_of(own)]
-        sections = [_section(metric, grid, baseline) for metric, grid in found if grid is not None]
-        if sections:
-            parts += [f"## {rest}"] * bool(rest) + sections
-    if not parts:
-        return []
-    text = "\n\n".join([HEAD, _INTRODUCTION, *parts])
-    return [renew(folder / FILE, text + "\n")]
+        for metric in metrics_of(own):
+            grid = complete(own, metric)
+            if grid is not None:
+                found.append(_section(metric, grid, baseline, rest))
+    return found
 
 
-_INTRODUCTION = (
+INTRODUCTION = (
     "Seeds are blocks: the runs of one seed share split, order, augmentation and head. The error is what is left beside cell and seed,"
     " pooled over all cells. p of depth, position and interaction is that of F; the permutation p beside it assumes no distribution."
 )
 
 
-def complete(cells: list[Cell], metric: Metric) -> Grid | None:
-    """The values of a grid at the seeds that all its cells have; None if a crossing is empty or there are fewer than two."""
-    import numpy as np
-
-    positions, depths, crossing = heat_grid(cells)
-    by_depth = [list(column) for column in zip(*crossing, strict=True)]
-    if any(cell is None for line in by_depth for cell in line) or len(cells) < 2:
-        return None
-    found = [[cell for cell in line if cell is not None] for line in by_depth]
-    seeds = [set(cell.values(metric.name)) for line in found for cell in line]
-    common = sorted(set.intersection(*seeds))
-    if len(common) < 2:
-        return None
-    value = [[[cell.values(metric.name)[seed] for cell in line] for line in found] for seed in common]
-    left_out = len(set.union(*seeds)) - len(common)
-    return Grid(metric.factor * np.array(value), found, depths, positions, left_out)
-
-
-def _section(metric: Metric, grid: Grid, baseline: Cell) -> str:
+def _section(metric: Metric, grid: Grid, baseline: Cell, rest: str) -> Section:
     from peftlab.statistics.anova import anova
 
     table = anova(grid.value, "depth", "position")
-    lines = [
-        f"### {metric.words}",
-        "",
+    title = metric.words + (f", {rest}" if rest else "")
+    name = "-".join([metric.label, *([short_name(rest)] if rest else [])])
+    said = (
         f"{len(grid.value)} seeds, {len(grid.depths)} x {len(grid.positions)} cells"
         + (f"; {grid.left_out} seeds lack a cell and are left out" if grid.left_out else "")
         + f". A run varies by {table.error.mean_square**0.5:.2f} beside its cell and seed"
-        f" ({table.error.df} degrees of freedom).",
-        "",
-        "| effect | df | F | p | p, permuted | share of cells | partial omega² |",
-        "|---|--:|--:|--:|--:|--:|--:|",
-        *_effects(grid, table),
-        "",
-        *(f"- {sentence}" for sentence in _sentences(metric, grid, table, baseline)),
-    ]
-    return "\n".join(lines)
+        f" ({table.error.df} degrees of freedom)."
+    )
+    effects = Table(f"anova-{name}", f"Analysis of variance, {title}", EFFECTS, list(_effects(grid, table)))
+    sentences = [said, *_sentences(metric, grid, table, baseline)]
+    best = Table(
+        f"best-{name}",
+        f"Cells beside the best, {title}",
+        _best_columns(metric),
+        _beside_best(metric, grid, table),
+        BEST,
+    )
+    return Section(
+        f"statistics-{name}", f"Statistics: {title}", sentences, [effects, best] if best.rows else [effects]
+    )
 
 
-def _effects(grid: Grid, table: Any) -> Iterator[str]:
+BEST = (
+    "Simultaneous 95 % intervals to the best of the others, constrained to 0 (Hsu 1984): where one ends at 0 from below, the cell is not"
+    " among the best."
+)
+
+
+EFFECTS = [
+    Column("effect", is_number=False),
+    *(Column(name) for name in ("df", "F", "p", "p, permuted", "share of cells", "partial omega²")),
+]
+
+
+def _effects(grid: Grid, table: Any) -> Iterator[list[Entry]]:
     import numpy as np
 
     from peftlab.statistics.permutation import permutation_p
@@ -99,14 +96,49 @@ def _effects(grid: Grid, table: Any) -> Iterator[str]:
     rng = np.random.default_rng(0)
     for axis, effect in enumerate(table.effects, start=1):
         exact = permutation_p(grid.value, axis, PERMUTATIONS, rng) if axis < 3 and effect.df else nan
-        words = [
-            _p(effect.p),
-            _p(exact) if isfinite(exact) else "",
-            _share(effect.share),
-            _share(effect.omega2),
+        yield [
+            words(effect.name),
+            number(effect.df),
+            number(effect.f, ".2f"),
+            Entry(p_text(effect.p), effect.p),
+            Entry(p_text(exact) if isfinite(exact) else "", exact),
+            number(effect.share, ".2f"),
+            number(effect.omega2, ".2f"),
         ]
-        f = f"{effect.f:.2f}" if isfinite(effect.f) else ""
-        yield f"| {effect.name} | {effect.df} | {f} | " + " | ".join(words) + " |"
+
+
+def _best_columns(metric: Metric) -> list[Column]:
+    return [
+        *(Column(name, is_number=False) for name in ("depth", "position")),
+        Column(metric.label, metric.unit),
+        Column("less the best other", metric.points),
+        Column("among the best", is_number=False),
+    ]
+
+
+def _beside_best(metric: Metric, grid: Grid, table: Any) -> list[list[Entry]]:
+    """Each cell less the best of the others, the highest first."""
+    from peftlab.statistics.best import to_best
+
+    mean, error, form = grid.value.mean(0).ravel(), table.error, f"+{metric.form}"
+    if not error.df or mean.size < 2:
+        return []
+    bounds = to_best(mean, error.mean_square, len(grid.value), error.df)
+    rows = []
+    for index in sorted(range(mean.size), key=lambda index: -mean[index]):
+        (row, column), (low, high) = divmod(index, len(grid.positions)), bounds[index]
+        gap = float(mean[index] - max(value for other, value in enumerate(mean) if other != index))
+        shown = f"{format(gap, form)} ({format(low, form)}, {format(high, form)})"
+        rows.append(
+            [
+                words(grid.depths[row]),
+                words(grid.positions[column]),
+                number(mean[index], metric.form),
+                Entry(shown, gap, low, high),
+                words("yes" if high > 0 else ""),
+            ]
+        )
+    return rows
 
 
 def _sentences(metric: Metric, grid: Grid, table: Any, baseline: Cell) -> Iterator[str]:
@@ -145,7 +177,7 @@ def _additive(grid: Grid, table: Any) -> str:
         else f"it lies {'outside' if found.outside else 'inside'} the set of best cells; the best is {best}"
     )
     return (
-        f"**Additivity**: {found.verdict} (p {_p(found.p)}). Best depth and best position together are {predicted}: {where}."
+        f"**Additivity**: {found.verdict} (p {p_text(found.p)}). Best depth and best position together are {predicted}: {where}."
         f" What depth and position do not explain is {found.interaction:.2f} ({found.low:.2f} to {found.high:.2f}) over cells, root mean"
         f" square. A seed that was left out is predicted to {found.error_additive:.2f} by depth and position alone, to"
         f" {found.error_cells:.2f} by the cells' means."
@@ -183,13 +215,18 @@ def _both(cell: Cell, baseline: Cell, metric: Metric) -> Iterator[str]:
 
 
 def _assumptions(grid: Grid) -> str:
-    from peftlab.statistics.assumptions import assumptions
+    import numpy as np
 
-    found = assumptions(grid.value.reshape(len(grid.value), -1))
+    from peftlab.statistics.assumptions import assumptions
+    from peftlab.statistics.permutation import permutation_cells
+
+    flat = grid.value.reshape(len(grid.value), -1)
+    found, alike = assumptions(flat), permutation_cells(flat, PERMUTATIONS, np.random.default_rng(0))
     return (
-        f"**Assumptions**: normal residuals, Shapiro-Wilk p {_p(found.normal)}; equal spread of cells, Levene p {_p(found.spread)}. "
+        f"**Assumptions**: normal residuals, Shapiro-Wilk p {p_text(found.normal)}; equal spread of cells, Levene p"
+        f" {p_text(found.spread)}. "
         + ("; ".join(found.doubts) or "Nothing speaks against the pooled error")
-        + "."
+        + f". That all cells are alike has p {p_text(alike)} by permuting the cells of each seed, whatever the errors are like."
     )
 
 
@@ -198,11 +235,8 @@ def _name(grid: Grid, index: int) -> str:
     return f"{grid.positions[column]} in {grid.depths[row]}"
 
 
-def _p(value: float) -> str:
+def p_text(value: float) -> str:
+    """A p-value as it is shown."""
     if not isfinite(value):
         return "unknown"
     return "<0.0001" if value < 1e-4 else f"{value:.4f}" if value < 0.01 else f"{value:.3f}"
-
-
-def _share(value: float) -> str:
-    return f"{value:.2f}" if isfinite(value) else ""

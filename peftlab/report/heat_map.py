@@ -1,21 +1,19 @@
 """heatmap.png: the headline metrics over block depth x position; heatmap-difference.png: the same beside the baseline."""
 
-import hashlib
-import re
-from collections.abc import Sequence
-from math import inf, isfinite, nan
+from collections.abc import Iterator, Sequence
+from functools import partial
+from math import isfinite, nan
 from pathlib import Path
 from typing import NamedTuple
 
-from peftlab.report.cell import LEVEL, Bounds, Cell, false_discovery, metrics_of, num_seeds, varying
+from peftlab.report.cell import LEVEL, Bounds, Cell, false_discovery, metrics_of, num_seeds
+from peftlab.report.grid import best_cells, grids, heat_grid, short_name
 from peftlab.report.metric import Metric
-from peftlab.site import POSITIONS
+from peftlab.report.page.parts import Drawing
 from peftlab.statistics.interval import is_clear
 
 MARKS = {"diverged": "div", "failed": "fail", "stopped": "stp", "interrupted": "int", "running": "run"}
-DEPTH, POSITION = "placement.depth", "placement.position"
 MOST = 4  # grids of a sweep that are drawn
-Grid = list[list[Cell | None]]
 
 
 class Baseline(NamedTuple):
@@ -27,19 +25,27 @@ class Baseline(NamedTuple):
 
 
 def heat_maps(folder: Path, cells: list[Cell], baseline: Baseline | None = None) -> list[Path]:
-    """PNG and SVG when depth x position was swept; for each combination of further choices its own, up to MOST.
+    """The drawings as PNG and SVG."""
+    return [
+        path
+        for drawing in drawings(cells, baseline)
+        for path in drawing.draw(*(folder / f"{drawing.name}.{end}" for end in ("png", "svg")))
+    ]
 
-    With a baseline there is a second picture of each, of the differences to it: a ring marks what is not significant.
+
+def drawings(cells: list[Cell], baseline: Baseline | None = None) -> list[Drawing]:
+    """One when depth x position was swept, a frame around the best cells; for each combination of further choices its own, up to MOST.
+
+    With a baseline there is a second one of each, of the differences to it: a ring marks what is not significant.
     """
     found = grids(cells)
-    files = []
+    drawn = []
     for rest, part in list(found.items())[:MOST]:
-        name = re.sub(r"[^\w.=+-]+", "_", rest)[:80] + "-" + hashlib.sha256(rest.encode()).hexdigest()[:6]
-        stem = f"heatmap-{name}" if len(found) > 1 else "heatmap"
-        files += _values(folder / f"{stem}.png", part, rest)
+        stem = f"heatmap-{short_name(rest)}" if len(found) > 1 else "heatmap"
+        drawn.append(_values(stem, part, rest))
         if baseline is not None:
-            files += _differences(folder / f"{stem}-difference.png", part, rest, baseline)
-    return files
+            drawn += _differences(f"{stem}-difference", part, rest, baseline)
+    return drawn
 
 
 def left_out(cells: list[Cell]) -> list[str]:
@@ -49,35 +55,20 @@ def left_out(cells: list[Cell]) -> list[str]:
     return [what] if number > MOST else []
 
 
-def grids(cells: list[Cell]) -> dict[str, list[Cell]]:
-    """The cells of each combination of further choices; none if depth x position was not swept."""
-    by_rest: dict[str, list[Cell]] = {}
-    keys = [key for key in sorted(varying(cells)) if key not in (DEPTH, POSITION)]
-    for cell in cells:
-        if {DEPTH, POSITION} <= cell.choices.keys():
-            by_rest.setdefault(cell.label(keys), []).append(cell)
-    return by_rest if max(map(len, by_rest.values()), default=0) > 1 else {}
-
-
-def _values(path: Path, cells: list[Cell], rest: str) -> list[Path]:
+def _values(stem: str, cells: list[Cell], rest: str) -> Drawing:
     panels = [(metric, _Measured(metric)) for metric in metrics_of(cells)]
-    title = ("Placement grid", rest, f"seeds per cell: {num_seeds(cells)}")
-    return _draw(path, cells, panels, (", ".join(filter(None, title)), ""))
+    title = ", ".join(filter(None, ("Placement grid", rest, f"seeds per cell: {num_seeds(cells)}")))
+    return Drawing(stem, title, partial(_draw, cells, panels, title))
 
 
-def _differences(path: Path, cells: list[Cell], rest: str, baseline: Baseline) -> list[Path]:
-    """None is drawn where the baseline, or every other cell, was not measured."""
+def _differences(stem: str, cells: list[Cell], rest: str, baseline: Baseline) -> Iterator[Drawing]:
+    """None where the baseline, or every other cell, was not measured."""
     panels = [(metric, _Compared(metric, baseline)) for metric in metrics_of(cells)]
     others = [cell for cell in cells if cell is not baseline.cell]
-    if not any(isfinite(shown.value(cell)) for _, shown in panels for cell in others):
-        return []
-    note = "ring: not significant. " + (
-        f"Paired by seed, error pooled over cells, at most 5 % false marks expected (Benjamini-Hochberg), {num_seeds(cells)}."
-        if baseline.seeds
-        else "The 95 % interval of the difference holds 0 or is not known (one run each, Newcombe's over its test items)."
-    )
-    title = (f"Placement grid, difference to {baseline.name or 'the baseline'}", rest)
-    return _draw(path, cells, panels, (", ".join(filter(None, title)), note))
+    if any(isfinite(shown.value(cell)) for _, shown in panels for cell in others):
+        title = f"Placement grid, difference to {baseline.name or 'the baseline'}"
+        title = ", ".join(filter(None, (title, rest)))
+        yield Drawing(stem, title, partial(_draw, cells, panels, title))
 
 
 class _Measured(NamedTuple):
@@ -93,8 +84,23 @@ class _Measured(NamedTuple):
         mean, _, n = cell.mean(self.metric.name)
         return f"{self.metric.text(mean)}\n{n}/{len(cell.jobs)}" if 0 < n < len(cell.jobs) else _mark(cell)
 
-    def weak(self, cells: list[Cell]) -> list[bool]:
-        return [False] * len(cells)
+    def tip(self, cell: Cell) -> str:
+        """What is said where the pointer rests."""
+        mean, half, n = cell.mean(self.metric.name)
+        value = (
+            f"{self.metric.text(mean)} ±{self.metric.text(half)}"
+            if isfinite(half)
+            else self.metric.text(mean)
+        )
+        return f"{self.metric.label} {value}, n = {n}" if n else f"{self.metric.label}: no finished run"
+
+    def marks(self, cells: list[Cell]) -> list[bool]:
+        """The cells that cannot be told from the best, where a grid of several seeds says so of some."""
+        best = best_cells(cells, self.metric)
+        return [any(cell is one for one in best) for cell in cells]
+
+    def note(self) -> str:
+        return "frame: cannot be told from the best at 95 % (Hsu's multiple comparisons)"
 
 
 class _Compared(NamedTuple):
@@ -114,7 +120,29 @@ class _Compared(NamedTuple):
     def text(self, cell: Cell) -> str | None:
         return "base" if cell is self.baseline.cell and cell.count["ok"] else _mark(cell)
 
-    def weak(self, cells: list[Cell]) -> list[bool]:
+    def tip(self, cell: Cell) -> str:
+        """What is said where the pointer rests."""
+        value, low, high = (
+            format(self.metric.factor * bound, f"+{self.metric.form}") for bound in self.bounds(cell)
+        )
+        if cell is self.baseline.cell or not self._is_known(cell):
+            return f"{self.metric.label}: {'the baseline' if cell is self.baseline.cell else 'no difference is known'}"
+        return (
+            f"{self.metric.label} {value} ({low} to {high})"
+            if "nan" not in low + high
+            else f"{self.metric.label} {value}"
+        )
+
+    def note(self) -> str:
+        return "ring: not significant. " + (
+            "Paired by seed, error pooled over cells, at most 5 % false marks expected (Benjamini-Hochberg), "
+            + num_seeds(self.baseline.cell.beside.cells or [self.baseline.cell])
+            + "."
+            if self.baseline.seeds
+            else "The 95 % interval of the difference holds 0 or is not known (one run each, Newcombe's over its test items)."
+        )
+
+    def marks(self, cells: list[Cell]) -> list[bool]:
         """Where a difference is not significant among all of the map, or nothing says that it is."""
         if not self.baseline.seeds:
             return [self._is_known(cell) and not is_clear(self.bounds(cell)) for cell in cells]
@@ -126,50 +154,38 @@ class _Compared(NamedTuple):
 
 
 def _draw(
-    path: Path,
-    cells: list[Cell],
-    panels: Sequence[tuple[Metric, _Measured | _Compared]],
-    words: tuple[str, str],
+    cells: list[Cell], panels: Sequence[tuple[Metric, _Measured | _Compared]], title: str, *paths: Path
 ) -> list[Path]:
-    """A panel a metric, what it says of each cell, and the title and the note of the picture."""
+    """A panel a metric, and what it says of each cell."""
     import numpy as np  # drawing is for the end of a sweep, not for every start
 
     from peftlab.figure.heat_map import Panel, Words, heat_map
 
     rows, columns, grid = heat_grid(cells)
-    drawn = []
     there = [cell for line in grid for cell in line if cell is not None]
+    drawn, notes = [], list[str]()
     for metric, shown in panels:
-        marked = {id(cell) for cell, is_weak in zip(there, shown.weak(there), strict=True) if is_weak}
+        marked = {id(cell) for cell, is_marked in zip(there, shown.marks(there), strict=True) if is_marked}
+        marks = np.array([[id(cell) in marked for cell in line] for line in grid])
         value = np.array([[shown.value(cell) if cell else nan for cell in line] for line in grid])
         text = [[shown.text(cell) if cell else None for cell in line] for line in grid]
-        weak = np.array([[id(cell) in marked for cell in line] for line in grid])
+        tips = [
+            [
+                f"{row} in {column}: {shown.tip(cell) if cell else 'not run'}"
+                for column, cell in zip(columns, line, strict=True)
+            ]
+            for row, line in zip(rows, grid, strict=True)
+        ]
         if isinstance(shown, _Measured):
-            drawn.append(Panel(metric.words, value, text, metric.form, metric.unit))
+            drawn.append(Panel(metric.words, value, text, metric.form, metric.unit, framed=marks, tips=tips))
+            notes += [shown.note()] * bool(marked)
         else:
-            drawn.append(Panel(metric.words, value, text, f"+{metric.form}", metric.points, True, weak))
-    names = Words(words[0], "position", "block depth", words[1])
-    return heat_map(drawn, rows, columns, names, path, path.with_suffix(".svg"))
-
-
-def heat_grid(cells: list[Cell]) -> tuple[list[str], list[str], list[list[Cell | None]]]:
-    """Positions (rows, canonical order), depths (columns, by first block), the cell at each crossing."""
-    at = {(cell.choices[POSITION], cell.choices[DEPTH]): cell for cell in cells}
-    rank = {position: i for i, position in enumerate(POSITIONS)}
-    rows = sorted(dict.fromkeys(row for row, _ in at), key=lambda row: rank.get(row, len(rank)))
-    columns = sorted(dict.fromkeys(column for _, column in at), key=lambda column: _span(column, cells))
-    return rows, columns, [[at.get((row, column)) for column in columns] for row in rows]
-
-
-def _span(depth: str, cells: list[Cell]) -> tuple[float, float]:
-    """First and last block of a depth: from the sites of its finished jobs, else from its text."""
-    jobs = [job for cell in cells if cell.choices[DEPTH] == depth for job in cell.jobs]
-    blocks = [float(site["block"]) for job in jobs for site in job.result.get("sites") or []]
-    if not blocks:
-        blocks = [float(number) for number in re.findall(r"\d+", depth)] or [inf]
-        if depth.lstrip("[").startswith("-"):  # counted from the last block, which no record names
-            blocks = [1e6 - block for block in blocks]
-    return min(blocks), max(blocks)
+            form = f"+{metric.form}"
+            drawn.append(Panel(metric.words, value, text, form, metric.points, True, marks, tips=tips))
+            notes.append(shown.note())
+    return heat_map(
+        drawn, rows, columns, Words(title, "position", "block depth", notes[0] if notes else ""), *paths
+    )
 
 
 def _mark(cell: Cell) -> str | None:

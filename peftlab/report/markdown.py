@@ -30,8 +30,8 @@ def write_markdown(folder: Path, cells: list[Cell], seeds: bool) -> Path:
         words += [_estimate(cell, metric, seeds) for metric in metrics]
         words += [
             str(cell.count["ok"]),
-            _number(1000 * _median(cell, "step_s")),
-            _number(_median(cell, "memory_mib")),
+            _number(1000 * median_of(cell, "step_s")),
+            _number(median_of(cell, "memory_mib")),
         ]
         lines.append("| " + " | ".join(words) + " |")
     return renew(folder / "table.md", "\n".join(lines) + "\n")
@@ -39,7 +39,8 @@ def write_markdown(folder: Path, cells: list[Cell], seeds: bool) -> Path:
 
 def inert(text: str) -> str:
     """A word that neither ends a cell nor becomes HTML, a link, a picture or a formula."""
-    shown = plain(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    shown = plain(text).replace("&", "&amp;").replace(">", "&gt;")
+    shown = re.sub(r"<(?![\d ])", "&lt;", shown)  # `<0.0001` is no tag
     return re.sub(r"([|`$*\[\]])", r"\\\1", shown)
 
 
@@ -58,7 +59,8 @@ def _estimate(cell: Cell, metric: Metric, seeds: bool) -> str:
     return cell.estimate(metric, seeds, "({}-{})") or ("diverged" if is_lost else "")
 
 
-def _median(cell: Cell, key: str) -> float:
+def median_of(cell: Cell, key: str) -> float:
+    """The median of a number of the records of a cell's runs; NaN if none has it."""
     values = [job.result.get(key) for job in cell.jobs]
     found = [float(value) for value in values if isinstance(value, int | float)]
     return median(found) if found else nan

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from peftlab.figure import heat_map as figure
 from peftlab.figure import picture
 from peftlab.figure.heat_map import Panel, Words, heat_map
+from peftlab.figure.picture import BLACK
 
 WORDS = Words("title", "position", "block")
 
@@ -74,7 +75,7 @@ def test_ink_contrasts_with_the_cell(tmp_path: Path, drawn: list[Figure]) -> Non
     for column, text in enumerate(axes.texts):
         rgb = colours[column, :3]
         linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
-        ground, ink = linear @ [0.2126, 0.7152, 0.0722], {"white": 1.0, "black": 0.0}[text.get_color()]
+        ground, ink = linear @ [0.2126, 0.7152, 0.0722], {"white": 1.0, BLACK: 0.0}[text.get_color()]
         assert (max(ground, ink) + 0.05) / (min(ground, ink) + 0.05) > 4.5  # WCAG 2, AA
 
 

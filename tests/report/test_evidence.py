@@ -8,7 +8,8 @@ import pytest
 from fixtures.sweep import grid, put
 
 from peftlab.report.cell import group_cells
-from peftlab.report.evidence import complete, write_evidence
+from peftlab.report.evidence import write_evidence
+from peftlab.report.grid import complete
 from peftlab.report.job import read
 from peftlab.report.metric import Metric
 from peftlab.report.report import write_report

@@ -9,7 +9,8 @@ import pytest
 from fixtures.sweep import accuracy, of, put
 
 from peftlab.report.cell import Cell, group_cells
-from peftlab.report.heat_map import MOST, heat_grid, heat_maps
+from peftlab.report.grid import heat_grid
+from peftlab.report.heat_map import MOST, heat_maps
 from peftlab.report.job import read
 from peftlab.report.report import write_report
 

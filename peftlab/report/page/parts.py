@@ -55,13 +55,19 @@ class Drawing(NamedTuple):
 
 @dataclass(frozen=True)
 class Section:
-    """A heading with what stands below it, in this order. words: sentences, `**bold**` in them is."""
+    """A heading with what stands below it, in this order. words: sentences, `**bold**` in them is. inner: smaller sections."""
 
     name: str  # a word: that of the link to it
     title: str
     words: list[str] = field(default_factory=list)
     tables: list[Table] = field(default_factory=list)
     drawings: list[Drawing] = field(default_factory=list)
+    inner: list["Section"] = field(default_factory=list)
+
+    @property
+    def all(self) -> list["Section"]:
+        """It and what is in it."""
+        return [self, *(section for inner in self.inner for section in inner.all)]
 
 
 def words(text: str) -> Entry:
@@ -71,4 +77,4 @@ def words(text: str) -> Entry:
 
 def number(value: float | int, form: str = ",.0f") -> Entry:
     """A number as it is shown; nothing for NaN."""
-    return Entry(format(value, form) if isfinite(value) else "", value)
+    return Entry(format(value, form) if isfinite(value) else "", float(value))

@@ -1,10 +1,20 @@
 """The sections of a report, in the order of its page; one that has nothing to say is not there."""
 
-from peftlab.report.page import classes, gamma, learning, runs
+from peftlab.report.page import alpha, cells, classes, cost, gamma, grid, learning, runs, summary
 from peftlab.report.page.parts import Section
 from peftlab.report.page.study import Study
 
-ORDER = (gamma.section, classes.section, learning.section, runs.section)
+ORDER = (
+    summary.section,
+    cells.section,
+    grid.section,
+    alpha.section,
+    cost.section,
+    gamma.section,
+    classes.section,
+    learning.section,
+    runs.section,
+)
 
 
 def sections(study: Study) -> list[Section]:

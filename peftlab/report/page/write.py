@@ -7,7 +7,7 @@ from pathlib import Path
 from peftlab.errors import UserError
 from peftlab.record.whole_file import check_place, renew
 from peftlab.report.page.html import SIGN, page
-from peftlab.report.page.parts import Drawing, Section, Table
+from peftlab.report.page.parts import Drawing, Section
 from peftlab.report.page.picture import inline
 from peftlab.report.page.tables import csv, latex, markdown
 
@@ -40,11 +40,12 @@ def write(
     for name in ("tables", "figures"):
         (folder / name).mkdir(parents=True, exist_ok=True)
     files, pictures = [], dict[str, str]()
-    for table in (table for section in sections for table in section.tables):
+    every = [part for section in sections for part in section.all]
+    for table in (table for section in every for table in section.tables):
         files += [
             renew(folder / "tables" / f"{table.name}.{end}", text(table)) for end, text in TABLES.items()
         ]
-    for drawing in (drawing for section in sections for drawing in section.drawings):
+    for drawing in (drawing for section in every for drawing in section.drawings):
         paths = [folder / "figures" / f"{drawing.name}.{end}" for end in formats]
         files += drawing.draw(*paths)
         svg = next(path for path in paths if path.suffix == ".svg")
@@ -56,18 +57,16 @@ def write(
 def _text(title: str, sections: list[Section]) -> Iterator[str]:
     """The report in Markdown, paragraph by paragraph."""
     yield f"# {title}"
-    for section in sections:
-        yield f"## {section.title}"
+    for level, section in [(2 + (one is not top), one) for top in sections for one in top.all]:
+        yield f"{'#' * level} {section.title}"
         if section.words:
             yield "\n".join(f"- {word}" for word in section.words)
-        for part in (*section.drawings, *section.tables):
-            yield from _picture(part) if isinstance(part, Drawing) else _table(part)
+        for drawing in section.drawings:
+            yield _picture(drawing)
+        for table in section.tables:
+            yield f"**{table.title}**"
+            yield markdown(table)
 
 
-def _picture(drawing: Drawing) -> Iterator[str]:
-    yield f"![{re.sub(r'[][]', '', drawing.title)}](figures/{drawing.name}.png)"
-
-
-def _table(table: Table) -> Iterator[str]:
-    yield f"**{table.title}**"
-    yield markdown(table)
+def _picture(drawing: Drawing) -> str:
+    return f"![{re.sub(r'[][]', '', drawing.title)}](figures/{drawing.name}.png)"

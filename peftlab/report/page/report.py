@@ -1,0 +1,32 @@
+"""The report of one or more sweeps as a folder: from records to files."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+from peftlab.report.page.sections import sections
+from peftlab.report.page.study import read_study
+from peftlab.report.page.write import FORMATS, check_folder, write
+
+
+class Request(NamedTuple):
+    """What is asked for: sweeps, the folder of the report, the cell to compare with, and what the page is called."""
+
+    folders: list[Path]
+    out: Path
+    baseline: str | None = None
+    title: str | None = None
+
+    @property
+    def heading(self) -> str:
+        """The title that was given, or the names of the folders."""
+        return self.title or ", ".join(folder.resolve().name for folder in self.folders)
+
+
+def write_page(request: Request, formats: tuple[str, ...] = FORMATS) -> Path:
+    """Write the report; its page comes back. formats: of the pictures, `svg` among them.
+
+    Raises: UserError for a folder that is no sweep's, a baseline that is none, and a folder with files that no report wrote.
+    """
+    study = read_study(request.folders, request.out, request.baseline)
+    check_folder(request.out)
+    return write(request.out, request.heading, sections(study), formats)[-1]

@@ -1,0 +1,150 @@
+"""`peftlab-report --serve PORT`: the page on this machine alone, made again while a sweep runs."""
+
+import os
+import threading
+import time
+from collections.abc import Callable
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+from peftlab.errors import UserError
+from peftlab.report.job import job_folders
+from peftlab.report.page.report import Request, write_page
+
+HOST = "127.0.0.1"
+EVERY_S = 5.0  # between looks at the records
+RELOAD = (
+    "<script>(() => {{ const now = {stamp}; setInterval(async () => {{ try {{ const said = await fetch('/stamp');"
+    " if (said.ok && Number(await said.text()) !== now) location.reload(); }} catch {{}} }}, 3000); }})();</script>"
+)
+
+
+def serve(request: Request, port: int) -> None:
+    """Show the report until the process is interrupted. The page in a browser follows the records by itself.
+
+    Raises: UserError for a port that is none or taken, and whatever `write_page` refuses.
+    """
+    if not 0 <= port <= 65535:
+        raise UserError(f"--serve={port} is no port; legal: 1 to 65535, or 0 for any that is free")
+    live = Live(request)
+    live.renew()
+    try:
+        server = ThreadingHTTPServer((HOST, port), partial(Handler, live=live, directory=str(live.root)))
+    except OSError as error:
+        raise UserError(
+            f"--serve={port} cannot be listened on: {error.strerror}; legal: a free port, or 0"
+        ) from error
+    with server:
+        threading.Thread(target=live.follow, daemon=True).start()
+        print(f"http://{HOST}:{server.server_port}/ (Ctrl-C ends it)", flush=True)
+        server.serve_forever()
+
+
+class Live:
+    """A report that is made again when the records of its sweeps have changed."""
+
+    def __init__(self, request: Request) -> None:
+        self.request = request
+        folders = [folder.resolve() for folder in (*request.folders, request.out)]
+        self.root = Path(os.path.commonpath(folders))
+        self.stamp = 0.0  # of the page
+        self.trouble = ""  # why the page is older than the records
+
+    @property
+    def path(self) -> str:
+        """Of the page, as a browser asks for it."""
+        page = self.request.out.resolve() / "index.html"
+        return "/" + quote(page.relative_to(self.root).as_posix())
+
+    def renew(self) -> None:
+        """Write the page, with pictures for the browser alone."""
+        write_page(self.request, ("svg",))
+        self.stamp = time.time()
+
+    def follow(self, wait: Callable[[float], Any] = time.sleep) -> None:
+        """Renew the page after every change, for as long as the process lives."""
+        seen = state(self.request.folders)
+        while True:
+            wait(EVERY_S)
+            now = state(self.request.folders)
+            if now == seen:
+                continue
+            try:
+                self.renew()
+                self.trouble, seen = "", now
+            except (
+                Exception
+            ) as error:  # a record that is being written, a full disk: the next look may find it well
+                self.trouble = f"{type(error).__name__}: {error}"
+
+
+def state(folders: list[Path]) -> dict[str, int]:
+    """When each finished record was written: what the report is made of."""
+    found = {}
+    for folder in folders:
+        for job in job_folders(folder):
+            for name in ("result.json", "status.json"):
+                try:
+                    found[str(job / name)] = (job / name).stat().st_mtime_ns if name == "result.json" else 0
+                except OSError:
+                    continue
+    return found
+
+
+class Handler(SimpleHTTPRequestHandler):
+    """Files below the common folder of the sweeps, to this machine alone."""
+
+    server_version, sys_version = "peftlab", ""
+
+    def __init__(self, *arguments: Any, live: Live, **given: Any) -> None:
+        self.live = live
+        super().__init__(*arguments, **given)
+
+    def do_GET(self) -> None:
+        """The page at `/`, its stamp at `/stamp`, else a file."""
+        path = urlsplit(self.path).path
+        if not self._is_local():
+            self.send_error(403, "only this machine may ask")
+        elif path == "/":
+            self.send_response(302)
+            self.send_header("Location", self.live.path)
+            self.end_headers()
+        elif path == "/stamp":
+            self._say(str(self.live.stamp).encode(), "text/plain")
+        elif path == self.live.path:
+            page = (self.live.request.out / "index.html").read_text(encoding="utf-8")
+            script = RELOAD.format(stamp=self.live.stamp)
+            self._say(page.replace("</body>", f"{script}\n</body>").encode(), "text/html; charset=utf-8")
+        else:
+            super().do_GET()
+
+    def do_HEAD(self) -> None:
+        """As GET, without a body."""
+        if self._is_local():
+            super().do_HEAD()
+        else:
+            self.send_error(403)
+
+    def _is_local(self) -> bool:
+        """Whether it was asked for by a name of this machine: a page elsewhere may have its own name lead here."""
+        host = self.headers.get("Host", "").rpartition(":")[0]
+        return host in (HOST, "localhost")
+
+    def _say(self, body: bytes, kind: str) -> None:
+        self.send_response(200)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(body)))
+        self.send_header("Cache-Control", "no-store")
+        self.end_headers()
+        self.wfile.write(body)
+
+    def end_headers(self) -> None:
+        """What a run recorded is shown, and runs nothing of its own in the page's name."""
+        self.send_header("X-Content-Type-Options", "nosniff")
+        super().end_headers()
+
+    def log_message(self, *words: Any) -> None:
+        """Nothing: the terminal is for people."""

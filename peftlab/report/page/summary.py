@@ -1,0 +1,59 @@
+"""Section: what was swept, how it ended, and what is best."""
+
+from math import isfinite
+
+from peftlab.report.cell import num_seeds
+from peftlab.report.grid import best_cells, grids
+from peftlab.report.job import STATES
+from peftlab.report.metric import Metric
+from peftlab.report.page.parts import Section
+from peftlab.report.page.study import Study
+
+
+def section(study: Study) -> Section:
+    """Sentences alone."""
+    count = {state: sum(job.state == state for job in study.jobs) for state in STATES}
+    states = ", ".join(f"{number} {state}" for state, number in count.items() if number)
+    said = [
+        f"**{len(study.jobs)} runs** of {len(study.cells)} cells: {states}; finished runs of a cell: {num_seeds(study.cells)}."
+    ]
+    if study.everywhere:
+        said.append(
+            "Everywhere: " + ", ".join(f"{key}={value}" for key, value in study.everywhere.items()) + "."
+        )
+    if study.keys:
+        said.append(
+            "Cells differ in " + ", ".join(study.keys) + f". Compared with {study.name(study.baseline)}."
+        )
+    said += [line for metric in study.metrics for line in _best(study, metric)]
+    if len(study.cells) > 1:
+        said.append(
+            "The highest cells describe this sweep on its test split. What is chosen is chosen on validation."
+        )
+    said += study.doubts
+    commits = sorted({str(job.result.get("commit"))[:7] for job in study.jobs if job.result.get("commit")})
+    if commits:
+        said.append("Commit " + ", ".join(commits) + ".")
+    return Section("summary", "Summary", said)
+
+
+def _best(study: Study, metric: Metric) -> list[str]:
+    """The highest cell, and which others cannot be told from it."""
+    best = study.best(metric)
+    if best is None or len(study.cells) < 2:
+        return []
+    low = f"highest {metric.label}" if metric.label != "mean" else "highest mean"
+    text = f"**{low[0].upper()}{low[1:]}**: {study.name(best)}, {best.estimate(metric, study.seeds)}"
+    value, floor, ceiling = best.contrast(study.baseline, metric.name, study.seeds)
+    if best is not study.baseline and isfinite(floor + ceiling):
+        gap, low_gap, high_gap = (
+            format(metric.factor * x, f"+{metric.form}") for x in (value, floor, ceiling)
+        )
+        text += f"; {gap} ({low_gap}, {high_gap}) to {study.name(study.baseline)}"
+    return [text + _set(study, metric) + "."]
+
+
+def _set(study: Study, metric: Metric) -> str:
+    found = list(grids(study.cells).values())
+    best = best_cells(found[0], metric) if len(found) == 1 else []
+    return f"; {len(best)} of {len(found[0])} cells cannot be told from the best (Hsu, 95 %)" if best else ""
