@@ -19,6 +19,7 @@ pytest_plugins = [
     "fixtures.own_package",
     "fixtures.space",
     "fixtures.sweep",
+    "fixtures.trackio_file",
     "fixtures.wandb_file",
 ]
 TINY = ("backbone=tiny", "dataset=digits_lt", "fit.epochs=2", "fit.batch_size=64")

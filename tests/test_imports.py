@@ -22,6 +22,7 @@ HOMES = {
     "hydra": ("command/", "report/", "config/", "plugin/", "engine/"),
     "omegaconf": ("command/", "report/", "config/", "plugin/", "engine/"),
     "wandb": ("tracker/",),
+    "trackio": ("tracker/",),
     "timm": ("backbone/timm/",),
     "torchvision": ("dataset/image/",),
     "datasets": ("dataset/source/",),
@@ -30,7 +31,7 @@ HOMES = {
     "pyarrow": ("dataset/source/",),
     "matplotlib": ("figure/",),
     "scipy": ("statistics/",),
-    "huggingface_hub": ("backbone/timm/", "dataset/source/"),
+    "huggingface_hub": ("backbone/timm/", "dataset/source/", "tracker/"),
     "safetensors": ("backbone/timm/", "model/", "record/", "export/"),
     "optuna": ("report/study/",),
 }
@@ -203,7 +204,18 @@ LIGHT = (
     "peftlab.record.record",
     "peftlab",
 )
-HEAVY = ("torch", "torchvision", "timm", "wandb", "matplotlib", "scipy", "sklearn", "datasets", "pandas")
+HEAVY = (
+    "torch",
+    "torchvision",
+    "timm",
+    "wandb",
+    "trackio",
+    "matplotlib",
+    "scipy",
+    "sklearn",
+    "datasets",
+    "pandas",
+)
 
 
 @pytest.mark.parametrize("module", LIGHT)

@@ -102,7 +102,8 @@ def end(typed: list[str]) -> NoReturn:
 def rewrite(words: list[str]) -> list[str]:
     """Spellings that Hydra does not know: any timm name as a backbone, quoted keys as in YAML, `=`, `~`, `#` and `ä` in a value.
 
-    `backbone=vit_small_patch16_224` without a YAML of its own means `backbone=timm backbone.name=vit_small_patch16_224`.
+    `backbone=vit_small_patch16_224` without a YAML of its own means `backbone=timm backbone.name=vit_small_patch16_224`, and
+    `tracker=[wandb,trackio]` means `tracker=several`: Hydra would merge the two into one.
     """
     known = {file.stem for file in (config_dir() / "backbone").glob("*.yaml")}
     result = []
@@ -112,11 +113,19 @@ def rewrite(words: list[str]) -> list[str]:
             result.append(re.sub(r"""["']([^"'{}:,]+)["']\s*:""", r"\1:", word))
         elif key == "backbone" and equals and value not in known and re.fullmatch(r"[\w.]+", value):
             result += ["backbone=timm", f"backbone.name={value}"]
+        elif key == "tracker" and _is_several(value):
+            result.append("tracker=several")
         elif _wants_quotes(value) and (key == "baseline" or "," not in value):
             result.append(f'{key}="{value}"')
         else:
             result.append(word)
     return result
+
+
+def _is_several(value: str) -> bool:
+    """Whether it is a list of those that `tracker=several` holds, as `[wandb,trackio]`, in any order."""
+    found = re.fullmatch(r"\[([\w, ]*)\]", value)
+    return found is not None and sorted(found[1].replace(" ", "").split(",")) == ["trackio", "wandb"]
 
 
 def _wants_quotes(value: str) -> bool:

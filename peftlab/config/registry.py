@@ -58,15 +58,20 @@ def _registered(configs: Path) -> dict[str, frozenset[str]]:
 
 
 def _of_file(file: Path, group: str, configs: Path) -> Iterator[tuple[str, Any]]:
-    """The targets of a choice, with those of the files beside the groups that it starts from."""
+    """The targets of a choice, with those of the files that it starts from."""
     text = file.read_text(encoding="utf-8")
     node = yaml.load(text, LOADER) or {}
     prefix = "" if "# @package _global_" in text else group
     yield from targets_of({key: value for key, value in node.items() if key != "defaults"}, prefix)
     for entry in node.get("defaults", []):
-        base = re.fullmatch(r"/(\w+)@_here_", entry) if isinstance(entry, str) else None
-        if base:
+        if not isinstance(entry, str):
+            continue
+        if base := re.fullmatch(r"/(\w+)@_here_", entry):
             yield from _of_file(configs / f"{base[1]}.yaml", group, configs)
+        elif other := re.fullmatch(
+            r"(\w+)@(\w+)", entry
+        ):  # another choice of the group, below a key of this one
+            yield from _of_file(configs / group / f"{other[1]}.yaml", f"{group}.{other[2]}", configs)
 
 
 def targets_of(node: Any, path: str = "") -> Iterator[tuple[str, Any]]:

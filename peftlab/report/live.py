@@ -20,6 +20,7 @@ EVERY_S = 60.0  # between two updates
 SHARE = 20  # and an update takes at most one part in so many of the time
 MAX_IMAGES = 20
 NONE = "none"  # tracker=none
+PAGE = Path("report", "index.html")  # in the folder of a sweep
 
 
 class Live:
@@ -48,6 +49,7 @@ class Live:
         try:
             if report is not None:
                 self._show(report)
+                self._show_page(report)
                 found = summary(report)
         except Exception as error:
             tell("tracker", f"report: {one_line(error)}; the sweep is reported in {self.folder}")
@@ -63,8 +65,13 @@ class Live:
             self._tracker.start(opening(self.folder, self.baseline))
         return True
 
+    def _show_page(self, report: Report) -> None:
+        path = self.folder / PAGE
+        if self._tracker is not None and path.is_file():
+            self._tracker.page("sweep/page", path, step=_step(report))
+
     def _show(self, report: Report) -> None:
-        tracker, step = self._tracker, report.num_ok + report.num_diverged + report.num_failed
+        tracker, step = self._tracker, _step(report)
         assert tracker is not None
         for name, table in tables(report).items():
             tracker.table(f"sweep/{name}", table[0], table[1:], step=step)
@@ -75,6 +82,11 @@ class Live:
             key: float(value) for key, value in summary(report).items() if isinstance(value, int | float)
         }
         tracker.log(numbers, step=step)
+
+
+def _step(report: Report) -> int:
+    """The axis of a report: the jobs that have ended."""
+    return report.num_ok + report.num_diverged + report.num_failed
 
 
 def opening(folder: Path, baseline: str | None) -> Opening:

@@ -22,5 +22,8 @@ class NoTracker:
     def image(self, name: str, picture: AbstractContextManager[Path], *, step: int) -> None:
         """Nothing."""
 
+    def page(self, name: str, path: Path, *, step: int) -> None:
+        """Nothing."""
+
     def finish(self, summary: dict[str, Scalar], *, exit_code: int) -> None:
         """Nothing."""

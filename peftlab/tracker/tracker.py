@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
 
 Scalar = float | int | str | bool | None
+MAX_ROWS = 10_000  # of a table; more rows nobody looks at
 
 
 class Series(NamedTuple):
@@ -54,6 +55,9 @@ class Tracker(Protocol):
     def image(self, name: str, picture: AbstractContextManager[Path], *, step: int) -> None:
         """A picture: entering it draws the file, leaving it may remove that."""
 
+    def page(self, name: str, path: Path, *, step: int) -> None:
+        """An HTML file that needs no other file."""
+
     def finish(self, summary: dict[str, Scalar], *, exit_code: int) -> None:
         """Final numbers and how the run ended."""
 
@@ -90,6 +94,10 @@ class Safe:
     def image(self, name: str, picture: AbstractContextManager[Path], *, step: int) -> None:
         """A picture."""
         self._call("image", name, picture, step=step)
+
+    def page(self, name: str, path: Path, *, step: int) -> None:
+        """A page."""
+        self._call("page", name, path, step=step)
 
     def finish(self, summary: dict[str, Scalar], *, exit_code: int) -> None:
         """Final numbers and how the run ended."""

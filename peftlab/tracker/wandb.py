@@ -8,13 +8,9 @@ from typing import Any, Literal
 from peftlab.option import PositiveFloat
 from peftlab.tracker.login import has_login, home
 from peftlab.tracker.plain import plain
-from peftlab.tracker.tracker import Opening, Scalar, one_line, tell
+from peftlab.tracker.tracker import MAX_ROWS, Opening, Scalar, one_line, tell
 
-MAX_TAG, MAX_NAME, MAX_ROWS = (
-    64,
-    128,
-    10_000,
-)  # what wandb takes: it refuses a longer tag, and the run with it
+MAX_TAG, MAX_NAME = 64, 128  # what wandb takes: it refuses a longer tag, and the run with it
 OFFLINE = ("offline", "dryrun", "disabled")  # the modes that need no login
 
 
@@ -82,6 +78,10 @@ class WandbTracker:
         """An image file, as it is now."""
         with picture as path:
             self._run.log({name: _wandb().Image(str(path)), "step": step})
+
+    def page(self, name: str, path: Path, *, step: int) -> None:
+        """A page, as it is now."""
+        self._run.log({name: _wandb().Html(path, inject=False), "step": step})
 
     def finish(self, summary: dict[str, Scalar], *, exit_code: int) -> None:
         """The final numbers and the end of the run: `exit_code` 0 is finished, any other failed."""

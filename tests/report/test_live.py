@@ -34,6 +34,9 @@ class Mirror:
         with picture as path:
             self.calls.append((name, path))
 
+    def page(self, name: str, path: Path, *, step: int) -> None:
+        self.calls.append((name, (step, path.read_text())))
+
     def finish(self, summary: dict[str, Any], *, exit_code: int) -> None:
         self.calls.append(("finish", (summary, exit_code)))
 
@@ -68,8 +71,27 @@ def test_one_run_of_the_group_from_the_first_job_to_the_end(
     assert given.config.items() >= dict.fromkeys(KEYS).items()
     assert len(named(mirror, "log")) == len(named(mirror, "sweep/cells")) == 3
     assert named(mirror, "sweep/heatmap") == [broken / "heatmap.png"] * 3
+    assert named(mirror, "sweep/page") == [], "there is none"
     ((numbers, code),) = named(mirror, "finish")
     assert (numbers["num_ok"], numbers["num_failed"], code) == (60, 3, 0)
+
+
+@pytest.mark.usefixtures("drawn")
+def test_the_page_of_the_report_goes_with_the_last_state_alone(
+    broken: Path, mirror: list[tuple[str, Any]]
+) -> None:
+    page = broken / file.PAGE
+    page.parent.mkdir()
+    page.write_text("<!doctype html><title>of an earlier report</title>")
+    live = Live(broken, None)
+    live.update(NODE)
+    assert named(mirror, "sweep/page") == []
+    report = write_report(broken, baseline=None)
+    page.write_text("<!doctype html><title>the last</title>")
+    live.finish(report)
+    steps = [step for step, _ in named(mirror, "log")]
+    assert named(mirror, "sweep/page") == [(steps[-1], "<!doctype html><title>the last</title>")]
+    assert [name for name, _ in mirror][-2:] == ["sweep/page", "finish"]
 
 
 @pytest.mark.usefixtures("drawn")

@@ -99,6 +99,7 @@ def fake_wandb(clean_env: Path, monkeypatch: pytest.MonkeyPatch) -> SimpleNamesp
         Settings=lambda **keywords: SimpleNamespace(**keywords),
         Table=record("Table"),
         Image=record("Image"),
+        Html=record("Html"),
         named=lambda name: [keywords for other, keywords in calls if other == name],
     )
     monkeypatch.setitem(sys.modules, "wandb", fake)  # type: ignore[arg-type]

@@ -40,6 +40,8 @@ def make(name: str, call: str, arguments: dict[str, Any]) -> None:
     elif call == "image":
         picture = nullcontext(Path(arguments.pop("path")))
         trackers[name].image(picture=picture, **arguments)
+    elif call == "page":
+        trackers[name].page(path=Path(arguments.pop("path")), **arguments)
     else:
         getattr(trackers[name], call)(**arguments)
 

@@ -23,6 +23,7 @@ def test_does_nothing(tmp_path, monkeypatch, capfd):
     tracker.log({"train/loss": 1.0}, step=1)
     tracker.table("t", ["a"], [[1]], step=1)
     tracker.image("i", unwanted(), step=1)
+    tracker.page("p", tmp_path / "index.html", step=1)
     tracker.finish({}, exit_code=0)
     assert vars(tracker) == {}
     assert list(tmp_path.iterdir()) == []

@@ -3,17 +3,17 @@
 import inspect
 import sys
 from contextlib import contextmanager
-from importlib import import_module
 from pathlib import Path
 
 import pytest
-import yaml
 
-from peftlab.config.directory import config_dir
+from peftlab.config.compose import composed
+from peftlab.config.directory import names_of
+from peftlab.config.resolve import choice
 from peftlab.tracker.tracker import Opening, Safe, Tracker
 
-CALLS = ("start", "log", "table", "image", "finish")
-NODES = {path.stem: yaml.safe_load(path.read_text()) for path in (config_dir() / "tracker").glob("*.yaml")}
+CALLS = ("start", "log", "table", "image", "page", "finish")
+NODES = sorted(names_of("tracker"))
 
 
 def public(kind: type) -> set[str]:
@@ -21,18 +21,17 @@ def public(kind: type) -> set[str]:
 
 
 def test_the_trackers_are_found():
-    assert {"none", "wandb"} <= NODES.keys()
+    assert {"none", "several", "trackio", "wandb"} <= set(NODES)
 
 
 @pytest.mark.parametrize("name", NODES)
 def test_one_interface(name):
-    module, _, kind = NODES[name]["_target_"].rpartition(".")
-    tracker = getattr(import_module(module), kind)
+    chosen = choice(composed(f"tracker={name}")["tracker"])
+    tracker = chosen.function
     assert public(tracker) == public(Tracker) == set(CALLS)
     for call in CALLS:
         assert inspect.signature(getattr(tracker, call)) == inspect.signature(getattr(Tracker, call))
-    options = {key: value for key, value in NODES[name].items() if key != "_target_"}
-    assert isinstance(tracker(**options), Tracker)
+    assert isinstance(chosen(), Tracker)
 
 
 @pytest.mark.parametrize("lost", CALLS)
@@ -66,6 +65,9 @@ class Failing:
         with picture:
             self._call("image")
 
+    def page(self, name, path, *, step) -> None:
+        self._call("page")
+
     def finish(self, summary, *, exit_code) -> None:
         self._call("finish")
 
@@ -91,12 +93,13 @@ def use(trouble: dict[str, BaseException]) -> list[str]:
         tracker.log({"a": 1.0}, step=step)
         tracker.table("t", ["a"], [[1]], step=step)
         tracker.image("i", picture(trouble.get("draw")), step=step)
+        tracker.page("p", Path("index.html"), step=step)
     for _ in range(2):
         tracker.finish({"a": 1.0}, exit_code=0)
     return made[0].calls if made else []
 
 
-ALL = ["make", "start", *("log", "table", "image") * 2, "finish"]
+ALL = ["make", "start", *("log", "table", "image", "page") * 2, "finish"]
 
 
 def test_what_works_is_handed_on_and_finished_once(capfd):
@@ -107,7 +110,7 @@ def test_what_works_is_handed_on_and_finished_once(capfd):
 @pytest.mark.parametrize(
     "error", [OSError("No space\nleft"), RuntimeError("no home"), KeyError("uid"), TypeError()]
 )
-@pytest.mark.parametrize("call", ["make", "start", "log", "table", "image", "draw", "finish"])
+@pytest.mark.parametrize("call", ["make", "start", "log", "table", "image", "draw", "page", "finish"])
 def test_a_failure_is_one_line_and_the_rest_still_arrives(capfd, call, error):
     lost = ALL if call in ("make", "start") else [call, "image" if call == "draw" else call]
     left = (
@@ -123,7 +126,7 @@ def test_a_failure_is_one_line_and_the_rest_still_arrives(capfd, call, error):
 
 
 @pytest.mark.parametrize("interrupt", [KeyboardInterrupt, SystemExit])
-@pytest.mark.parametrize("call", ["make", "start", "log", "table", "image", "draw", "finish"])
+@pytest.mark.parametrize("call", ["make", "start", "log", "table", "image", "draw", "page", "finish"])
 def test_an_interrupt_passes_through(call, interrupt):
     with pytest.raises(interrupt):
         use({call: interrupt()})

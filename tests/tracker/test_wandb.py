@@ -20,6 +20,7 @@ KEY = "local" + 35 * "0"
 TIMEOUTS = {"init_timeout_s": 5.0, "finish_timeout_s": 5.0}
 DEFAULTS = {"project": "lab", "entity": None, "mode": None, "tags": [], **TIMEOUTS}
 START = {"run_id": "a1b2", "name": "q 0-2 seed 0", "group": None, "kind": "run", "tags": (), "config": {}}
+HTML = "<!doctype html><html><head><title>Größe</title></head><body><script>1 < 2</script></body></html>\n"
 FINISH = ("t", "finish", {"summary": {}, "exit_code": 0})
 
 
@@ -40,12 +41,13 @@ def one_line(text: str) -> str:
 
 
 def test_offline_run_read_back(drive, tmp_path, read_run):
-    folder, picture = tmp_path / "run", tmp_path / "gamma.png"
+    folder, picture, page = tmp_path / "run", tmp_path / "gamma.png", tmp_path / "index.html"
     config = {"peft": {"rank": 8, "alpha": None}, "depth": ["0-2", 3], "lr": 0.01}
     final = {"test/tail_acc": 0.25, "steps": 5, "state": "ok"}
     rows = [["cat", 3, 0.5], ["dog", 0, None], ["eel", "none", math.nan]]
     series = [("step", None), ("*", "step"), ("val/*", "epoch"), ("val/acc", "epoch", ["max", "last"])]
     Image.new("RGB", (3, 2)).save(picture)
+    page.write_text(HTML)
     calls = begin(folder, entity="team", group="grid", config=config, series=series, tags=["q"])
     calls += begin(tmp_path / "other", "o", run_id="neighbour", mode="offline")  # open at the same time
     for step in (0, 5, 3):  # 3: resumed from an older state
@@ -55,6 +57,7 @@ def test_offline_run_read_back(drive, tmp_path, read_run):
         ("t", "table", {"name": "per_class", "columns": ["class", "n", "acc"], "rows": rows, "step": 5})
     ]
     calls += [("t", "image", {"name": "gamma_map", "path": str(picture), "step": 5})]
+    calls += [("t", "page", {"name": "sweep/page", "path": str(page), "step": 5})]
     calls += [("t", "finish", {"summary": final, "exit_code": 3}), ("o", *FINISH[1:])]
 
     assert drive(calls, WANDB_MODE="offline", WANDB_API_KEY=KEY) == ""  # WANDB_MODE comes before the login
@@ -85,11 +88,13 @@ def test_offline_run_read_back(drive, tmp_path, read_run):
     (image,) = [row for row in read.history if "gamma_map.path" in row]
     with Image.open(read.files / image["gamma_map.path"]) as copy:
         assert copy.size == (3, 2)
+    (row,) = [row for row in read.history if "sweep/page.path" in row]
+    assert (read.files / row["sweep/page.path"]).read_text() == HTML, "nothing is put into it"
 
     other = read_run(tmp_path / "other")
     assert [row["loss"] for row in other.history] == [100, 105, 103]
     assert (other.run.run_id, other.exit_code) == ("neighbour", 0)
-    assert {path.name for path in tmp_path.iterdir()} == {"run", "other", "home", "gamma.png"}
+    assert {path.name for path in tmp_path.iterdir()} == {"run", "other", "home", "gamma.png", "index.html"}
 
 
 def test_tags_are_cut_to_what_wandb_takes(fake_wandb, tmp_path):
@@ -197,6 +202,7 @@ def use(tracker: Safe, folder: Path) -> None:
     tracker.log({"train/loss": 2.5}, step=1)
     tracker.table("test/per_class", ["class"], [["a"]], step=1)
     tracker.image("gamma", nullcontext(folder / "gamma.png"), step=1)
+    tracker.page("sweep/page", folder / "index.html", step=1)
     tracker.finish({"test/tail_acc": 0.5}, exit_code=0)
 
 
@@ -275,7 +281,7 @@ def test_wandb_that_cannot_be_imported(clean_env, monkeypatch, tmp_path, capfd):
     assert "the run goes on without it" in one_line(capfd.readouterr().err)
 
 
-@pytest.mark.parametrize("call", ["log", "Table", "Image", "summary", "finish"])
+@pytest.mark.parametrize("call", ["log", "Table", "Image", "Html", "summary", "finish"])
 def test_call_that_fails_is_told_once(fake_wandb, tmp_path, capfd, call):
     tracker = start(make(), tmp_path)
     fake_wandb.trouble[call] = ConnectionResetError("Connection lost")
