@@ -1,6 +1,6 @@
 """The sections of a report, in the order of its page; one that has nothing to say is not there."""
 
-from peftlab.report.page import alpha, cells, classes, cost, gamma, grid, learning, runs, summary
+from peftlab.report.page import alpha, cells, classes, cost, gamma, grid, learning, regret, runs, summary
 from peftlab.report.page.parts import Section
 from peftlab.report.page.study import Study
 
@@ -13,6 +13,7 @@ ORDER = (
     gamma.section,
     classes.section,
     learning.section,
+    regret.section,
     runs.section,
 )
 
