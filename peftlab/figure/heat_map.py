@@ -100,9 +100,6 @@ def _draw(figure: Figure, axes: Axes, panel: Panel, rows: list[str], columns: li
         if panel.framed is not None and panel.framed[row, column]:
             frame: dict[str, Any] = {"fill": False, "edgecolor": ink, "linewidth": 1.6, "in_layout": False}
             axes.add_patch(Rectangle((column - 0.43, row - 0.43), 0.86, 0.86, **frame))
-        if panel.tips is not None:
-            over: dict[str, Any] = {"facecolor": "none", "edgecolor": "none", "in_layout": False}
-            tip(axes.add_patch(Rectangle((column - 0.5, row - 0.5), 1, 1, **over)), panel.tips[row][column])
     bar = figure.colorbar(image, ax=axes, pad=0.02, aspect=18)
     bar.set_label(panel.unit, fontsize=8)
     bar.outline.set_visible(False)
@@ -130,7 +127,10 @@ def _cell(axes: Axes, panel: Panel, row: int, column: int, colour: Float[np.ndar
         hatch = "" if label else "////"
         no_value: dict[str, Any] = {"facecolor": "0.9", "edgecolor": "0.6", "linewidth": 0, "hatch": hatch}
         axes.add_patch(Rectangle(corner, 1, 1, in_layout=False, **no_value))
-    axes.add_patch(Rectangle(corner, 1, 1, fill=False, edgecolor="white", linewidth=1.5, in_layout=False))
+    edge = Rectangle(corner, 1, 1, fill=False, edgecolor="white", linewidth=1.5, in_layout=False)
+    axes.add_patch(edge)
+    if panel.tips is not None:
+        tip(edge, panel.tips[row][column])
     luminance = colour[:3] ** 2.2 @ (0.2126, 0.7152, 0.0722)
     # At 0.179 black and white have the same contrast (WCAG 2), and each has more on its own side.
     ink = "0.25" if not finite else "white" if luminance < 0.179 else BLACK

@@ -6,21 +6,26 @@ from pathlib import Path
 from typing import Any
 
 from peftlab.report.page.parts import Entry, Section
+from peftlab.report.page.picture import inline
 
 SIGN = '<meta name="generator" content="peftlab-report">'
 TEMPLATE = Path(__file__).with_name("page.html.j2")
 
 
-def page(title: str, sections: list[Section], pictures: dict[str, str], formats: tuple[str, ...]) -> str:
-    """The page. pictures: name -> `<svg>` of each drawing. formats: in which each picture lies in the folder `figures`."""
+def page(
+    title: str, sections: list[Section], pictures: dict[str, tuple[str, str]], formats: tuple[str, ...]
+) -> str:
+    """The page. pictures: name -> SVG file and title of each drawing. formats: in which each lies in the folder `figures`."""
     from jinja2 import Environment  # a third of a second is for who asks for a page
     from markupsafe import Markup
 
     environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
     environment.filters |= {"strong": _strong, "sorts": _sorts}
     template = environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
-    shown = {name: Markup(svg) for name, svg in pictures.items()}
-    return template.render(sign=Markup(SIGN), title=title, sections=sections, pictures=shown, formats=formats)
+    found, styles = inline(pictures)
+    shown = {name: Markup(svg) for name, svg in found.items()}
+    given = {"sign": Markup(SIGN), "title": title, "formats": formats, "styles": Markup(styles)}
+    return template.render(sections=sections, pictures=shown, **given)
 
 
 def _strong(text: str) -> Any:
@@ -31,5 +36,11 @@ def _strong(text: str) -> Any:
 
 
 def _sorts(entry: Entry) -> str:
-    """What an entry sorts by, if it is not its text."""
-    return f"{entry.value:.9g}" if isfinite(entry.value) else ""
+    """What an entry sorts by, where a browser could not read it from the text."""
+    if not isfinite(entry.value):
+        return ""
+    try:
+        said = float(entry.text.replace(",", ""))
+    except ValueError:
+        said = None
+    return "" if said == round(entry.value, 1) or said == entry.value else f"{entry.value:.6g}"

@@ -1,60 +1,83 @@
-"""A picture as a part of the page: an SVG that takes the colours of the page, and whose names are its own."""
+"""Pictures as parts of one page: SVGs that take its colours, share its styles, and whose names are their own."""
 
 import re
+from collections import Counter
 
 # what a picture on white paper has, and what stands for it on a page that may be dark
 INK = {
     "#000000": "currentColor",
+    "#404040": "var(--soft)",
     "#4d4d4d": "var(--soft)",
     "#595959": "var(--soft)",
     "#b0b0b0": "var(--line)",
 }
 PAPER = re.compile(r'style="fill: #ffffff"')  # of the figure and its axes
 EDGES = re.compile(r"stroke: #ffffff")  # between the cells of a map, around points
+NEEDLESS = (  # the default, or said once by the page
+    r"; font-family: [^;\"]*|font-family: [^;\"]*; |stroke-(?:linejoin: miter|linecap: square|dashoffset: 0)(?:; )?",
+    r' transform="rotate\(-?0(?:\.0)? [^"]*"',
+    r' pointer-events="all"',
+    r"<defs>\s*</defs>",
+)
 
 
-def inline(svg: str, name: str, title: str) -> str:
-    """The `<svg>` element of a file that `figure.picture` wrote, for a page with others. title: what it shows.
+def inline(svgs: dict[str, tuple[str, str]]) -> tuple[dict[str, str], str]:
+    """Name -> `<svg>` element, and the style sheet that they need, of name -> (file of `figure.picture`, what it shows)."""
+    shown = {
+        name: _element(svg, f"p{place}", title) for place, (name, (svg, title)) in enumerate(svgs.items())
+    }
+    count = Counter(style for svg in shown.values() for style in re.findall(r' style="([^"]*)"', svg))
+    classes = {style: f"s{place}" for place, (style, number) in enumerate(count.most_common()) if number > 2}
+    sheet = "\n".join(f".{name} {{ {style} }}" for style, name in classes.items())
 
-    Names begin with `name`, since they hold for the whole page.
-    """
+    def named(found: re.Match[str]) -> str:
+        return f' class="{classes[found.group(1)]}"' if found.group(1) in classes else found.group()
+
+    return {name: re.sub(r' style="([^"]*)"', named, svg) for name, svg in shown.items()}, sheet
+
+
+def _element(svg: str, prefix: str, title: str) -> str:
     body = svg[svg.index("<svg ") :]
     body = re.sub(r"<metadata>.*?</metadata>|<style.*?</style>|<!--.*?-->", "", body, flags=re.DOTALL)
     head, _, rest = body.partition(">")
     box = re.search(r'viewBox="([^"]*)"', head)
-    width = float(box.group(1).split()[2]) if box else 0.0
+    size = box.group(1) if box else "0 0 0 0"
     rest = PAPER.sub('style="fill: none"', EDGES.sub("stroke: var(--page)", rest))
     rest = re.sub("|".join(INK), lambda found: INK[found.group()], rest)
-    rest = _names(_brief(rest), name)
     return (
-        f'<svg role="img" aria-label="{_escaped(title)}" viewBox="{box.group(1) if box else ""}"'
-        f' style="max-width: {1.25 * width:.0f}px" xmlns:xlink="http://www.w3.org/1999/xlink">{rest}'
+        f'<svg role="img" aria-label="{_escaped(title)}" viewBox="{size}" width="{1.25 * float(size.split()[2]):.0f}"'
+        f' xmlns:xlink="http://www.w3.org/1999/xlink">{_without_groups(_names(_brief(rest), prefix))}'
     )
 
 
 def _brief(body: str) -> str:
-    """The same picture in fewer letters: a tenth of a point is enough, and groups of one part go."""
+    """The same picture in fewer letters: a tenth of a point is enough."""
     body = re.sub(r"(\d+\.\d)\d+", r"\1", body)
+    for what in NEEDLESS:
+        body = re.sub(what, "", body)
+    return re.sub(r"> <", "><", re.sub(r"\s*\n\s*", " ", body))
+
+
+def _names(body: str, prefix: str) -> str:
+    """Only what is referred to keeps an id: a short one, which no other picture has."""
+    used = dict.fromkeys(re.findall(r"(?:href=\"#|url\(#)([^\")]+)", body))
+    short = {name: f"{prefix}-{place}" for place, name in enumerate(used)}
     body = re.sub(
-        r"; font-family: [^;\"]*|font-family: [^;\"]*; |stroke-(?:linejoin: miter|linecap: square|dashoffset: 0)(?:; )?",
-        "",
+        r' id="([^"]*)"',
+        lambda found: f' id="{short[found.group(1)]}"' if found.group(1) in short else "",
         body,
     )
-    body = re.sub(r' transform="rotate\(-?0(?:\.0)? [^"]*"', "", body)
-    body = re.sub(r"<defs>\s*</defs>", "", body)
-    body = re.sub(r"\s*\n\s*", " ", body)
-    return re.sub(r"> <", "><", body)
+    return re.sub(r'(href="#|url\(#)([^")]+)', lambda found: found.group(1) + short[found.group(2)], body)
 
 
-def _names(body: str, name: str) -> str:
-    """Only what is referred to keeps its id."""
-    used = set(re.findall(r"(?:href=\"#|url\(#)([^\")]+)", body))
-    body = re.sub(
-        r' id="([^"]*)"', lambda id_: f' id="{name}-{id_.group(1)}"' if id_.group(1) in used else "", body
-    )
-    body = re.sub(r'(href="#|url\(#)', rf"\g<1>{name}-", body)
-    for _ in range(2):
-        body = re.sub(r"<g>(<(?:path|use|text|image|rect)\b(?:(?!</?g\b).)*?)</g>", r"\1", body)
+def _without_groups(body: str) -> str:
+    """Groups that say nothing, and hold one part, are that part."""
+    before = ""
+    while before != body:
+        before, body = (
+            body,
+            re.sub(r"<g>(<(path|use|image)\b[^>]*/>|<text\b[^>]*>[^<]*</text>)</g>", r"\1", body),
+        )
     return body
 
 

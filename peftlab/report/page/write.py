@@ -8,7 +8,6 @@ from peftlab.errors import UserError
 from peftlab.record.whole_file import check_place, renew
 from peftlab.report.page.html import SIGN, page
 from peftlab.report.page.parts import Drawing, Section
-from peftlab.report.page.picture import inline
 from peftlab.report.page.tables import csv, latex, markdown
 
 INDEX, TEXT = "index.html", "report.md"
@@ -39,7 +38,7 @@ def write(
     """
     for name in ("tables", "figures"):
         (folder / name).mkdir(parents=True, exist_ok=True)
-    files, pictures = [], dict[str, str]()
+    files, pictures = [], dict[str, tuple[str, str]]()
     every = [part for section in sections for part in section.all]
     for table in (table for section in every for table in section.tables):
         files += [
@@ -49,7 +48,7 @@ def write(
         paths = [folder / "figures" / f"{drawing.name}.{end}" for end in formats]
         files += drawing.draw(*paths)
         svg = next(path for path in paths if path.suffix == ".svg")
-        pictures[drawing.name] = inline(svg.read_text(encoding="utf-8"), drawing.name, drawing.title)
+        pictures[drawing.name] = svg.read_text(encoding="utf-8"), drawing.title
     files.append(renew(folder / TEXT, "\n\n".join(_text(title, sections)) + "\n"))
     return [*files, renew(folder / INDEX, page(title, sections, pictures, formats))]
 
