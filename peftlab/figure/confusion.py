@@ -9,8 +9,9 @@ from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from peftlab.figure.colours import BLACK
 from peftlab.figure.heat_map import COLOUR_MAP, DIFFERENCE_MAP
-from peftlab.figure.picture import BLACK, plain_text, save, tip
+from peftlab.figure.picture import plain_text, save, tip
 
 NUMBERED = 25  # classes up to which numbers stand in the cells, and names beside them
 LETTERS = 14  # of a class name

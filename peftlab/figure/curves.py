@@ -10,7 +10,8 @@ from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from peftlab.figure.picture import COLOURS, plain_text, save, tip
+from peftlab.figure.colours import COLOURS
+from peftlab.figure.picture import plain_text, save, tip
 
 MOST = len(COLOURS)  # curves that have a colour and a name of their own; further ones are grey
 DASHES = ("-", (0, (5, 2)), (0, (1, 1.5)), (0, (4, 1.5, 1, 1.5)))  # in grey print the dashes tell them apart

@@ -7,7 +7,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from peftlab.figure.picture import COLOURS, plain_text, save
+from peftlab.figure.colours import COLOURS
+from peftlab.figure.picture import plain_text, save
 
 ROW, HEAD = 0.19, 0.26  # inches: a method, the name of a family
 

@@ -11,7 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from peftlab.figure.picture import BLACK, plain_text, save, tip
+from peftlab.figure.colours import BLACK
+from peftlab.figure.picture import plain_text, save, tip
 
 COLOUR_MAP = "viridis"  # safe for colour-blind readers, monotone in print, and no grey: grey means no value
 DIFFERENCE_MAP = "RdBu"  # red below 0 and blue above; in grey print the signs of the numbers tell them apart

@@ -17,9 +17,6 @@ from matplotlib.figure import Figure
 
 from peftlab.record.whole_file import renew
 
-# Okabe and Ito 2008: told apart by colour-blind readers, and dark enough on white; then grey
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#8B6508", "#3A9BDC", "#B22222", "#5A3D8A", "#595959")
-BLACK = "#010101"  # of what stands on a colour of its own: plain black follows the page that an SVG is on
 TIP = "tip:"  # how the id of what has a tip begins
 
 

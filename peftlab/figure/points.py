@@ -10,7 +10,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, NullLocator
 
-from peftlab.figure.picture import COLOURS, plain_text, save, tip
+from peftlab.figure.colours import COLOURS
+from peftlab.figure.picture import plain_text, save, tip
 
 MARKERS = "os^Dv<>P"
 TIPPED = 200  # points that have a tip in an SVG, series by series

@@ -11,8 +11,8 @@ from matplotlib.figure import Figure
 
 from peftlab.figure import heat_map as figure
 from peftlab.figure import picture
+from peftlab.figure.colours import BLACK
 from peftlab.figure.heat_map import Panel, Words, heat_map
-from peftlab.figure.picture import BLACK
 
 WORDS = Words("title", "position", "block")
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from peftlab.report.page.parts import Entry, Section
-from peftlab.report.page.picture import inline
+from peftlab.report.page.picture import DARK, LIGHT, inline
 
 SIGN = '<meta name="generator" content="peftlab-report">'
 TEMPLATE = Path(__file__).with_name("page.html.j2")
@@ -24,7 +24,14 @@ def page(
     template = environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
     found, styles = inline(pictures)
     shown = {name: Markup(svg) for name, svg in found.items()}
-    given = {"sign": Markup(SIGN), "title": title, "formats": formats, "styles": Markup(styles)}
+    given = {
+        "sign": Markup(SIGN),
+        "title": title,
+        "formats": formats,
+        "styles": Markup(styles),
+        "light": LIGHT,
+        "dark": DARK,
+    }
     return template.render(sections=sections, pictures=shown, **given)
 
 

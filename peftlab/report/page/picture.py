@@ -3,14 +3,19 @@
 import re
 from collections import Counter
 
+from peftlab.figure.colours import COLOURS, ON_DARK
+
 # what a picture on white paper has, and what stands for it on a page that may be dark
 INK = {
     "#000000": "currentColor",
-    "#404040": "var(--soft)",
-    "#4d4d4d": "var(--soft)",
-    "#595959": "var(--soft)",
+    **dict.fromkeys(("#404040", "#4c4c4c", "#4d4d4d", "#595959"), "var(--soft)"),
     "#b0b0b0": "var(--line)",
+    **{colour.lower(): f"var(--c{place})" for place, colour in enumerate(COLOURS[:-1])},
 }
+LIGHT, DARK = (
+    "; ".join(f"--c{place}: {colour}" for place, colour in enumerate(colours))
+    for colours in (COLOURS, ON_DARK)
+)
 PAPER = re.compile(r'style="fill: #ffffff"')  # of the figure and its axes
 EDGES = re.compile(r"stroke: #ffffff")  # between the cells of a map, around points
 NEEDLESS = (  # the default, or said once by the page

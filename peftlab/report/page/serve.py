@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import quote, urlsplit
 
 from peftlab.errors import UserError
+from peftlab.record.status import read_status
 from peftlab.report.job import job_folders
 from peftlab.report.page.report import Request, write_page
 
@@ -48,8 +49,8 @@ class Live:
 
     def __init__(self, request: Request) -> None:
         self.request = request
-        folders = [folder.resolve() for folder in (*request.folders, request.out)]
-        self.root = Path(os.path.commonpath(folders))
+        self.shown = [folder.resolve() for folder in (*request.folders, request.out)]
+        self.root = Path(os.path.commonpath(self.shown))
         self.stamp = 0.0  # of the page
         self.trouble = ""  # why the page is older than the records
 
@@ -58,6 +59,10 @@ class Live:
         """Of the page, as a browser asks for it."""
         page = self.request.out.resolve() / "index.html"
         return "/" + quote(page.relative_to(self.root).as_posix())
+
+    def has(self, path: Path) -> bool:
+        """Whether a file is in a folder that is shown; a link that leads out of them is not."""
+        return any(path.resolve().is_relative_to(folder) for folder in self.shown)
 
     def renew(self) -> None:
         """Write the page, with pictures for the browser alone."""
@@ -81,21 +86,20 @@ class Live:
                 self.trouble = f"{type(error).__name__}: {error}"
 
 
-def state(folders: list[Path]) -> dict[str, int]:
-    """When each finished record was written: what the report is made of."""
+def state(folders: list[Path]) -> dict[str, tuple[str, int]]:
+    """Of each run its state and when its result was written: what the report is made of, but for beats."""
     found = {}
-    for folder in folders:
-        for job in job_folders(folder):
-            for name in ("result.json", "status.json"):
-                try:
-                    found[str(job / name)] = (job / name).stat().st_mtime_ns if name == "result.json" else 0
-                except OSError:
-                    continue
+    for job in (job for folder in folders for job in job_folders(folder)):
+        try:
+            written = (job / "result.json").stat().st_mtime_ns
+        except OSError:
+            written = 0
+        found[str(job)] = str(read_status(job).get("state")), written
     return found
 
 
 class Handler(SimpleHTTPRequestHandler):
-    """Files below the common folder of the sweeps, to this machine alone."""
+    """The page and the files of its sweeps, to this machine alone."""
 
     server_version, sys_version = "peftlab", ""
 
@@ -118,15 +122,17 @@ class Handler(SimpleHTTPRequestHandler):
             page = (self.live.request.out / "index.html").read_text(encoding="utf-8")
             script = RELOAD.format(stamp=self.live.stamp)
             self._say(page.replace("</body>", f"{script}\n</body>").encode(), "text/html; charset=utf-8")
-        else:
+        elif self.live.has(Path(self.translate_path(self.path))):
             super().do_GET()
+        else:
+            self.send_error(404)
 
     def do_HEAD(self) -> None:
         """As GET, without a body."""
-        if self._is_local():
+        if self._is_local() and self.live.has(Path(self.translate_path(self.path))):
             super().do_HEAD()
         else:
-            self.send_error(403)
+            self.send_error(404)
 
     def _is_local(self) -> bool:
         """Whether it was asked for by a name of this machine: a page elsewhere may have its own name lead here."""
