@@ -48,3 +48,15 @@ def stratified_interval(
         drawn.append(function(*again))
     low, high = np.quantile(drawn, ((1 - level) / 2, (1 + level) / 2))
     return float(low), float(high)
+
+
+def profile_band(
+    scores: Scores, levels: Float[np.ndarray, " levels"], rng: np.random.Generator, level: float = 0.95
+) -> tuple[Float[np.ndarray, " levels"], Float[np.ndarray, " levels"]]:
+    """The ends of the profile at each level by itself, over seeds drawn again within each task."""
+    drawn = np.empty((DRAWS, len(levels)))
+    for row in range(DRAWS):
+        pick = rng.integers(len(scores), size=scores.shape)
+        drawn[row] = performance_profile(np.take_along_axis(scores, pick, axis=0), levels)
+    low, high = np.quantile(drawn, ((1 - level) / 2, (1 + level) / 2), axis=0)
+    return low, high

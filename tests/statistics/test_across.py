@@ -8,6 +8,7 @@ from peftlab.statistics.across import (
     interquartile_mean,
     performance_profile,
     probability_of_improvement,
+    profile_band,
     stratified_interval,
 )
 
@@ -52,3 +53,15 @@ def test_an_interval_over_seeds_holds_the_truth() -> None:
         low, high = stratified_interval(interquartile_mean, [rng.normal(size=(10, 4)) + np.arange(4)], rng)
         held += low <= truth <= high
     assert held / 60 >= 0.85
+
+
+def test_the_band_of_a_profile_is_that_of_each_level() -> None:
+    own, levels = scores(6), np.array([-9.0, 1.0, 2.0, 9.0])
+    low, high = profile_band(own, levels, np.random.default_rng(0))
+    assert (low[0], high[0], low[-1], high[-1]) == (1, 1, 0, 0)
+
+    def above(values: np.ndarray) -> float:
+        return float((values > 1.0).mean())
+
+    again = stratified_interval(above, [own], np.random.default_rng(1))
+    assert (low[1], high[1]) == pytest.approx(again, abs=0.051)  # steps of one score in twenty

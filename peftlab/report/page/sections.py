@@ -1,6 +1,18 @@
 """The sections of a report, in the order of its page; one that has nothing to say is not there."""
 
-from peftlab.report.page import alpha, cells, classes, cost, gamma, grid, learning, regret, runs, summary
+from peftlab.report.page import (
+    alpha,
+    cells,
+    classes,
+    cost,
+    data_sets,
+    gamma,
+    grid,
+    learning,
+    regret,
+    runs,
+    summary,
+)
 from peftlab.report.page.parts import Section
 from peftlab.report.page.study import Study
 
@@ -14,6 +26,7 @@ ORDER = (
     classes.section,
     learning.section,
     regret.section,
+    data_sets.section,
     runs.section,
 )
 
