@@ -21,7 +21,7 @@ class TrackioTracker:
 
     project: the name of the dashboard, and of the file. folder: where the file and the pictures lie; $TRACKIO_DIR comes
     before it. One process writes to one folder. What trackio does not know is in the config (`kind`, `tags`, `run_id`)
-    or in the table `summary`, the last of the run. It goes on with a run by its name, so the name ends with the id.
+    or in the table `summary`, the last of the run. A name is one run's alone: it ends with digits of the id.
     """
 
     def __init__(self, *, project: str, folder: str) -> None:
@@ -55,6 +55,7 @@ class TrackioTracker:
                 auto_log_gpu=False,
                 auto_log_cpu=False,
             )
+        self._run.id = opening.run_id  # its own is another at each start where it cannot look up the run
         self._run._warn_once = (
             self._tell_once
         )  # its thread, which writes: of a full disk we speak in our own words

@@ -1,5 +1,6 @@
 """What trackio is told, read back from its file; and what happens when it fails."""
 
+import json
 import math
 import socket
 import sqlite3
@@ -101,8 +102,22 @@ def test_who_opens_an_id_again_goes_on_with_it_and_another_is_another_run(tmp_pa
     found = {name: [step for step, row in run.rows if "train/loss" in row] for name, run in runs.items()}
     assert found == {"q_0-2_s0-a1b2c3d4": [0, 1], "q_0-2_s0-bbbbbbbb": [2]}
     with sqlite3.connect(tmp_path / "trackio" / "lab.db") as base:
-        assert len(base.execute("SELECT DISTINCT run_id FROM metrics").fetchall()) == 2
+        ids = base.execute("SELECT DISTINCT run_id FROM metrics ORDER BY run_id").fetchall()
     base.close()
+    assert ids == [(ID,), ("b" * 16,)]
+
+
+def test_on_a_disk_of_a_network_it_is_the_same_run_too(tmp_path, monkeypatch, capfd):
+    """There trackio writes files that its dashboard reads in later, and knows of no earlier run."""
+    monkeypatch.setenv("TRACKIO_STORAGE_MODE", "jsonl")
+    for step in range(2):
+        tracker = start(tmp_path)
+        tracker.log({"train/loss": 1.0}, step=step)
+        tracker.finish({"state": "ok"}, exit_code=0)
+    assert capfd.readouterr() == ("", "")
+    files = (tmp_path / "trackio" / "inbox").rglob("*.jsonl")
+    rows = [json.loads(line) for path in files for line in path.read_text().splitlines()]
+    assert [(row["run_id"], row["run"]) for row in rows] == [(ID, "q_0-2_s0-a1b2c3d4")] * 4
 
 
 def test_odd_names_and_huge_tables(tmp_path, read_trackio, capfd):
