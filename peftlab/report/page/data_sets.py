@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from peftlab.report.cell import DATA, Cell
 from peftlab.report.metric import Metric
 from peftlab.report.page.parts import Column, Drawing, Entry, Section, Table, words
-from peftlab.report.page.study import Study
+from peftlab.report.page.study import GROUPS, Study
 
 if TYPE_CHECKING:
     import numpy as np
@@ -25,11 +25,15 @@ AGGREGATES = (
 
 
 class Across(NamedTuple):
-    """Methods by data sets. cells: method -> data set -> cell; a method is named by its choices but the data set."""
+    """Methods by data sets. cells: method -> data set -> cell; a method is named by its choices but the data set.
+
+    tuned: choices that have one value for each data set, as its epochs, and so tell no methods apart.
+    """
 
     names: list[str]
     methods: dict[str, dict[str, Cell]]
     baseline: str
+    tuned: list[str]
 
 
 def section(study: Study) -> Section | None:
@@ -49,9 +53,8 @@ def section(study: Study) -> Section | None:
 
 
 def _across(study: Study) -> Across:
-    """What depends on the data set alone, as its path, tells no methods apart."""
-    own = [key for key in study.keys if key.startswith(DATA) and (key == DATA or _follows(study, key))]
-    keys = [key for key in study.keys if key not in own]
+    tuned = [key for key in study.keys if key not in GROUPS and _follows(study, key)]
+    keys = [key for key in study.keys if key != DATA and key not in tuned]
     methods: dict[str, dict[str, Cell]] = {}
     baseline = ""
     for cell in study.cells:
@@ -60,7 +63,7 @@ def _across(study: Study) -> Across:
             methods.setdefault(name, {})[cell.choices[DATA]] = cell
             baseline = name if cell is study.baseline else baseline
     names = list(dict.fromkeys(data for cells in methods.values() for data in cells))
-    return Across(names, methods, baseline)
+    return Across(names, methods, baseline, [key for key in tuned if not key.startswith(DATA)])
 
 
 def _follows(study: Study, key: str) -> bool:
@@ -156,6 +159,8 @@ def _sentences(found: Across, metric: Metric, scores: "dict[str, np.ndarray]") -
             else ""
         )
     )
+    if found.tuned:
+        yield f"What differs by data set, and is no method here: {', '.join(found.tuned)}."
     if len(scores) > 1:
         from peftlab.statistics.across import interquartile_mean
 

@@ -33,7 +33,8 @@ NOTE = (
 def section(study: Study) -> Section | None:
     """The choice by validation replayed on test; without validation a sentence that forbids a choice."""
     if sum(bool(cell.values(study.metrics[0].name)) for cell in study.cells) < 2:
-        return None
+        said = list(_untested(study, []))
+        return Section("regret", TITLE, said) if said else None
     found = measured(study)
     if not found:
         return Section("regret", TITLE, [NO_VALIDATION])
@@ -143,7 +144,7 @@ def _race(study: Study, found: list[Measured]) -> list[tuple[float, float]]:
     metric = study.metrics[0]
     val, test = one.val[metric.name].mean(0), one.test[metric.name].mean(0)
     left, spent, at, points = list(place), 0.0, 0.0, []
-    for rung in rungs:
+    for rung in (rung for rung in rungs if rung["cells"]):
         spent, at = spent + (rung["share"] - at) * sum(costs[place[name]] for name in left), rung["share"]
         ahead = max(rung["cells"], key=lambda name: number_of(rung["cells"][name]["mean"]))
         points.append((float(spent), float(test.max() - test[place[ahead]])))
@@ -156,9 +157,14 @@ def _race(study: Study, found: list[Measured]) -> list[tuple[float, float]]:
 def _untested(study: Study, race: list[tuple[float, float]]) -> Iterator[str]:
     if len(study.folders) == 1 and (study.folders[0] / RACE).is_file() and not race:
         untested = [cell for cell in study.cells if not cell.values(study.metrics[0].name)]
+        less = (
+            "no regret can be told"
+            if len(study.cells) - len(untested) < 2
+            else "regret is against the best of the others"
+        )
         yield (
-            f"This sweep is a race, and {len(untested)} of its cells have no number on test: regret is against the best of the others."
-            " A plain sweep into the same folder finishes them."
+            f"This sweep is a race, and {len(untested)} of its cells have no number on test: {less}. A plain sweep into the same folder"
+            " finishes them."
         )
 
 

@@ -97,18 +97,17 @@ def scarcity(found: Measured) -> Iterator[str]:
     images = {name: number_of(last.get(f"val/{name}_num")) for name in ("mean", "tail")}
     where = f" of {found.name}" if found.name else ""
     if classes:
-        few = [[one.group for one in classes if round(one.val) == num] for num in (0, 1)]
-        told = [
-            f"{len(groups)} of {len(classes)} classes with {num}{_mostly(groups)}"
-            for num, groups in enumerate(few)
-        ]
-        yield f"**Scarcity**: the validation split{where} has {told[0]} and {told[1]} image{_all(images)}."
+        none, single = ([one.group for one in classes if round(one.val) == num] for num in (0, 1))
+        yield (
+            f"**Scarcity**: of {len(classes)} classes{where}, {len(none)} have no validation image{_of_tail(none)} and {len(single)} have"
+            f" one{_of_tail(single)}{_all(images)}."
+        )
     elif isfinite(images["mean"]):
         absent = number_of(last.get("val/num_absent"), 0.0)
-        yield f"**Scarcity**: the validation split{where} has no image of {absent:.0f} classes{_all(images)}."
+        yield f"**Scarcity**: {absent:.0f} classes{where} have no validation image{_all(images)}."
 
 
-def _mostly(groups: list[str]) -> str:
+def _of_tail(groups: list[str]) -> str:
     tail = groups.count("tail")
     return f" ({tail} of the tail)" if tail else ""
 
@@ -122,7 +121,7 @@ def _all(images: dict[str, float]) -> str:
         if tail
         else "none of the tail"
     )
-    return f": {mean:.0f} images in all, {share}"
+    return f"; {mean:.0f} images in all, {share}"
 
 
 def seconds(cell: Cell, seeds: list[int]) -> float:

@@ -80,3 +80,19 @@ def test_two_sweeps_of_one_seed_each_have_no_interval(tmp_path: Path) -> None:
     assert [row[1].text for row in found.tables[1].rows] == ["35.0", "47.5"]
     check_drawn(found.drawings[0], tmp_path)
     assert section(study_of(tmp_path / "digits")) is None
+
+
+def test_what_follows_the_data_set_is_no_method(tmp_path: Path) -> None:
+    for data, epochs in (("digits", "6"), ("mstar", "4")):
+        for method in ("lora", "ssf"):
+            choices = {"peft": method, "fit.epochs": epochs, "dataset": data}
+            put_run(tmp_path / "sweep", choices, 0, {"mean_acc": SCORES[method][data][0]})
+    found = section(study_of(tmp_path / "sweep"))
+    assert found is not None
+    assert [row[0].text for row in found.tables[0].rows] == ["lora", "ssf"]
+    assert "What differs by data set, and is no method here: fit.epochs." in found.words
+    for data, method in (("digits", "lora"), ("mstar", "ssf")):
+        put_run(tmp_path / "apart", {"peft": method, "dataset": data}, 0, {"mean_acc": 0.5})
+    found = section(study_of(tmp_path / "apart"))
+    assert found is not None
+    assert [row[0].text for row in found.tables[0].rows] == ["lora", "ssf"], "another method is one"

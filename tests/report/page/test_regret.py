@@ -46,7 +46,7 @@ def test_regret_of_the_mean_and_of_one_seed(tmp_path: Path) -> None:
     assert "mean over 2 seeds): **b**, which loses 10.0 percentage points on test to c" in found.words[0]
     assert "loses 5.0 (0.0 to 10.0 over the seeds)" in found.words[1]
     assert (
-        "no image of 2 classes: 30 images in all, 4 of the tail, so that one image there is 25.0 %"
+        "2 classes have no validation image; 30 images in all, 4 of the tail, so that one image there is 25.0 %"
         in found.words[2]
     )
 
@@ -55,7 +55,7 @@ def test_scarce_classes_are_counted_where_runs_tell(tmp_path: Path) -> None:
     found = section(study_of(put_cells(tmp_path / "sweep", num={"x": 9, "y": 1, "z": 0, "w": 1})))
     assert found is not None
     assert (
-        "has 1 of 4 classes with 0 (1 of the tail) and 2 of 4 classes with 1 (2 of the tail) image"
+        "of 4 classes, 1 have no validation image (1 of the tail) and 2 have one (2 of the tail)"
         in found.words[2]
     )
 
@@ -87,7 +87,9 @@ def test_a_race_stands_beside_it_if_all_its_cells_are_tested(tmp_path: Path, fin
         f"peft={name}": {"mean": mean, "stops": stop}
         for name, mean, stop in (("a", 0.1, "x"), ("b", 0.2, None), ("c", 0.3, None))
     }
-    (folder / "race.json").write_text(json.dumps({"rungs": [{"share": 0.25, "cells": cells}]}))
+    (folder / "race.json").write_text(
+        json.dumps({"rungs": [{"share": 0.25, "cells": cells}, {"share": 0.5, "cells": {}}]})
+    )
     found = section(study_of(folder))
     assert found is not None
     svg = check_drawn(found.drawings[0], tmp_path)
@@ -105,3 +107,15 @@ def test_each_data_set_chooses_for_itself(tmp_path: Path) -> None:
     assert [row[0].text for row in found.tables[0].rows] == ["digits"] * 3 + ["mstar"] * 3
     assert found.words[0].startswith("**digits**: chosen")
     assert np.count_nonzero(["Scarcity" in words for words in found.words]) == 2
+
+
+def test_a_race_that_left_one_cell_says_so(tmp_path: Path) -> None:
+    folder = put_cells(tmp_path / "sweep")
+    for name in ("a-0", "a-1", "b-0", "b-1"):
+        (folder / name / "result.json").unlink()
+    (folder / "race.json").write_text("{}")
+    found = section(study_of(folder))
+    assert found is not None
+    assert found.words[0].startswith(
+        "This sweep is a race, and 2 of its cells have no number on test: no regret can be told."
+    )
