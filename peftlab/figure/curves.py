@@ -42,6 +42,10 @@ class Panel:
     ticks: list[str] = field(default_factory=list)
     log: bool = False  # x has the base 2
 
+    @property
+    def has_numbers(self) -> bool:
+        return any(np.isfinite(curve.y).any() for curve in self.curves)
+
 
 class Words(NamedTuple):
     """The title of a picture, what its colours stand for, and a note below."""
@@ -52,7 +56,11 @@ class Words(NamedTuple):
 
 
 def draw_curves(panels: list[Panel], words: Words, *paths: Path) -> list[Path]:
-    """Draw panels side by side, with one legend where several curves are named; each of `paths` appears in one piece."""
+    """Draw panels side by side, with one legend where several curves are named; each of `paths` appears in one piece.
+
+    A panel without a number is left out, if another one has some.
+    """
+    panels = [panel for panel in panels if panel.has_numbers] or panels[:1]
     across = min(ACROSS, len(panels))
     down = -(-len(panels) // across)
     with plain_text():
@@ -118,7 +126,7 @@ def _points(axes: Axes, curve: Curve, panel: Panel, colour: str) -> None:
 
 
 def _axes(axes: Axes, panel: Panel) -> None:
-    if panel.log:
+    if panel.log and panel.has_numbers:
         axes.set_xscale("log", base=2)
         axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
     if panel.ticks:

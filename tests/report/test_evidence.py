@@ -5,7 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from fixtures.sweep import grid, put
+from fixtures.grid import CROSSED, DEPTHS, made
+from fixtures.sweep import grid
 
 from peftlab.report.cell import group_cells
 from peftlab.report.evidence import write_evidence
@@ -13,37 +14,6 @@ from peftlab.report.grid import complete
 from peftlab.report.job import read
 from peftlab.report.metric import Metric
 from peftlab.report.report import write_report
-
-DEPTHS, POSITIONS = ("0-2", "3-5", "6-8", "9-11"), ("q", "v", "mlp1")
-# the last depth and `v` are best on average, and their crossing is not
-CROSSED = np.array([[0, 9, 0], [0, 8, 0], [0, 8, 0], [12, 1, 14]]) / 100
-CLASSES = ("a", "b", "c")
-
-
-def made(folder: Path, effect: np.ndarray, seeds: int = 8, answers: bool = False) -> Path:
-    """A finished sweep of these accuracies, with a seed's own level and 1 % noise."""
-    rng = np.random.default_rng(0)
-    level = 0.03 * rng.normal(size=seeds)
-    for seed in range(seeds):
-        for row, depth in enumerate(DEPTHS):
-            for column, position in enumerate(POSITIONS):
-                value = 0.6 + effect[row, column] + level[seed] + 0.01 * rng.normal()
-                choices = {"placement.depth": depth, "placement.position": position}
-                result = {"metrics": {"test/mean_acc": value, "test/tail_acc": 0.5}, "headline": ["mean_acc"]}
-                own = put(folder / f"{depth}-{position}-{seed}", "ok", choices, seed, result=result)
-                if answers:
-                    _answer(own, value, rng)
-    return folder
-
-
-def _answer(folder: Path, accuracy: float, rng: np.random.Generator) -> None:
-    rows = [["class", "group"], *([name, "tail" if name == "c" else "head"] for name in CLASSES)]
-    (folder / "per_class.csv").write_text("\n".join(map(",".join, rows)) + "\n")
-    said = [["item", "class", "predicted"]]
-    for item in range(90):
-        name = CLASSES[item % 3]
-        said.append([str(item), name, name if rng.random() < accuracy else "d"])
-    (folder / "predictions.csv").write_text("\n".join(map(",".join, said)) + "\n")
 
 
 def text_of(folder: Path, baseline: str | None = None) -> str:

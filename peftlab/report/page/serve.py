@@ -1,6 +1,7 @@
 """`peftlab-report --serve PORT`: the page on this machine alone, made again while a sweep runs."""
 
 import os
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -52,7 +53,6 @@ class Live:
         self.shown = [folder.resolve() for folder in (*request.folders, request.out)]
         self.root = Path(os.path.commonpath(self.shown))
         self.stamp = 0.0  # of the page
-        self.trouble = ""  # why the page is older than the records
 
     @property
     def path(self) -> str:
@@ -71,7 +71,7 @@ class Live:
 
     def follow(self, wait: Callable[[float], Any] = time.sleep) -> None:
         """Renew the page after every change, for as long as the process lives."""
-        seen = state(self.request.folders)
+        seen, trouble = state(self.request.folders), ""
         while True:
             wait(EVERY_S)
             now = state(self.request.folders)
@@ -79,11 +79,15 @@ class Live:
                 continue
             try:
                 self.renew()
-                self.trouble, seen = "", now
+                seen, trouble = now, ""
             except (
                 Exception
             ) as error:  # a record that is being written, a full disk: the next look may find it well
-                self.trouble = f"{type(error).__name__}: {error}"
+                if str(error) != trouble:
+                    print(
+                        f"warning: the page is older than the records: {error}", file=sys.stderr, flush=True
+                    )
+                trouble = str(error)
 
 
 def state(folders: list[Path]) -> dict[str, tuple[str, int]]:
