@@ -8,6 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from peftlab.command.train import rewrite
+from peftlab.config.compose import composed
+from peftlab.config.directory import names_of
+from peftlab.config.signature import signature
 from peftlab.tracker.several import Several
 from peftlab.tracker.tracker import Opening
 
@@ -83,6 +87,13 @@ def test_what_cannot_be_made_is_told_by_its_name(capfd):
     tracker = Several(wandb=broken, trackio=Mirror)
     tracker.start(Opening("a", "b", None, "run", (), {}, Path("run")))
     assert capfd.readouterr().err.startswith("warning: wandb: start: ImportError: no such package")
+
+
+def test_it_holds_every_tracker_and_the_list_of_them_means_it():
+    every = set(names_of("tracker")) - {"none", "several"}
+    assert signature("peftlab.tracker.several.Several").keys.keys() == every
+    assert composed("tracker=several")["tracker"].keys() - {"_target_"} == every
+    assert rewrite([f"tracker=[{','.join(sorted(every))}]"]) == ["tracker=several"]
 
 
 @pytest.fixture
