@@ -2,13 +2,14 @@
 
 import json
 import os
+import signal
 from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import pytest
-from fixtures.slurm import lacking, slurm, told_by, wait_for
+from fixtures.slurm import lacking, running, send, slurm, standing_still, told_by, wait_for
 from fixtures.sweeps import Env, facts, said, start, wait
 
 pytestmark = [pytest.mark.slow, pytest.mark.cluster]
@@ -53,31 +54,72 @@ def training(place: Path) -> Callable[[], bool]:
     )
 
 
-def running(env: Env) -> list[str]:
-    """The jobs that run now, by their names as array tasks."""
-    return told_by(env, "squeue", "-h", "-t", "R", "-o", "%i").split()
+def trained(place: Path) -> int:
+    """How many rows its runs have written."""
+    return sum(path.read_text().count("\n") for path in place.rglob("metrics.jsonl"))
 
 
-def requeue(env: Env, place: Path) -> None:
+def command_of(pid: int) -> str:
+    """Its words; none if it has ended."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_text()
+    except OSError:
+        return ""
+
+
+Taken = list[str]  # numbers of jobs whose processes Slurm ends
+Way = Callable[[Env, Path, list[str]], Taken]
+
+
+def requeue(env: Env, place: Path, jobs: list[str]) -> Taken:
     """The way of an administrator, or of a node that fails."""
-    for job in running(env):
+    for job in jobs:
         told_by(env, "scontrol", "requeue", job)
+    return jobs
 
 
-def higher_partition(env: Env, place: Path) -> None:
+def higher_partition(env: Env, place: Path, jobs: list[str]) -> Taken:
     """A job that takes the whole node for a moment."""
     told_by(env, "sbatch", "-p", "high", "-c", "2", "-o", str(place / "high.txt"), "--wrap", "sleep 1")
+    return jobs
 
 
-def time_limit(env: Env, place: Path) -> None:
-    """The signal that Slurm sends before the limit; the limit itself is a matter of minutes."""
-    for job in running(env):
+def time_limit(env: Env, place: Path, jobs: list[str]) -> Taken:
+    """The signal that Slurm sends before the limit; the limit itself is a matter of minutes. Who gets it ends by itself."""
+    for job in jobs:
         told_by(env, "scancel", "--signal=USR2", job)
+    return []
+
+
+def cancel(env: Env, place: Path, jobs: list[str]) -> Taken:
+    """One of them, for good."""
+    told_by(env, "scancel", jobs[0])
+    return jobs[:1]
+
+
+def taken_away(how: Way, env: Env, place: Path, *, tracked: bool = False) -> None:
+    """Take jobs away in the middle of training, however short it is: they stand still until Slurm has decided, and are then killed at
+    once, as Slurm does after KillWait (a run that does not heed SIGTERM may have ended by then). A tracker's process, which heeds it,
+    ends first, and the run trains on without it."""
+    wait_for(training(place), 300, "a job that has begun")
+    with standing_still(env) as found:
+        assert found
+        assert all(found.values()), f"of some job no process is known: {found}"
+        assert training(place)(), "it ended before it could be taken away"
+        trackers = [pid for pids in found.values() for pid in pids if "wandb-core" in command_of(pid)]
+        assert bool(trackers) == tracked
+        gone = how(env, place, list(found))
+        wait_for(lambda: not set(gone) & set(running(env)), 60, "jobs that Slurm ends")
+        if trackers:
+            before = trained(place)
+            send(signal.SIGKILL, trackers)
+            wait_for(lambda: trained(place) > before, 10, "a run that trains without its tracker")
+        send(signal.SIGKILL, [pid for job in gone for pid in found[job]])
 
 
 @needs_slurm
 @pytest.mark.parametrize(
-    ("takes_away", "words"),
+    ("way", "words"),
     [
         (requeue, ("tracker=wandb", "tracker.mode=offline")),  # whose process Slurm ends first
         (higher_partition, ()),
@@ -85,7 +127,7 @@ def time_limit(env: Env, place: Path) -> None:
     ],
 )
 def test_a_sweep_that_slurm_takes_away_ends_as_if_undisturbed(
-    takes_away: Callable[[Env, Path], None],
+    way: Way,
     words: tuple[str, ...],
     cluster: Env,
     undisturbed: dict[str, Any],
@@ -93,8 +135,7 @@ def test_a_sweep_that_slurm_takes_away_ends_as_if_undisturbed(
 ) -> None:
     process = start(tmp_path, cluster, *JOBS, *SLURM, *words)
     try:
-        wait_for(training(tmp_path), 300, "a job that has begun")
-        takes_away(cluster, tmp_path)
+        taken_away(way, cluster, tmp_path, tracked=bool(words))
         assert wait(process) == 0, said(tmp_path)
     finally:
         process.kill()
@@ -110,8 +151,7 @@ def test_a_group_is_one_job_which_slurm_takes_away_and_brings_back(
     """Both runs go on from their saves, in the one job that they were."""
     process = start(tmp_path, cluster, *JOBS, *SLURM, "hydra.launcher.fused=true")
     try:
-        wait_for(training(tmp_path), 300, "a group that has begun")
-        requeue(cluster, tmp_path)
+        taken_away(requeue, cluster, tmp_path)
         assert wait(process) == 0, said(tmp_path)
     finally:
         process.kill()
@@ -130,8 +170,7 @@ def test_a_group_that_is_cancelled_is_told_and_the_same_command_runs_it(
     words = (*JOBS, *SLURM, "hydra.launcher.fused=true", "hydra.launcher.max_cells=1")
     process = start(tmp_path, cluster, *words)
     try:
-        wait_for(training(tmp_path), 300, "a group that has begun")
-        told_by(cluster, "scancel", running(cluster)[0])
+        taken_away(cancel, cluster, tmp_path)
         assert wait(process) == 1, said(tmp_path)
     finally:
         process.kill()
