@@ -9,6 +9,7 @@ from peftlab.engine.job import Job
 from peftlab.engine.separate import begin, fail, run_job
 from peftlab.errors import INTERRUPTED, say
 from peftlab.inputs.garbage import uncollected
+from peftlab.record.machine import is_out_of_memory
 
 Ended = Iterator[tuple[int, str | None]]
 
@@ -78,8 +79,8 @@ def _run_group(jobs: Sequence[Job], waiting: dict[int, Resolved], places: list[i
 
 
 def _rest(left: list[int], error: Exception) -> list[list[int]]:
-    """What is run of a group that an error has ended: its halves, if memory is short (a GPU's error is no MemoryError)."""
-    halves = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
+    """What is run of a group that an error has ended: its halves, if memory is short."""
+    halves = is_out_of_memory(error)
     how = "in two groups" if halves and len(left) > 2 else "one after another"
     say(f"fused: {type(error).__name__}: {error}; the {len(left)} jobs that are left run {how}")
     middle = len(left) // 2

@@ -209,7 +209,7 @@ def lost(record: Record, sentence: str) -> str | None:
     """Say in the folder of a run that it failed with its worker; gives the sentence if that cannot be said."""
     try:
         if not record.take(resume=True):
-            record.status("failed", error=sentence)
+            record.status("failed", error=sentence, of_machine=True)
     except (UserError, OSError):
         return sentence
     finally:

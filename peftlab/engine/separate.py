@@ -9,6 +9,7 @@ from peftlab.config.resolved import Resolved
 from peftlab.engine.job import Job
 from peftlab.errors import FAILED, INTERRUPTED, WRONG, UserError, say, stop
 from peftlab.inputs.garbage import uncollected
+from peftlab.record.machine import is_of_machine
 from peftlab.record.whole_file import refusal
 
 
@@ -67,7 +68,10 @@ def fail(job: Job, error: Exception) -> str | None:
     sentence = refusal(error, record.folder)
     trace = None if sentence else "".join(traceback.format_exception(error))
     short = sentence or f"{type(error).__name__}: {error}"
-    told = (sweep or record.has_begun or sentence is None) and record.fail(short, trace)
+    of_machine = is_of_machine(error)
+    told = (sweep or record.has_begun or sentence is None) and record.fail(
+        short, trace, of_machine=of_machine
+    )
     if trace is not None:
         print(trace, file=sys.stderr)
     if not sweep:

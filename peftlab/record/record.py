@@ -153,8 +153,8 @@ class Record:
         self.write(FILE, {**fixed, "error": None, "traceback": None, **where, **more})
         self.has_begun = state == "running"
 
-    def fail(self, error: str, trace: str | None = None) -> bool:
-        """Say that the run ended with an error, and whether that could be said.
+    def fail(self, error: str, trace: str | None = None, *, of_machine: bool = False) -> bool:
+        """Say that the run ended with an error, which may be of the machine and not of the run, and whether that could be said.
 
         What has not begun is said of an empty folder or one that failed before, and of no other: there is another
         process, another run, or one to go on with.
@@ -165,7 +165,7 @@ class Record:
                 self._hold()
                 if read_status(self.folder).get("state") not in (None, "failed"):
                     return False
-            self.status("failed", error=error, traceback=trace)
+            self.status("failed", error=error, traceback=trace, of_machine=of_machine)
         except (UserError, OSError):
             return False
         return True

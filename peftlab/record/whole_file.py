@@ -10,7 +10,8 @@ from tempfile import TemporaryFile
 
 from peftlab.errors import UserError
 
-NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM)
+TOLD = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO)  # by their words, too
+NO_ROOM = (*TOLD, errno.EACCES, errno.EPERM)
 WAY_OUT = "legal: a place with room that may be read and written"
 
 
@@ -69,7 +70,7 @@ def refusal(error: Exception, where: Path) -> str | None:
     """The sentence of a wrong input, or of an error of the disk in whatever words a library puts it; None for any other error."""
     if isinstance(error, UserError):
         return str(error)
-    told = (os.strerror(number) for number in NO_ROOM[:4])  # by a library that has errors of its own
+    told = (os.strerror(number) for number in TOLD)  # by a library that has errors of its own
     reason: str | None = next((words for words in told if words in str(error)), None)
     if isinstance(error, OSError) and error.errno in NO_ROOM:
         where, reason = Path(os.fsdecode(error.filename2 or error.filename or where)), error.strerror

@@ -22,6 +22,7 @@ from peftlab.record.adapter import WEIGHTS
 from peftlab.record.content import file_sha256
 from peftlab.record.finished import finished_run
 from peftlab.record.json_file import read_json
+from peftlab.record.machine import is_of_machine
 from peftlab.record.record import Record
 from peftlab.record.status import read_status
 from peftlab.record.whole import check_whole
@@ -97,7 +98,7 @@ def _train(supernet: Resolved, folder: Path, record: Record) -> None:
         record.interrupt()
         raise
     except Exception as error:
-        own.fail(str(error))
+        own.fail(str(error), of_machine=is_of_machine(error))
         raise
     finally:
         own.release()

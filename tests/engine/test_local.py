@@ -125,7 +125,7 @@ def test_a_worker_that_is_lost_twice_is_the_failure_of_its_job(
     ended = dict(pool.run(jobs(tmp_path, does, "ok", "ok"), 3, tmp_path))
     assert ended == {0: None, 1: None, 2: None}
     said = state(tmp_path / "0")
-    assert (said["state"], said["error"]) == ("failed", sentence)
+    assert (said["state"], said["error"], said["of_machine"]) == ("failed", sentence, True)
     assert sum(worker.given.count("0") for worker in Pretend.made) == 2
     assert not (tmp_path / "1").exists()
 

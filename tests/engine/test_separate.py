@@ -102,6 +102,7 @@ def test_in_a_sweep_a_failure_is_recorded_and_the_next_job_starts(
     go(breaks, group="sweep", name="first")
     found = status(tmp_path / "first")
     assert (found["state"], found["error"]) == ("failed", "ZeroDivisionError: thirteen")
+    assert found["of_machine"] is False
     assert "in breaks" in found["traceback"]
     assert "Traceback" in capsys.readouterr().err
     go(is_refused, group="sweep", name="second")

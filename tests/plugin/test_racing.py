@@ -1,6 +1,8 @@
 """hydra/sweeper=racing from the command line, with runs that only pretend, and once with real ones."""
 
+import errno
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -9,6 +11,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from peftlab.errors import UserError
 from peftlab.record.record import Record
 
 RACE = (
@@ -98,6 +101,68 @@ def test_what_somebody_else_ends_is_no_part_of_a_decision(
     assert call(*words).code == 0
     assert max(epoch for rank, _, epoch in trained if rank == 8) == 8
     assert json.loads((tmp_path / "s" / "race.json").read_text())["outcome"]["winner"] == "peft.rank=8"
+
+
+def cause(error: Exception, said: str) -> Exception:
+    """The sentence that a library or we make of an error."""
+    made = UserError(said)
+    made.__cause__ = error
+    return made
+
+
+FULL, BROKEN = (OSError(number, os.strerror(number), "file") for number in (errno.ENOSPC, errno.EIO))
+
+
+@pytest.mark.parametrize(
+    ("error", "at"),
+    [
+        (FULL, "first row"),
+        (FULL, "later rung"),
+        (FULL, "before it begins"),
+        (cause(BROKEN, "7.png cannot be read"), "before it begins"),
+        (MemoryError("no memory"), "first row"),
+        (torch.OutOfMemoryError("CUDA out of memory"), "later rung"),
+    ],
+    ids=["full", "full-later", "full-before", "picture", "memory", "gpu"],
+)
+def test_what_the_machine_fails_is_no_part_of_a_decision(
+    call: Call,
+    trained: list[tuple[int, int, int]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    error: Exception,
+    at: str,
+) -> None:
+    """The best cell has no room, no memory or a bad disk: it stops the race, and is not passed over."""
+    whole_append, whole_take, short = Record.append, Record.take, [True]
+
+    def is_hit(record: Record, epoch: int) -> bool:
+        return short[0] and record.config["peft"]["rank"] == 8 and epoch == (1 if at == "first row" else 2)
+
+    def append(record: Record, row: dict[str, float]) -> None:
+        if at != "before it begins" and is_hit(record, int(row["epoch"])):
+            raise error
+        whole_append(record, row)
+
+    def take(record: Record, resume: bool) -> bool:
+        if at == "before it begins" and is_hit(record, 2 * (record.folder / "metrics.jsonl").exists()):
+            raise error
+        return whole_take(record, resume)
+
+    monkeypatch.setattr(Record, "append", append)
+    monkeypatch.setattr(Record, "take", take)
+    words = (*RACE, "peft.rank=2,4,6,8")
+    said = call(*words)
+    assert said.code == 1
+    assert "s: 1 of its jobs cut off, and the race with them; the same command goes on" in said.err
+    assert not (tmp_path / "s" / "race.md").exists()
+    short[0] = False
+    assert call(*words).code == 0
+    race = json.loads((tmp_path / "s" / "race.json").read_text())
+    assert race["outcome"]["winner"] == "peft.rank=8"
+    judged = [sorted(rung["cells"]) for rung in race["rungs"]]
+    assert judged[:2] == [[f"peft.rank={rank}" for rank in ranks] for ranks in ((2, 4, 6, 8), (6, 8))]
+    assert len(trained) == len(set(trained)) == 1 + 1 + 2 + 8
 
 
 def test_a_job_that_fails_is_not_judged_and_is_tried_again(

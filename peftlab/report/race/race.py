@@ -12,7 +12,7 @@ from typing import Any
 
 from peftlab.errors import UserError
 from peftlab.record.json_file import json_text, read_json
-from peftlab.record.status import DONE, read_status, stopped_after
+from peftlab.record.status import DONE, STOPPED, read_status, stopped_after
 from peftlab.record.whole_file import write_whole
 from peftlab.report.cell import Bounds, Cell, varying
 from peftlab.report.race.curve import curve, trained, validated
@@ -82,10 +82,18 @@ class Race:
         is_race = len({self.names[place] for place in left}) > 1 and self._is_real(rung)
         return left if is_race and rung >= len(self.rungs) else []
 
-    def cut_off(self, places: Sequence[int]) -> list[int]:
-        """Those of these entries that somebody else has ended, or that did not begin: they say nothing of their cells."""
-        states = {place: read_status(self.entries[place].folder).get("state") for place in places}
-        return [place for place, state in states.items() if state in (None, "interrupted", "running")]
+    def cut_off(self, places: Sequence[int], rung: int) -> list[int]:
+        """Those of these entries that did not get to a rung and say nothing of their cells: somebody else has ended them, the
+        machine has failed them, or they did not begin."""
+        return [place for place in places if self._is_cut_off(place, self.epoch(place, rung))]
+
+    def _is_cut_off(self, place: int, epoch: int | None) -> bool:
+        status = read_status(self.entries[place].folder)
+        if status.get("state") == "failed":
+            return status.get("of_machine") is True
+        if status.get("state") == STOPPED:
+            return epoch is None or (stopped_after(status) or 0) < epoch
+        return status.get("state") not in DONE
 
     def decide(self, rung: int) -> None:
         """Judge the cells at a rung, once, and write it down. One whose jobs are not there (they failed) is not judged.

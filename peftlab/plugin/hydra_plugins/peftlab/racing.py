@@ -10,7 +10,7 @@ from omegaconf import OmegaConf
 
 from peftlab.errors import say
 
-MAX_TRIES = 2  # of a job that somebody else has ended
+MAX_TRIES = 2  # of a job that somebody else or the machine has ended
 
 
 class Racing(Product):
@@ -46,7 +46,7 @@ class Racing(Product):
             for _ in range(MAX_TRIES):
                 words = [part(jobs[place], race.epoch(place, rung), first=not returns) for place in places]
                 returns.append(self.launch_all(words))
-                places = first(partial(race.cut_off, places))
+                places = first(partial(race.cut_off, places, rung))
             if places:  # what is decided without them would be another race
                 say(
                     f"{folder}: {len(places)} of its jobs cut off, and the race with them; the same command goes on"
