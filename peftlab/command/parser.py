@@ -33,6 +33,17 @@ class Parser(argparse.ArgumentParser):
             help="a package of your own whose functions the run may name; once for each",
         )
 
+    def add_compared(self) -> None:
+        """`--baseline` and `--claim`: which cells of a sweep are compared."""
+        self.add_argument("--baseline", help="cell to compare with: placement.depth=0-2,placement.position=q")
+        self.add_argument(
+            "--claim",
+            action="append",
+            default=[],
+            metavar="'CELL > CELL'",
+            help="a claim named beforehand, once for each; with @tail after it, of the tail",
+        )
+
     @contextmanager
     def answers(self, where: Path | None = None) -> Iterator[None]:
         """What goes wrong in here ends the command with one sentence: 2 for a wrong input, 1 for a disk that fails at `where`."""

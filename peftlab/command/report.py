@@ -21,7 +21,7 @@ def main(argv: list[str] | None = None) -> int:
         "folders", nargs="+", metavar="folder", help="the folder of a sweep, with one sub-folder per job"
     )
     parser.add_argument("--out", help="where to write; FOLDER/report for one sweep, else ./report")
-    parser.add_argument("--baseline", help="cell to compare with: placement.depth=0-2,placement.position=q")
+    parser.add_compared()
     parser.add_argument("--title", help="of the page; the names of the folders")
     parser.add_argument(
         "--serve", type=int, metavar="PORT", help="show the page at http://127.0.0.1:PORT; 0: any free port"
@@ -33,7 +33,7 @@ def main(argv: list[str] | None = None) -> int:
         from peftlab.report.page.report import Request, write_page
         from peftlab.report.page.serve import serve
 
-        request = Request(folders, out, arguments.baseline, arguments.title)
+        request = Request(folders, out, arguments.baseline, arguments.title, tuple(arguments.claim))
         if arguments.serve is None:
             print(f"written: {write_page(request)}")
             return 0

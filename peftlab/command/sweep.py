@@ -7,6 +7,7 @@ from pathlib import Path
 from peftlab.command.parser import Parser
 from peftlab.errors import INTERRUPTED, UserError
 from peftlab.record.json_file import json_text
+from peftlab.report.claims import claim_lines, plain_claims
 from peftlab.report.job import has_jobs
 from peftlab.report.plain_report import plain_report
 from peftlab.report.planned import plan_lines
@@ -20,13 +21,12 @@ CLEAR = "\x1b[H\x1b[2J"  # of a terminal
 def main(argv: list[str] | None = None) -> int:
     """`peftlab-sweep`: rebuild and print a sweep's report; 0, 1 (not all was measured) or 2 (wrong input).
 
-    With `--plan` it prints how many seeds a difference needs, and ends with 0.
-
-    With `--watch` 0 when nothing runs and nothing is left, and 130 when it is interrupted before.
+    With `--plan` it prints how many seeds a difference needs, and ends with 0. With `--watch` 0 when nothing
+    runs and nothing is left, and 130 when it is interrupted before.
     """
     parser = Parser(prog="peftlab-sweep", description="Rebuild and print a sweep's report.")
     parser.add_argument("folder", help="the folder of a sweep, with one sub-folder per job")
-    parser.add_argument("--baseline", help="cell to compare with: placement.depth=0-2,placement.position=q")
+    parser.add_compared()
     parser.add_argument("--json", action="store_true", help="print it as JSON, as docs/sweeps.md says")
     parser.add_argument(
         "--plan", type=float, metavar="POINTS", help="how many seeds a difference of so many points needs"
@@ -49,14 +49,15 @@ def main(argv: list[str] | None = None) -> int:
             return show(folder, arguments.watch, arguments.silent)
         report = write_report(folder, baseline=arguments.baseline)
         planned = plan_lines(report, arguments.plan) if arguments.plan is not None else []
-    if planned:
-        print("\n".join(planned))
-        return 0
-    if arguments.json:
-        print(json_text(plain_report(report), indent=1), end="")
-    else:
+        claimed = claim_lines(report.cells, arguments.claim)
+    if arguments.json and not planned:
+        more = {"claims": plain_claims(report.cells, arguments.claim)} if claimed else {}
+        print(json_text({**plain_report(report), **more}, indent=1), end="")
+        return report.exit_code
+    if not planned:
         print_table(report)
-    return report.exit_code
+    print("".join(f"{line}\n" for line in (*planned, *claimed)), end="")
+    return 0 if planned else report.exit_code
 
 
 def show(folder: Path, every_s: float, silent_s: float) -> int:

@@ -154,7 +154,15 @@ def find_baseline(cells: list[Cell], baseline: str | None) -> Cell:
     if not baseline:  # a job whose choices cannot be read is no baseline
         known = [cell for cell in cells if cell.choices] or cells
         return next((cell for cell in known if cell.count["ok"]), known[0])
-    wanted = {pair for pair in _plain(split_choices(baseline)) if pair[0] != "seed"}
+    return find_cell(cells, baseline, f"baseline={baseline}")
+
+
+def find_cell(cells: list[Cell], choices: str, what: str) -> Cell:
+    """The one cell that has these choices. what: how an error begins.
+
+    Raises: UserError for none or more than one.
+    """
+    wanted = {pair for pair in _plain(split_choices(choices)) if pair[0] != "seed"}
     found = [cell for cell in cells if wanted and wanted <= _plain(cell.choices)]
     if len(found) != 1:
         names = [cell.label(varying(cells)) or "the only one, null" for cell in cells]
@@ -162,8 +170,7 @@ def find_baseline(cells: list[Cell], baseline: str | None) -> Cell:
             f" and {len(names) - MAX_NAMED} more" if len(names) > MAX_NAMED else ""
         )
         raise UserError(
-            f"baseline={baseline} is {'more than one' if found else 'no'} cell of this sweep; "
-            f"legal are {legal}."
+            f"{what} is {'more than one' if found else 'no'} cell of this sweep; legal are {legal}."
         )
     return found[0]
 

@@ -179,9 +179,7 @@ def _draw(study: Study, found: list[Measured], race: list[tuple[float, float]], 
             label = f"regret of {metric.label} (test{metric.unit and ', points'})"
             panels.append(Panel(curves, "training time spent, s", label, one.name))
     note = "chosen: the best on validation of what is trained; band: 90 % of 1,000 random orders of the cells"
-    return draw_curves(
-        panels, Words("regret and cost of a choice on validation", "cells trained", note), *paths
-    )
+    return draw_curves(panels, Words("regret and cost", "cells trained", note), *paths)
 
 
 def _random(metric: Metric, one: Measured, costs: "np.ndarray") -> "Curve":

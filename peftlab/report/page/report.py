@@ -9,12 +9,13 @@ from peftlab.report.page.write import FORMATS, check_folder, write
 
 
 class Request(NamedTuple):
-    """What is asked for: sweeps, the folder of the report, the cell to compare with, and what the page is called."""
+    """What is asked for: sweeps, the folder of the report, the cell to compare with, what the page is called, and claims."""
 
     folders: list[Path]
     out: Path
     baseline: str | None = None
     title: str | None = None
+    claims: tuple[str, ...] = ()
 
     @property
     def heading(self) -> str:
@@ -25,8 +26,8 @@ class Request(NamedTuple):
 def write_page(request: Request, formats: tuple[str, ...] = FORMATS) -> Path:
     """Write the report; its page comes back. formats: of the pictures, `svg` among them.
 
-    Raises: UserError for a folder that is no sweep's, a baseline that is none, and a folder with files that no report wrote.
+    Raises: UserError for a folder that is no sweep's, a baseline or a claim that is none, and a folder with files that no report wrote.
     """
-    study = read_study(request.folders, request.out, request.baseline)
+    study = read_study(request.folders, request.out, request.baseline, request.claims)
     check_folder(request.out)
     return write(request.out, request.heading, sections(study), formats)[-1]

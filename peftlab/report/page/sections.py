@@ -3,6 +3,7 @@
 from peftlab.report.page import (
     alpha,
     cells,
+    claims,
     classes,
     cost,
     data_sets,
@@ -19,6 +20,7 @@ from peftlab.report.page.study import Study
 ORDER = (
     summary.section,
     cells.section,
+    claims.section,
     grid.section,
     alpha.section,
     cost.section,

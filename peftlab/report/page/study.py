@@ -32,7 +32,7 @@ GROUPS = ("dataset", "backbone", "peft", "scaling", "task")
 class Study:
     """Cells of one or more sweeps, and the one that they are compared with.
 
-    out: the folder of the report. seeds: some cell has several runs.
+    out: the folder of the report. seeds: some cell has several runs. claims: named beforehand, as `CELL > CELL @tail`.
     """
 
     folders: list[Path]
@@ -40,6 +40,7 @@ class Study:
     cells: list[Cell]
     baseline: Cell
     seeds: bool
+    claims: tuple[str, ...] = ()
 
     @cached_property
     def jobs(self) -> list[Job]:
@@ -89,7 +90,7 @@ class Study:
         return sorted(found, key=lambda cell: -cell.mean(metric.name).mean)
 
 
-def read_study(folders: list[Path], out: Path, baseline: str | None) -> Study:
+def read_study(folders: list[Path], out: Path, baseline: str | None, claims: tuple[str, ...] = ()) -> Study:
     """The finished and unfinished jobs of sweep folders. A run that lies in two of them counts once.
 
     Of several folders, a choice that one typed and another did not is filled in from what the run recorded, and groups that
@@ -108,7 +109,7 @@ def read_study(folders: list[Path], out: Path, baseline: str | None) -> Study:
             once.setdefault(str(job.result.get("run_id", job.folder.resolve())), job)
     jobs = list(once.values()) if len(folders) == 1 else list(_aligned(list(once.values())))
     cells = group_cells(jobs)
-    return Study(folders, out, cells, find_baseline(cells, baseline), has_seeds(jobs))
+    return Study(folders, out, cells, find_baseline(cells, baseline), has_seeds(jobs), claims)
 
 
 def _aligned(jobs: list[Job]) -> Iterator[Job]:
