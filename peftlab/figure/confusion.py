@@ -50,7 +50,7 @@ def _draw(figure: Figure, axes: Axes, matrix: Matrix, classes: list[str]) -> Non
         cmap=DIFFERENCE_MAP if matrix.differences else COLOUR_MAP,
         vmin=limits[0],
         vmax=limits[1],
-        interpolation="nearest",
+        interpolation="none",
     )
     axes.set_facecolor("0.9")
     axes.set_title(matrix.title, fontsize=10)

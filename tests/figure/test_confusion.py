@@ -31,5 +31,9 @@ def test_many_classes_have_no_numbers(tmp_path: Path, num: int) -> None:
         [Matrix("own", 100 * np.eye(num))], [f"c{i}" for i in range(num)], WORDS, tmp_path / "a.svg"
     )
     svg = (tmp_path / "a.svg").read_text()
+    assert f'width="{num}" height="{num}"' in svg, (
+        "a pixel for each cell, which a page shows with sharp edges"
+    )
+    assert "image-rendering:pixelated" in svg
     assert svg.count("<title>") == (num if num <= NUMBERED else 0)
     assert ("c3</text>" in svg) == (num <= NUMBERED)
