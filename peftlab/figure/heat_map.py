@@ -87,7 +87,7 @@ def _draw(figure: Figure, axes: Axes, panel: Panel, rows: list[str], columns: li
     low, high = panel.limits or _limits(panel)
     value = np.ma.masked_invalid(panel.value)
     colours = DIFFERENCE_MAP if panel.differences else COLOUR_MAP
-    image = axes.imshow(value, cmap=colours, aspect="auto", vmin=low, vmax=high)
+    image = axes.imshow(value, cmap=colours, aspect="auto", vmin=low, vmax=high, interpolation="none")
     axes.set_title(panel.title, fontsize=10)
     axes.set_xticks(range(len(columns)), columns, rotation=0 if max(map(len, columns)) < 8 else 30)
     axes.set_yticks(range(len(rows)), rows)
