@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from peftlab.figure.colours import COLOURS
 from peftlab.figure.picture import plain_text, save, tip
@@ -93,15 +94,16 @@ def _draw(axes: Axes, panel: Panel, names: list[str]) -> dict[str, Any]:
         place = names.index(curve.name)
         colour = COLOURS[place] if place < MOST else "0.75"
         style: dict[str, Any] = {"color": colour, "linewidth": 1.4, "linestyle": DASHES[place % len(DASHES)]}
-        if curve.marked:
-            style |= {"marker": MARKERS[place % len(MARKERS)], "markersize": 4}
+        marker: dict[str, Any] = (
+            {"marker": MARKERS[place % len(MARKERS)], "markersize": 4} if curve.marked else {}
+        )
         line = axes.plot(curve.x, curve.y, zorder=3 if place < MOST else 1, **style)[0]
         tip(line, curve.name)
         axes.fill_between(curve.x, curve.low, curve.high, color=colour, alpha=0.15, linewidth=0)
         if curve.marked and place < MOST:
-            _points(axes, curve, panel, colour)
+            _points(axes, curve, panel, {"color": colour, **marker})
         if place < MOST:
-            handles[curve.name] = line
+            handles[curve.name] = Line2D([], [], **{**style, **marker})
     if panel.level is not None and np.isfinite(panel.level[0]):
         axes.axhline(panel.level[0], color="0.35", linewidth=0.9, linestyle=(0, (4, 3)), zorder=0.5)
         place_of: Any = {
@@ -115,13 +117,14 @@ def _draw(axes: Axes, panel: Panel, names: list[str]) -> dict[str, Any]:
     return handles
 
 
-def _points(axes: Axes, curve: Curve, panel: Panel, colour: str) -> None:
-    """What says its value under the pointer: a disc that is not seen over each point."""
+def _points(axes: Axes, curve: Curve, panel: Panel, style: dict[str, Any]) -> None:
+    """Each point by itself, with what says its value under the pointer, which finds it by a wide edge that is not seen."""
+    edge: Any = {"markeredgecolor": (0, 0, 0, 0), "markeredgewidth": 7, "clip_on": False, "zorder": 4}
     for x, y, low, high in zip(curve.x, curve.y, curve.low, curve.high, strict=True):
         if np.isfinite(y):
             at = panel.ticks[round(float(x))] if panel.ticks else f"{x:g}"
             band = f" ({low:.3g} to {high:.3g})" if np.isfinite(low + high) else ""
-            (point,) = axes.plot([x], [y], "o", ms=9, color=colour, alpha=0.0)
+            (point,) = axes.plot([x], [y], linestyle="", **style, **edge)
             tip(point, f"{curve.name} at {at}: {y:.4g}{band}")
 
 

@@ -87,7 +87,7 @@ def _draw(figure: Figure, axes: Axes, panel: Panel, rows: list[str], columns: li
     low, high = panel.limits or _limits(panel)
     value = np.ma.masked_invalid(panel.value)
     colours = DIFFERENCE_MAP if panel.differences else COLOUR_MAP
-    image = axes.imshow(value, cmap=colours, aspect="auto", vmin=low, vmax=high, interpolation="none")
+    image = axes.imshow(value, cmap=colours, aspect="auto", vmin=low, vmax=high, visible=False)
     axes.set_title(panel.title, fontsize=10)
     axes.set_xticks(range(len(columns)), columns, rotation=0 if max(map(len, columns)) < 8 else 30)
     axes.set_yticks(range(len(rows)), rows)
@@ -99,7 +99,13 @@ def _draw(figure: Figure, axes: Axes, panel: Panel, rows: list[str], columns: li
         if panel.weak is not None and panel.weak[row, column]:
             axes.plot(column + 0.36, row - 0.32, "o", ms=3.5, mfc="none", mec=ink, mew=0.8)
         if panel.framed is not None and panel.framed[row, column]:
-            frame: dict[str, Any] = {"fill": False, "edgecolor": ink, "linewidth": 1.6, "in_layout": False}
+            frame: dict[str, Any] = {
+                "fill": False,
+                "edgecolor": ink,
+                "linewidth": 1.6,
+                "in_layout": False,
+                "clip_on": False,
+            }
             axes.add_patch(Rectangle((column - 0.43, row - 0.43), 0.86, 0.86, **frame))
     bar = figure.colorbar(image, ax=axes, pad=0.02, aspect=18)
     bar.set_label(panel.unit, fontsize=8)
@@ -128,7 +134,8 @@ def _cell(axes: Axes, panel: Panel, row: int, column: int, colour: Float[np.ndar
         hatch = "" if label else "////"
         no_value: dict[str, Any] = {"facecolor": "0.9", "edgecolor": "0.6", "linewidth": 0, "hatch": hatch}
         axes.add_patch(Rectangle(corner, 1, 1, in_layout=False, **no_value))
-    edge = Rectangle(corner, 1, 1, fill=False, edgecolor="white", linewidth=1.5, in_layout=False)
+    face: Any = {"facecolor": colour} if finite else {"fill": False}
+    edge = Rectangle(corner, 1, 1, edgecolor="white", linewidth=1.5, in_layout=False, clip_on=False, **face)
     axes.add_patch(edge)
     if panel.tips is not None:
         tip(edge, panel.tips[row][column])

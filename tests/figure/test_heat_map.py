@@ -168,7 +168,7 @@ def test_differences_are_coloured_about_0_and_weak_cells_have_a_ring(
     assert (round(ring.get_xdata()[0]), round(ring.get_ydata()[0])) == (0, 0)
 
 
-def test_panels_that_are_compared_have_one_scale_and_an_svg_a_pixel_for_each_cell(
+def test_panels_that_are_compared_have_one_scale(
     tmp_path: Path, drawn: list[Figure]
 ) -> None:
     panels = [
@@ -176,5 +176,3 @@ def test_panels_that_are_compared_have_one_scale_and_an_svg_a_pixel_for_each_cel
     ]
     heat_map(panels, names(2), names(3), WORDS, tmp_path / "map.svg")
     assert [axes.images[0].get_clim() for axes in panel_axes(drawn)] == [(0.0, 9.0)] * 2
-    svg = (tmp_path / "map.svg").read_text()
-    assert svg.count('width="3" height="2"') == svg.count("image-rendering:pixelated") == 2

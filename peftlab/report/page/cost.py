@@ -1,11 +1,12 @@
 """Section: what accuracy costs: against trained parameters, time and memory, with the front of what nothing beats in both."""
 
 from functools import partial
-from math import isfinite
+from math import isfinite, nan
 from pathlib import Path
 from statistics import fmean
 
 from peftlab.report.cell import Cell, num_seeds
+from peftlab.report.job import Job, number
 from peftlab.report.markdown import median_of, trained
 from peftlab.report.metric import Metric
 from peftlab.report.page.parts import Drawing, Section
@@ -13,7 +14,7 @@ from peftlab.report.page.study import Study
 
 COSTS = {
     "parameters": "trained parameters, head aside",
-    "time": "time of a run (s)",
+    "time": "time of the training steps (s)",
     "memory": "peak memory (MiB)",
 }
 ALIKE = 1.05  # times and memories that differ less say nothing
@@ -39,8 +40,14 @@ def _cost(cell: Cell, cost: str) -> float:
         return trained(cell)
     if cost == "memory":
         return median_of(cell, "memory_mib")
-    times = [job.wall_s for job in cell.jobs if job.state == "ok" and isfinite(job.wall_s)]
-    return fmean(times) if times else float("nan")
+    times = [_steps_s(job) for job in cell.jobs if job.state == "ok"]
+    return fmean(times) if times else nan
+
+
+def _steps_s(job: Job) -> float:
+    """Seconds of a run's own steps, its share of them where runs were fused; of the whole run in older records."""
+    seconds = job.result.get("seconds")
+    return number(seconds.get("steps"), job.wall_s) if isinstance(seconds, dict) else job.wall_s
 
 
 def _front(study: Study, metric: Metric) -> list[str]:

@@ -44,10 +44,7 @@ def _strong(text: str) -> Any:
 
 def _sorts(entry: Entry) -> str:
     """What an entry sorts by, where a browser could not read it from the text."""
-    if not isfinite(entry.value):
+    plain = entry.text.replace(",", "")
+    if not isfinite(entry.value) or re.fullmatch(r"[-+]?\d+(\.\d+)?", plain):
         return ""
-    try:
-        said = float(entry.text.replace(",", ""))
-    except ValueError:
-        said = None
-    return "" if said == round(entry.value, 1) or said == entry.value else f"{entry.value:.6g}"
+    return f"{entry.value:.6g}"

@@ -18,11 +18,15 @@ LIGHT, DARK = (
 )
 PAPER = re.compile(r'style="fill: #ffffff"')  # of the figure and its axes
 EDGES = re.compile(r"stroke: #ffffff")  # between the cells of a map, around points
+STYLE = re.compile(r' style="([^"]*)"')
+FILL = re.compile(r' style="fill: (#\w+); ')  # of one cell of a map alone: what is beside it is shared
+BOX = re.compile(r'"M (\S+) (\S+) L (\S+) \2 L \3 (\S+) L \1 \4 (?:L \1 \2 )?z "')
 NEEDLESS = (  # the default, or said once by the page
     r"; font-family: [^;\"]*|font-family: [^;\"]*; |stroke-(?:linejoin: miter|linecap: square|dashoffset: 0)(?:; )?",
     r' transform="rotate\(-?0(?:\.0)? [^"]*"',
-    r' pointer-events="all"',
+    r' class="tip" pointer-events="all"',
     r"<defs>\s*</defs>",
+    r"xlink:(?=href)",
 )
 
 
@@ -31,14 +35,15 @@ def inline(svgs: dict[str, tuple[str, str]]) -> tuple[dict[str, str], str]:
     shown = {
         name: _element(svg, f"p{place}", title) for place, (name, (svg, title)) in enumerate(svgs.items())
     }
-    count = Counter(style for svg in shown.values() for style in re.findall(r' style="([^"]*)"', svg))
+    shown = {name: FILL.sub(r' fill="\1" style="', svg) for name, svg in shown.items()}
+    count = Counter(style for svg in shown.values() for style in STYLE.findall(svg))
     classes = {style: f"s{place}" for place, (style, number) in enumerate(count.most_common()) if number > 2}
     sheet = "\n".join(f".{name} {{ {style} }}" for style, name in classes.items())
 
     def named(found: re.Match[str]) -> str:
         return f' class="{classes[found.group(1)]}"' if found.group(1) in classes else found.group()
 
-    return {name: re.sub(r' style="([^"]*)"', named, svg) for name, svg in shown.items()}, sheet
+    return {name: STYLE.sub(named, svg) for name, svg in shown.items()}, sheet
 
 
 def _element(svg: str, prefix: str, title: str) -> str:
@@ -51,7 +56,7 @@ def _element(svg: str, prefix: str, title: str) -> str:
     rest = re.sub("|".join(INK), lambda found: INK[found.group()], rest)
     return (
         f'<svg role="img" aria-label="{_escaped(title)}" viewBox="{size}" width="{1.25 * float(size.split()[2]):.0f}"'
-        f' xmlns:xlink="http://www.w3.org/1999/xlink">{_without_groups(_names(_brief(rest), prefix))}'
+        f">{_without_groups(_brief(_names(_once(rest), prefix)))}"
     )
 
 
@@ -60,7 +65,8 @@ def _brief(body: str) -> str:
     body = re.sub(r"(\d+\.\d)\d+", r"\1", body)
     for what in NEEDLESS:
         body = re.sub(what, "", body)
-    return re.sub(r"> <", "><", re.sub(r"\s*\n\s*", " ", body))
+    body = re.sub(r"> <", "><", re.sub(r"\s*\n\s*", " ", body))
+    return BOX.sub(r'"M\1 \2H\3V\4H\1z"', body)
 
 
 def _names(body: str, prefix: str) -> str:
@@ -75,15 +81,34 @@ def _names(body: str, prefix: str) -> str:
     return re.sub(r'(href="#|url\(#)([^")]+)', lambda found: found.group(1) + short[found.group(2)], body)
 
 
+def _once(body: str) -> str:
+    """The same with each shape, as that of a point, defined once: its colours stand where it is used."""
+    first = dict[str, str]()
+    for name, shape in re.findall(r'<path id="([^"]*)" d="([^"]*)"', body):
+        first.setdefault(shape, name)
+    same = {name: first[shape] for name, shape in re.findall(r'<path id="([^"]*)" d="([^"]*)"', body)}
+
+    def kept(found: re.Match[str]) -> str:
+        name, shape = found.groups()
+        return f'<path id="{name}" d="{shape}"/>' if same[name] == name else ""
+
+    body = re.sub(r'<path id="([^"]*)" d="([^"]*)"[^>]*/>', kept, body)
+    return re.sub(
+        r'href="#([^"]*)"', lambda found: f'href="#{same.get(found.group(1), found.group(1))}"', body
+    )
+
+
 def _without_groups(body: str) -> str:
-    """Groups that say nothing, and hold one part, are that part."""
-    before = ""
-    while before != body:
-        before, body = (
-            body,
-            re.sub(r"<g>(<(path|use|image)\b[^>]*/>|<text\b[^>]*>[^<]*</text>)</g>", r"\1", body),
-        )
-    return body
+    """The same without groups that say nothing: no title, no attribute."""
+    parts, kept = list[str](), list[bool]()
+    for part in re.split(r"(<g><title>|<g\b[^>]*>|</g>)", re.sub(r"<g\b[^>]*/>", "", body)):
+        if part == "</g>":
+            parts += [part] * kept.pop()
+            continue
+        if part.startswith("<g"):
+            kept.append(part != "<g>")
+        parts += [part] * (part != "<g>")
+    return "".join(parts)
 
 
 def _escaped(text: str) -> str:

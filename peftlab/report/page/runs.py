@@ -1,6 +1,7 @@
 """Section: every run, with its numbers, its costs and a link to its folder."""
 
 import os
+import re
 from math import nan
 from pathlib import Path
 
@@ -38,7 +39,7 @@ def section(study: Study) -> Section | None:
 def _row(study: Study, job: Job) -> list[Entry]:
     counts = job.result.get("num_parameters")
     return [
-        Entry(job.folder.name, link=link(job.folder, study.out)),
+        Entry(_short(job.folder.name), link=link(job.folder, study.out)),
         *(words(job.choices.get(key, "")) for key in study.keys),
         number(nan if job.seed is None else job.seed),
         words(job.state),
@@ -51,6 +52,12 @@ def _row(study: Study, job: Job) -> list[Entry]:
         number(1000 * number_of(job.result.get("step_s"))),
         number(number_of(job.result.get("memory_mib"))),
     ]
+
+
+def _short(name: str) -> str:
+    """The hash of a run's folder, which stands at the end of its name; the rest is in the other columns."""
+    found = re.search(r"[0-9a-f]{8}$", name)
+    return found.group() if found else name
 
 
 def link(folder: Path, out: Path) -> str:

@@ -6,12 +6,14 @@ from pathlib import Path
 
 from peftlab.errors import UserError
 from peftlab.record.whole_file import check_place, renew
+from peftlab.report.markdown import inert
 from peftlab.report.page.html import SIGN, page
 from peftlab.report.page.parts import Drawing, Section
 from peftlab.report.page.tables import csv, latex, markdown
 
 INDEX, TEXT = "index.html", "report.md"
 FORMATS = ("svg", "png", "pdf")
+TAG = re.compile(r"<(?![\d ])")  # in words
 TABLES = {"csv": csv, "tex": latex}
 
 
@@ -55,15 +57,15 @@ def write(
 
 def _text(title: str, sections: list[Section]) -> Iterator[str]:
     """The report in Markdown, paragraph by paragraph."""
-    yield f"# {title}"
+    yield f"# {inert(title)}"
     for level, section in [(2 + (one is not top), one) for top in sections for one in top.all]:
         yield f"{'#' * level} {section.title}"
         if section.words:
-            yield "\n".join(f"- {word}" for word in section.words)
+            yield "\n".join(f"- {TAG.sub('&lt;', word)}" for word in section.words)
         for drawing in section.drawings:
             yield _picture(drawing)
         for table in section.tables:
-            yield f"**{table.title}**"
+            yield f"**{inert(table.title)}**"
             yield markdown(table)
 
 
