@@ -168,9 +168,7 @@ def test_differences_are_coloured_about_0_and_weak_cells_have_a_ring(
     assert (round(ring.get_xdata()[0]), round(ring.get_ydata()[0])) == (0, 0)
 
 
-def test_panels_that_are_compared_have_one_scale(
-    tmp_path: Path, drawn: list[Figure]
-) -> None:
+def test_panels_that_are_compared_have_one_scale(tmp_path: Path, drawn: list[Figure]) -> None:
     panels = [
         Panel(name, np.full((2, 3), value), limits=(0.0, 9.0)) for name, value in (("a", 1.0), ("b", 8.0))
     ]
