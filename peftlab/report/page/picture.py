@@ -61,8 +61,8 @@ def _element(svg: str, prefix: str, title: str) -> str:
 
 
 def _brief(body: str) -> str:
-    """The same picture in fewer letters: a tenth of a point is enough."""
-    body = re.sub(r"(\d+\.\d)\d+", r"\1", body)
+    """The same picture in fewer letters: a tenth of a point is enough for a place, and what is said keeps its digits."""
+    body = re.sub(r"<[^>]+>", lambda tag: re.sub(r"(\d+\.\d)\d+", r"\1", tag.group()), body)
     for what in NEEDLESS:
         body = re.sub(what, "", body)
     body = re.sub(r"> <", "><", re.sub(r"\s*\n\s*", " ", body))

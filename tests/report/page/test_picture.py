@@ -2,6 +2,7 @@
 
 import re
 import xml.etree.ElementTree as ET
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -56,3 +57,18 @@ def test_nothing_that_is_drawn_is_lost(svg: str) -> None:
     (picture, _), kinds = (inline({"a": (svg, "first")})), ("path", "use", "text", "image")
     for kind in kinds:
         assert picture["a"].count(f"<{kind} ") == svg.count(f"<{kind} "), kind
+
+
+def test_numbers_that_are_said_keep_their_digits(tmp_path: Path) -> None:
+    """Places are rounded, labels and tips are not: 0.157 is no 0.1."""
+    path = tmp_path / "map.svg"
+    value = np.array([[0.157, 0.25]])
+    panel = Panel("share 1.234", value, tips=[["q in 0: 0.157", "q in 1: 0.25"]])
+    heat_map([panel], ["q"], ["0", "1"], Words("t 2.345", "r", "c"), path)
+    before, after = (
+        re.findall(r">([^<>]*\d[^<>]*)</(?:text|title)>", text)
+        for text in (path.read_text(), inline({"a": (path.read_text(), "x")})[0]["a"])
+    )
+    assert "q in 0: 0.157" in after
+    assert "t 2.345" in after
+    assert [" ".join(text.split()) for text in before] == [" ".join(text.split()) for text in after]
