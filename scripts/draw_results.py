@@ -1,20 +1,14 @@
 """Draw docs/results/*.png from the rows beside them: `python scripts/draw_results.py` (the same bytes each time).
 
-grid.csv holds every run of the grid, as fractions; methods.csv and methods_cifar.csv hold what the tables of methods.md
-say, in %, with the ends of the 95 % intervals.
+methods.csv and methods_cifar.csv hold what the tables of methods.md say, in %, with the ends of the 95 % intervals.
 """
 
 import csv
 import sys
 from pathlib import Path
 
-import numpy as np
-
-from peftlab.figure import heat_map as heat
 from peftlab.figure.forest import Row, Words, draw_forest
-from peftlab.figure.heat_map import Panel
 from peftlab.report.family import HEAD_ALONE, family, order
-from peftlab.report.metric import headline
 
 RESULTS = Path(__file__).parents[1] / "docs" / "results"
 SHOWN = ("mean", "tail")
@@ -44,29 +38,7 @@ def draw(name: str, folder: Path) -> list[Path]:
     return draw_forest(rows, HEAD_ALONE, words, folder / f"{name}.png")
 
 
-def draw_grid(folder: Path) -> list[Path]:
-    """The heat maps of grid.csv, means over its seeds, as the report of a sweep draws them, as PNG."""
-    with (RESULTS / "grid.csv").open(newline="", encoding="utf-8") as file:
-        found = list(csv.DictReader(file))
-    seeds, positions, depths = (
-        list(dict.fromkeys(row[key] for row in found)) for key in ("seed", "position", "depth")
-    )
-    at = {(row["seed"], row["position"], row["depth"]): row for row in found}
-    panels = []
-    for metric in headline([]):
-        every = [[[at[s, p, d][metric.label] for d in depths] for p in positions] for s in seeds]
-        value = 100 * np.array(every, dtype=float).mean(0)
-        panels.append(
-            Panel(metric.words, value, [[None] * len(depths)] * len(positions), metric.form, metric.unit)
-        )
-    names = heat.Words(
-        f"The default placement grid, seeds per cell: n = {len(seeds)}", "position", "block depth"
-    )
-    return heat.heat_map(panels, positions, depths, names, folder / "grid.png")
-
-
 if __name__ == "__main__":
     to = Path(sys.argv[1]) if len(sys.argv) > 1 else RESULTS
     for name in TITLES:
         print(*draw(name, to))
-    print(*draw_grid(to))

@@ -24,6 +24,9 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_compared()
     parser.add_argument("--title", help="of the page; the names of the folders")
     parser.add_argument(
+        "--no-links", action="store_true", help="to the folders of runs, for a page that leaves this machine"
+    )
+    parser.add_argument(
         "--serve", type=int, metavar="PORT", help="show the page at http://127.0.0.1:PORT; 0: any free port"
     )
     arguments = parser.parse_args(argv)
@@ -33,7 +36,8 @@ def main(argv: list[str] | None = None) -> int:
         from peftlab.report.page.report import Request, write_page
         from peftlab.report.page.serve import serve
 
-        request = Request(folders, out, arguments.baseline, arguments.title, tuple(arguments.claim))
+        compared = (arguments.baseline, arguments.title, tuple(arguments.claim))
+        request = Request(folders, out, *compared, links=not arguments.no_links)
         if arguments.serve is None:
             print(f"written: {write_page(request)}")
             return 0

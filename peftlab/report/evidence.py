@@ -225,7 +225,7 @@ def _assumptions(grid: Grid) -> str:
     return (
         f"**Assumptions**: normal residuals, Shapiro-Wilk p {p_text(found.normal)}; equal spread of cells, Levene p"
         f" {p_text(found.spread)}. "
-        + ("; ".join(found.doubts) or "Nothing speaks against the pooled error")
+        + ("; ".join(found.doubts) or "nothing speaks against the pooled error").capitalize()
         + f". That all cells are alike has p {p_text(alike)} by permuting the cells of each seed, whatever the errors are like."
     )
 

@@ -16,6 +16,7 @@ class Request(NamedTuple):
     baseline: str | None = None
     title: str | None = None
     claims: tuple[str, ...] = ()
+    links: bool = True  # from the page to the folders of runs
 
     @property
     def heading(self) -> str:
@@ -28,6 +29,7 @@ def write_page(request: Request, formats: tuple[str, ...] = FORMATS) -> Path:
 
     Raises: UserError for a folder that is no sweep's, a baseline or a claim that is none, and a folder with files that no report wrote.
     """
-    study = read_study(request.folders, request.out, request.baseline, request.claims)
+    linked_from = request.out if request.links else None
+    study = read_study(request.folders, linked_from, request.baseline, request.claims)
     check_folder(request.out)
     return write(request.out, request.heading, sections(study), formats)[-1]

@@ -31,7 +31,7 @@ def section(study: Study) -> Section | None:
         "Every run",
         columns,
         rows,
-        "trained: parameters beside the head. A link leads to a run's folder.",
+        "trained: parameters beside the head." + " A link leads to a run's folder." * (study.out is not None),
     )
     return Section("runs", "Runs", tables=[table])
 
@@ -39,7 +39,7 @@ def section(study: Study) -> Section | None:
 def _row(study: Study, job: Job) -> list[Entry]:
     counts = job.result.get("num_parameters")
     return [
-        Entry(_short(job.folder.name), link=link(job.folder, study.out)),
+        Entry(_short(job.folder.name), link=link(job.folder, study.out) if study.out else ""),
         *(words(job.choices.get(key, "")) for key in study.keys),
         number(nan if job.seed is None else job.seed),
         words(job.state),

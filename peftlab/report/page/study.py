@@ -32,11 +32,12 @@ GROUPS = ("dataset", "backbone", "peft", "scaling", "task")
 class Study:
     """Cells of one or more sweeps, and the one that they are compared with.
 
-    out: the folder of the report. seeds: some cell has several runs. claims: named beforehand, as `CELL > CELL @tail`.
+    out: the folder of the report, if it links to the runs. seeds: some cell has several runs. claims: named beforehand, as
+    `CELL > CELL @tail`.
     """
 
     folders: list[Path]
-    out: Path
+    out: Path | None
     cells: list[Cell]
     baseline: Cell
     seeds: bool
@@ -90,7 +91,9 @@ class Study:
         return sorted(found, key=lambda cell: -cell.mean(metric.name).mean)
 
 
-def read_study(folders: list[Path], out: Path, baseline: str | None, claims: tuple[str, ...] = ()) -> Study:
+def read_study(
+    folders: list[Path], out: Path | None, baseline: str | None, claims: tuple[str, ...] = ()
+) -> Study:
     """The finished and unfinished jobs of sweep folders. A run that lies in two of them counts once.
 
     Of several folders, a choice that one typed and another did not is filled in from what the run recorded, and groups that
