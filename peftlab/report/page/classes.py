@@ -7,7 +7,7 @@ from math import isfinite, nan
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from peftlab.report.cell import Cell
+from peftlab.report.cell import DATA, Cell
 from peftlab.report.page.answers import Class, classes_of, confusions
 from peftlab.report.page.parts import Column, Drawing, Entry, Section, Table, number, words
 from peftlab.report.page.study import Study
@@ -28,9 +28,9 @@ class Compared(NamedTuple):
 
 
 def section(study: Study) -> Section | None:
-    """The baseline and the best cell by the first metric, class by class."""
-    best = study.best(study.metrics[0])
-    cells = [study.baseline, *([best] if best is not None and best is not study.baseline else [])]
+    """The baseline and the best cell on its data by the first metric, class by class."""
+    beside = [cell for cell in study.ranked(study.metrics[0]) if cell.beside is study.baseline.beside]
+    cells = [study.baseline, *(cell for cell in beside[:1] if cell is not study.baseline)]
     named = [f"{study.name(cell)} ({'baseline' if cell is study.baseline else 'best'})" for cell in cells]
     known = [(cell, name, own) for cell, name in zip(cells, named, strict=True) if (own := classes_of(cell))]
     if not known:
@@ -51,7 +51,13 @@ def section(study: Study) -> Section | None:
             drawings.append(
                 Drawing("confusion", f"What the classes are taken for by {name}", partial(_confusion, found))
             )
-    return Section("classes", "Classes", list(_sentences(found, counted)), tables, drawings)
+    where = (
+        f"The classes of {study.baseline.choices[DATA]}, the baseline's data set."
+        if DATA in study.baseline.choices and DATA in study.keys
+        else ""
+    )
+    said = [*([where] if where else []), *_sentences(found, counted)]
+    return Section("classes", "Classes", said, tables, drawings)
 
 
 def _sentences(found: Compared, counted: Counter[tuple[str, str]]) -> Iterator[str]:

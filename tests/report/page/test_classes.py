@@ -18,7 +18,7 @@ NAMES = {"c": "cat", "d": "dog", "e": "emu"}
 TRAIN = {"cat": ("head", 40), "dog": ("medium", 10), "emu": ("tail", 2)}
 
 
-def put_cell(folder: Path, name: str, seeds: int = 2) -> None:
+def put_cell(folder: Path, name: str, seeds: int = 2, **choices: str) -> None:
     for seed in range(seeds):
         accs = {true: said.count(true[0]) / 10 for true, said in ANSWERS[name].items()}
         rows: list[Any] = [HEAD, *([true, *TRAIN[true], 1, 10, acc] for true, acc in accs.items())]
@@ -26,7 +26,11 @@ def put_cell(folder: Path, name: str, seeds: int = 2) -> None:
         answers = [["item", "class", "predicted"], *([item, *pair] for item, pair in enumerate(said))]
         tables = {"per_class.csv": rows, "predictions.csv": answers}
         put_run(
-            folder, {"peft": name}, seed, {"mean_acc": sum(accs.values()) / 3 + 0.01 * seed}, tables=tables
+            folder,
+            {"peft": name, **choices},
+            seed,
+            {"mean_acc": sum(accs.values()) / 3 + 0.01 * seed},
+            tables=tables,
         )
 
 
@@ -91,3 +95,14 @@ def test_the_baseline_alone_and_too_many_classes(
     assert [drawing.name for drawing in found.drawings] == ["class-frequency"]
     put_run(tmp_path / "other", {"x": 1}, 0, {"mean_acc": 0.5})
     assert section(study_of(tmp_path / "other")) is None
+
+
+def test_of_several_data_sets_that_of_the_baseline(tmp_path: Path) -> None:
+    put_cell(tmp_path / "sweep", "base", dataset="zoo")
+    put_cell(tmp_path / "sweep", "good", dataset="farm")
+    found = section(study_of(tmp_path / "sweep", baseline="dataset=zoo"))
+    assert found is not None
+    assert found.words[0] == "The classes of zoo, the baseline's data set."
+    assert [column.name for column in found.tables[0].columns[4:]] == ["base zoo (baseline)"], (
+        "good has other images"
+    )
