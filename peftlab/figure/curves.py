@@ -15,7 +15,10 @@ from peftlab.figure.colours import COLOURS
 from peftlab.figure.picture import plain_text, save, tip
 
 MOST = len(COLOURS)  # curves that have a colour and a name of their own; further ones are grey
-DASHES = ("-", (0, (5, 2)), (0, (1, 1.5)), (0, (4, 1.5, 1, 1.5)))  # in grey print the dashes tell them apart
+DASHES = (  # in grey print they tell the curves apart: as many as there are colours
+    *("-", (0, (5, 2)), (0, (1, 1.5)), (0, (4, 1.5, 1, 1.5)), (0, (9, 2)), (0, (2.5, 1.2))),
+    *((0, (6, 1.5, 1, 1.5, 1, 1.5)), (0, (1, 4)), (0, (9, 1.5, 3, 1.5))),
+)
 MARKERS = "os^Dv<>Pp"
 ACROSS = 2  # panels side by side
 
@@ -93,7 +96,11 @@ def _draw(axes: Axes, panel: Panel, names: list[str]) -> dict[str, Any]:
     for curve in panel.curves:
         place = names.index(curve.name)
         colour = COLOURS[place] if place < MOST else "0.75"
-        style: dict[str, Any] = {"color": colour, "linewidth": 1.4, "linestyle": DASHES[place % len(DASHES)]}
+        style: dict[str, Any] = {
+            "color": colour,
+            "linewidth": 1.4,
+            "linestyle": DASHES[place] if place < MOST else "-",
+        }
         marker: dict[str, Any] = (
             {"marker": MARKERS[place % len(MARKERS)], "markersize": 4} if curve.marked else {}
         )

@@ -51,12 +51,9 @@ def section(study: Study) -> Section | None:
             drawings.append(
                 Drawing("confusion", f"What the classes are taken for by {name}", partial(_confusion, found))
             )
-    where = (
-        f"The classes of {study.baseline.choices[DATA]}, the baseline's data set."
-        if DATA in study.baseline.choices and DATA in study.keys
-        else ""
-    )
-    said = [*([where] if where else []), *_sentences(found, counted)]
+    said = list(_sentences(found, counted))
+    if DATA in study.keys:
+        said.insert(0, f"The classes of {study.baseline.choices.get(DATA, '')}, the baseline's data set.")
     return Section("classes", "Classes", said, tables, drawings)
 
 
