@@ -39,7 +39,7 @@ def main(argv: list[str] | None = None) -> int:
         compared = (arguments.baseline, arguments.title, tuple(arguments.claim))
         request = Request(folders, out, *compared, links=not arguments.no_links)
         if arguments.serve is None:
-            print(f"written: {write_page(request)}")
+            print(f"written: {write_page(request).page}")
             return 0
         try:
             serve(request, arguments.serve)

@@ -20,7 +20,8 @@ EVERY_S = 60.0  # between two updates
 SHARE = 20  # and an update takes at most one part in so many of the time
 MAX_IMAGES = 20
 NONE = "none"  # tracker=none
-PAGE = Path("report", "index.html")  # in the folder of a sweep
+MAX_CELLS = 200  # of a sweep whose page is made without being asked for
+PAGE = "report"  # the folder of a page, in that of a sweep
 
 
 class Live:
@@ -49,8 +50,8 @@ class Live:
         try:
             if report is not None:
                 self._show(report)
-                self._show_page(report)
                 found = summary(report)
+                self._show_page(report)
         except Exception as error:
             tell("tracker", f"report: {one_line(error)}; the sweep is reported in {self.folder}")
         self._tracker.finish(found, exit_code=int(not found))
@@ -66,9 +67,18 @@ class Live:
         return True
 
     def _show_page(self, report: Report) -> None:
-        path = self.folder / PAGE
-        if self._tracker is not None and path.is_file():
-            self._tracker.page("sweep/page", path, step=_step(report))
+        """The page of the whole sweep and its tables, which are made for it: `peftlab-report` has more formats."""
+        from peftlab.report.page.report import Request, write_page  # a page is for the end of a sweep
+        from peftlab.report.page.tables import plain_rows
+
+        tracker, step = self._tracker, _step(report)
+        if tracker is None or len(report.cells) > MAX_CELLS:
+            return
+        page, sections = write_page(Request([self.folder], self.folder / PAGE, self.baseline), ("svg",))
+        tracker.page("sweep/page", page, step=step)
+        for table in (table for section in sections for one in section.all for table in one.tables):
+            heads, *rows = plain_rows(table)
+            tracker.table(f"report/{table.name}", heads, rows, step=step)
 
     def _show(self, report: Report) -> None:
         tracker, step = self._tracker, _step(report)

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
+from fixtures.grid import CROSSED, made
 from fixtures.sweep import accuracy, grid, of
 
 from peftlab.config.summary import KEYS
@@ -76,22 +77,43 @@ def test_one_run_of_the_group_from_the_first_job_to_the_end(
     assert (numbers["num_ok"], numbers["num_failed"], code) == (60, 3, 0)
 
 
-@pytest.mark.usefixtures("drawn")
-def test_the_page_of_the_report_goes_with_the_last_state_alone(
-    broken: Path, mirror: list[tuple[str, Any]]
+def test_the_page_and_its_tables_go_with_the_last_state_alone(
+    tmp_path: Path, mirror: list[tuple[str, Any]]
 ) -> None:
-    page = broken / file.PAGE
-    page.parent.mkdir()
-    page.write_text("<!doctype html><title>of an earlier report</title>")
-    live = Live(broken, None)
+    folder = made(tmp_path / "sweep", CROSSED, 2)
+    live = Live(folder, None)
     live.update(NODE)
     assert named(mirror, "sweep/page") == []
-    report = write_report(broken, baseline=None)
-    page.write_text("<!doctype html><title>the last</title>")
-    live.finish(report)
-    steps = [step for step, _ in named(mirror, "log")]
-    assert named(mirror, "sweep/page") == [(steps[-1], "<!doctype html><title>the last</title>")]
-    assert [name for name, _ in mirror][-2:] == ["sweep/page", "finish"]
+    assert not (folder / "report").exists()
+    live.finish(write_report(folder, baseline=None))
+    ((step, page),) = named(mirror, "sweep/page")
+    assert step == 24
+    assert page == (folder / "report" / "index.html").read_text()
+    assert page.startswith("<!doctype html>")
+    ((heads, *rows),) = named(mirror, "report/cells")
+    assert heads[:6] == ["depth", "position", "mean (%)", "mean (%) low", "mean (%) high", "n"]
+    assert len(rows) == 12
+    assert {name for name, _ in mirror if name.startswith("report/")} >= {
+        "report/differences",
+        "report/best-mean",
+    }
+    assert mirror[-1][0] == "finish"
+    assert named(mirror, "finish")[0][1] == 0
+
+
+def test_a_page_that_cannot_be_written_is_told_and_the_numbers_stand(
+    tmp_path: Path, mirror: list[tuple[str, Any]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = made(tmp_path / "sweep", CROSSED, 1)
+    (folder / "report").mkdir()
+    (folder / "report" / "index.html").write_text("mine")
+    live = Live(folder, None)
+    live.update(NODE)
+    live.finish(write_report(folder, baseline=None))
+    assert "is not a report's, so it is not written over" in capsys.readouterr().err
+    assert named(mirror, "sweep/page") == []
+    ((numbers, code),) = named(mirror, "finish")
+    assert (numbers["num_ok"], code) == (12, 0)
 
 
 @pytest.mark.usefixtures("drawn")

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import NamedTuple
 
+from peftlab.report.page.parts import Section
 from peftlab.report.page.sections import sections
 from peftlab.report.page.study import read_study
 from peftlab.report.page.write import FORMATS, check_folder, write
@@ -24,12 +25,20 @@ class Request(NamedTuple):
         return self.title or ", ".join(folder.resolve().name for folder in self.folders)
 
 
-def write_page(request: Request, formats: tuple[str, ...] = FORMATS) -> Path:
-    """Write the report; its page comes back. formats: of the pictures, `svg` among them.
+class Written(NamedTuple):
+    """The page of a report, and what it is made of."""
+
+    page: Path
+    sections: list[Section]
+
+
+def write_page(request: Request, formats: tuple[str, ...] = FORMATS) -> Written:
+    """Write the report. formats: of the pictures, `svg` among them.
 
     Raises: UserError for a folder that is no sweep's, a baseline or a claim that is none, and a folder with files that no report wrote.
     """
     linked_from = request.out if request.links else None
     study = read_study(request.folders, linked_from, request.baseline, request.claims)
     check_folder(request.out)
-    return write(request.out, request.heading, sections(study), formats)[-1]
+    found = sections(study)
+    return Written(write(request.out, request.heading, found, formats)[-1], found)

@@ -58,6 +58,11 @@ def latex(table: Table) -> str:
 
 def csv(table: Table) -> str:
     """Numbers with all their digits, and the ends of an interval in columns of their own; what is absent is an empty field."""
+    return table_text(plain_rows(table), line_end="\n")
+
+
+def plain_rows(table: Table) -> list[list[Any]]:
+    """The heads, then each row as numbers and words; an interval has columns of its own for its ends."""
     heads = [head for place, column in enumerate(table.columns) for head, _ in _fields(table, column, place)]
     rows = [
         [
@@ -67,7 +72,7 @@ def csv(table: Table) -> str:
         ]
         for row in range(len(table.rows))
     ]
-    return table_text([heads, *rows], line_end="\n")
+    return [heads, *rows]
 
 
 def _fields(table: Table, column: Column, place: int, row: int | None = None) -> Iterator[tuple[str, Any]]:

@@ -48,7 +48,7 @@ def read(page: Path) -> Reader:
 @pytest.fixture(scope="module")
 def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = made(tmp_path_factory.mktemp("grid") / "sweep", CROSSED, 3)
-    return write_page(Request([folder], folder / "report")).parent
+    return write_page(Request([folder], folder / "report")).page.parent
 
 
 def test_all_files_are_there(report: Path) -> None:
@@ -100,7 +100,7 @@ def test_words_of_other_people_are_words(tmp_path: Path) -> None:
         own = put_run(tmp_path / "s", {"x": place}, 0, {"mean_acc": 0.5})
         status = json.loads((own / "status.json").read_text()) | {"choices": {"note": note}}
         (own / "status.json").write_text(json.dumps(status))
-    page = write_page(Request([tmp_path / "s"], tmp_path / "out", title=EVIL))
+    page = write_page(Request([tmp_path / "s"], tmp_path / "out", title=EVIL)).page
     reader = read(page)
     assert not [tag for tag, _ in reader.tags if tag == "img"]
     assert sum(tag == "script" for tag, _ in reader.tags) == 1
