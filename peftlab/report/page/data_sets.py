@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from peftlab.report.cell import DATA, Cell
 from peftlab.report.metric import Metric
-from peftlab.report.page.parts import Column, Drawing, Entry, Section, Table, words
+from peftlab.report.page.parts import Column, Drawing, Entry, Section, Table, number, words
 from peftlab.report.page.study import GROUPS, Study
 
 if TYPE_CHECKING:
@@ -126,7 +126,7 @@ def _aggregates(found: Across, metric: Metric, scores: "dict[str, np.ndarray]") 
             row.append(
                 _bounded(probability_of_improvement, pair, ".2f", rng) if is_other else words("baseline")
             )
-        rows.append([*row, Entry(str(len(own)), len(own))])
+        rows.append([*row, number(len(own))])
     columns = [
         Column("method", is_number=False),
         Column(f"IQM of {metric.label}", metric.unit),

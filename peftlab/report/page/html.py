@@ -20,7 +20,7 @@ def page(
     from markupsafe import Markup
 
     environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
-    environment.filters |= {"strong": _strong, "sorts": _sorts}
+    environment.filters |= {"marked": _marked, "sorts": _sorts, "slug": _slug}
     template = environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
     found, styles = inline(pictures)
     shown = {name: Markup(svg) for name, svg in found.items()}
@@ -35,11 +35,17 @@ def page(
     return template.render(sections=sections, pictures=shown, **given)
 
 
-def _strong(text: str) -> Any:
-    """`**words**` as strong, everything else as it is."""
+def _marked(text: str) -> Any:
+    """`**words**` as strong, words in backticks as code, everything else as it is."""
     from markupsafe import Markup, escape
 
-    return Markup(re.sub(r"\*\*(.+?)\*\*", r"<strong>\1</strong>", str(escape(text))))
+    strong = re.sub(r"\*\*(.+?)\*\*", r"<strong>\1</strong>", str(escape(text)))
+    return Markup(re.sub(r"`(.+?)`", r"<code>\1</code>", strong))
+
+
+def _slug(name: str) -> str:
+    """A name as an id that a style sheet can name."""
+    return re.sub(r"[^\w-]", "-", name)
 
 
 def _sorts(entry: Entry) -> str:

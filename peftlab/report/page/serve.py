@@ -61,8 +61,12 @@ class Live:
         return "/" + quote(page.relative_to(self.root).as_posix())
 
     def has(self, path: Path) -> bool:
-        """Whether a file is in a folder that is shown; a link that leads out of them is not."""
-        return any(path.resolve().is_relative_to(folder) for folder in self.shown)
+        """Whether a file is in a folder that is shown; a link that leads out of them is not, nor is a name that no file has."""
+        try:
+            there = path.resolve(strict=True)
+        except (OSError, ValueError, RuntimeError):
+            return False
+        return any(there.is_relative_to(folder) for folder in self.shown)
 
     def renew(self) -> None:
         """Write the page, with pictures for the browser alone."""
@@ -113,6 +117,14 @@ class Handler(SimpleHTTPRequestHandler):
 
     def do_GET(self) -> None:
         """The page at `/`, its stamp at `/stamp`, else a file."""
+        self._answer(super().do_GET)
+
+    def do_HEAD(self) -> None:
+        """As GET, without a body."""
+        self._answer(super().do_HEAD)
+
+    def _answer(self, show: Callable[[], None]) -> None:
+        """show: says a file, as the method has it."""
         path = urlsplit(self.path).path
         if not self._is_local():
             self.send_error(403, "only this machine may ask")
@@ -127,14 +139,7 @@ class Handler(SimpleHTTPRequestHandler):
             script = RELOAD.format(stamp=self.live.stamp)
             self._say(page.replace("</body>", f"{script}\n</body>").encode(), "text/html; charset=utf-8")
         elif self.live.has(Path(self.translate_path(self.path))):
-            super().do_GET()
-        else:
-            self.send_error(404)
-
-    def do_HEAD(self) -> None:
-        """As GET, without a body."""
-        if self._is_local() and self.live.has(Path(self.translate_path(self.path))):
-            super().do_HEAD()
+            show()
         else:
             self.send_error(404)
 
@@ -149,7 +154,8 @@ class Handler(SimpleHTTPRequestHandler):
         self.send_header("Content-Length", str(len(body)))
         self.send_header("Cache-Control", "no-store")
         self.end_headers()
-        self.wfile.write(body)
+        if self.command != "HEAD":
+            self.wfile.write(body)
 
     def end_headers(self) -> None:
         """What a run recorded is shown, and runs nothing of its own in the page's name."""

@@ -88,9 +88,11 @@ def _fields(table: Table, column: Column, place: int, row: int | None = None) ->
         yield f"{column.head} high", entry and _digits(entry.high)
 
 
-def _digits(value: float, text: str = "") -> float | str:
-    """A number, or the words that stand in its place, as `diverged`."""
-    return value if isfinite(value) else "" if re.match(r"[-+]?\d", text) else text
+def _digits(value: float, text: str = "") -> float | int | str:
+    """A number, a count without a point; or the words that stand in its place, as `diverged`."""
+    if not isfinite(value):
+        return "" if re.match(r"[-+]?\d", text) else text
+    return int(value) if re.fullmatch(r"[\d,]+", text) and value == int(value) else value
 
 
 def _latex(text: str) -> str:

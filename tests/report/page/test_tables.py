@@ -22,7 +22,7 @@ def test_csv_has_all_digits_and_the_ends_of_intervals() -> None:
     rows = list(reader.reader(csv(TABLE).splitlines()))
     assert rows == [
         ["name", "tail (%)", "tail (%) low", "tail (%) high", "p", "n"],
-        ["a_b|c", "66.04", "62.94", "69.14", "2.5e-09", "3.0"],
+        ["a_b|c", "66.04", "62.94", "69.14", "2.5e-09", "3"],
         ["'=1+1", "diverged", "", "", "", ""],
     ]
 
