@@ -196,7 +196,7 @@ def test_nobody_lets_hydra_make_objects() -> None:
     assert users == {"config/hydra_version.py"}  # which forbids it
 
 
-COMMANDS = ("train", "sweep", "export", "predict", "methods", "data", "runs")
+COMMANDS = ("train", "sweep", "export", "predict", "methods", "data", "runs", "report")
 LIGHT = (
     *(f"peftlab.command.{name}" for name in COMMANDS),
     "peftlab.config.resolve",
@@ -211,6 +211,7 @@ HEAVY = (
     "wandb",
     "trackio",
     "matplotlib",
+    "jinja2",
     "scipy",
     "sklearn",
     "datasets",

@@ -139,3 +139,23 @@ def test_a_report_is_no_job_of_its_sweep(report: Path) -> None:
     from peftlab.report.job import read as read_jobs
 
     assert len(read_jobs(report.parent)) == 36
+
+
+def test_what_an_older_report_drew_goes_and_what_somebody_put_there_stays(tmp_path: Path) -> None:
+    """A second sweep into the folder has a name for each map; without PNG the text has the SVG."""
+    folder, out = made(tmp_path / "s", CROSSED, 1), tmp_path / "out"
+    write_page(Request([folder], out))
+    assert (out / "figures" / "heatmap.pdf").is_file()
+    for folder_name in ("figures", "tables"):
+        (out / folder_name / "mine.txt").write_text("mine")
+    for place in ("0-2", "3-5"):
+        put_run(
+            folder, {"placement.depth": place, "placement.position": "q", "peft": "ssf"}, 0, {"mean_acc": 0.5}
+        )
+    write_page(Request([folder], out), ("svg",))
+    names = {path.name for path in (out / "figures").iterdir()}
+    assert not {"heatmap.svg", "heatmap.png", "heatmap.pdf"} & names
+    assert {path.rpartition(".")[2] for path in names} == {"svg", "txt"}
+    assert (out / "tables" / "mine.txt").read_text() == "mine"
+    for picture in re.findall(r"\]\((.*?)\)", (out / "report.md").read_text()):
+        assert (out / picture).is_file()
