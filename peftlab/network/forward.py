@@ -72,4 +72,6 @@ class Pass:
     def note(self, site: Site, added: Tensor, old: Tensor) -> None:
         """||gamma delta|| / ||f|| of a site, if somebody wants it."""
         if self.norms is not None:
-            self.norms[site] = (added.detach().norm() / old.detach().norm()).float()
+            # on a device without numbers there is nothing to measure, and a norm there takes longer than the method itself
+            ratio = added.new_empty(()) if added.is_meta else added.detach().norm() / old.detach().norm()
+            self.norms[site] = ratio.float()

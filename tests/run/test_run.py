@@ -7,11 +7,13 @@ import shutil
 import signal
 from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from fixtures.configs import composed as config_of
 from safetensors.torch import load_file
 
 import peftlab
@@ -77,9 +79,33 @@ def stop_at(monkeypatch: pytest.MonkeyPatch, step: int, number: int) -> None:
     monkeypatch.setattr(Run, "log", logging)
 
 
-def test_a_run_writes_its_record(composed: Config, tmp_path: Path) -> None:
-    result = go(tmp_path, composed(*SMALL))
-    assert {path.name for path in tmp_path.iterdir()} == {
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """`whole(*META)`: the folder of a finished run of SMALL and these words, which all tests share; none may write to it."""
+
+    @cache
+    def run_of(*words: str) -> Path:
+        folder = tmp_path_factory.mktemp("whole")
+        go(folder, config_of(*SMALL, *words))
+        return folder
+
+    return run_of
+
+
+@pytest.fixture
+def finished(whole: Callable[..., Path], tmp_path: Path) -> Callable[..., Path]:
+    """The same in a folder of the test's own."""
+
+    def copied(*words: str) -> Path:
+        return Path(shutil.copytree(whole(*words), tmp_path / "finished", copy_function=shutil.copy2))
+
+    return copied
+
+
+def test_a_run_writes_its_record(whole: Callable[..., Path]) -> None:
+    folder = whole()
+    result = json.loads((folder / "result.json").read_text())
+    assert {path.name for path in folder.iterdir()} == {
         "adapter.safetensors",
         "adapter.yaml",
         "config.yaml",
@@ -91,19 +117,19 @@ def test_a_run_writes_its_record(composed: Config, tmp_path: Path) -> None:
         "split.json",
         "status.json",
     }
-    status = json.loads((tmp_path / "status.json").read_text())
+    status = json.loads((folder / "status.json").read_text())
     assert (status["state"], status["error"]) == ("ok", None)
     assert result["test_reads"] == 1
     assert result["num_parameters"]["gamma"] == 0
     assert 0 <= result["metrics"]["test/tail_acc"] <= 1
-    assert [row["step"] for row in rows(tmp_path)] == list(range(1, 16))
-    with (tmp_path / "per_class.csv").open() as file:
+    assert [row["step"] for row in rows(folder)] == list(range(1, 16))
+    with (folder / "per_class.csv").open() as file:
         table = list(csv.DictReader(file))
     assert sum(float(row["acc"]) for row in table) / len(table) == pytest.approx(
         result["metrics"]["test/mean_acc"]
     )
     assert sum(int(row["train_num"]) for row in table) == 277
-    with (tmp_path / "predictions.csv").open() as file:
+    with (folder / "predictions.csv").open() as file:
         said = list(csv.DictReader(file))
     assert len({row["item"] for row in said}) == len(said) == result["metrics"]["test/mean_num"]
     right = sum(row["class"] == row["predicted"] for row in said)
@@ -111,16 +137,16 @@ def test_a_run_writes_its_record(composed: Config, tmp_path: Path) -> None:
 
 
 def test_a_finished_run_is_skipped_and_resume_false_repeats_it(
-    composed: Config, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    composed: Config, finished: Callable[..., Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    config = composed(*SMALL)
-    first = go(tmp_path, config)
-    written = (tmp_path / "result.json").stat().st_mtime_ns
-    assert go(tmp_path, config) == first
-    assert (tmp_path / "result.json").stat().st_mtime_ns == written
+    config, folder = composed(*SMALL), finished()
+    first = json.loads((folder / "result.json").read_text())
+    written = (folder / "result.json").stat().st_mtime_ns
+    assert go(folder, config) == first
+    assert (folder / "result.json").stat().st_mtime_ns == written
     assert "resume=false" in capsys.readouterr().err
-    again = go(tmp_path, {**config, "resume": False})
-    assert (tmp_path / "result.json").stat().st_mtime_ns != written
+    again = go(folder, {**config, "resume": False})
+    assert (folder / "result.json").stat().st_mtime_ns != written
     assert again["metrics"] == first["metrics"]
 
 
@@ -149,10 +175,14 @@ def test_a_finished_run_is_skipped_and_resume_false_repeats_it(
     ],
 )
 def test_interrupted_and_resumed_is_bit_for_bit_uninterrupted(
-    composed: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, overrides: tuple[str, ...]
+    composed: Config,
+    whole: Callable[..., Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    overrides: tuple[str, ...],
 ) -> None:
     config = composed(*SMALL, *overrides)
-    go(tmp_path / "whole", config)
+    undisturbed = whole(*overrides)
     with monkeypatch.context() as patch:
         stop_at(patch, 4, signal.SIGINT)
         with pytest.raises(SystemExit) as stopped:
@@ -162,7 +192,7 @@ def test_interrupted_and_resumed_is_bit_for_bit_uninterrupted(
     assert not (tmp_path / "parts" / "result.json").exists()
     torch.manual_seed(12345)  # the process that goes on has another history
     go(tmp_path / "parts", config)
-    same(tmp_path / "whole", tmp_path / "parts")
+    same(undisturbed, tmp_path / "parts")
 
 
 @pytest.mark.parametrize(
@@ -175,12 +205,11 @@ def test_interrupted_and_resumed_is_bit_for_bit_uninterrupted(
     ],
 )
 def test_stopped_after_an_epoch_and_gone_on_is_bit_for_bit_whole(
-    composed: Config, tmp_path: Path, overrides: tuple[str, ...]
+    composed: Config, whole: Callable[..., Path], tmp_path: Path, overrides: tuple[str, ...]
 ) -> None:
     """Where the plan has no validation at the stop, the one made there neither stays in the curve nor selects."""
-    config, part = composed(*SMALL, *overrides), tmp_path / "part"
-    go(tmp_path / "whole", config)
-    per_epoch = rows(tmp_path / "whole")[-1]["step"] // 3
+    config, part, undisturbed = composed(*SMALL, *overrides), tmp_path / "part", whole(*overrides)
+    per_epoch = rows(undisturbed)[-1]["step"] // 3
     for word, after in ((1, 1), (2, 2), (2, 2), ("end", 3), ("end", 3)):
         assert go(part, {**config, "fit": {**config["fit"], "stop_after": word}}) == {}
         status = json.loads((part / "status.json").read_text())
@@ -195,7 +224,7 @@ def test_stopped_after_an_epoch_and_gone_on_is_bit_for_bit_whole(
     with pytest.raises(UserError, match="legal: the folder of a finished run"):
         peftlab.load(part)
     go(part, config)
-    same(tmp_path / "whole", part)
+    same(undisturbed, part)
     finished = (part / "result.json").read_bytes()
     go(part, {**config, "fit": {**config["fit"], "stop_after": 1}})
     assert (part / "result.json").read_bytes() == finished, "it is finished, and stays so"
@@ -203,10 +232,9 @@ def test_stopped_after_an_epoch_and_gone_on_is_bit_for_bit_whole(
 
 @pytest.mark.slow
 def test_a_run_killed_without_warning_goes_on_from_its_last_save(
-    composed: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    composed: Config, whole: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    config = composed(*SMALL, *META)
-    go(tmp_path / "whole", config)
+    config, undisturbed = composed(*SMALL, *META), whole(*META)
     log = Run.log
 
     def dies(self: Run, at: int, row: dict[str, float]) -> None:
@@ -220,7 +248,7 @@ def test_a_run_killed_without_warning_goes_on_from_its_last_save(
             go(tmp_path / "parts", config)
     assert rows(tmp_path / "parts")[-1]["step"] == 8
     go(tmp_path / "parts", config)
-    same(tmp_path / "whole", tmp_path / "parts")
+    same(undisturbed, tmp_path / "parts")
 
 
 def test_sigterm_saves_too(composed: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -317,18 +345,18 @@ def test_load_gives_the_logits_of_the_end_of_the_run_and_gamma_counts(
 
 
 @pytest.mark.slow
-def test_a_gamma_becomes_a_placement(composed: Config, tmp_path: Path) -> None:
-    go(tmp_path / "meta", composed(*SMALL, *META))
+def test_a_gamma_becomes_a_placement(composed: Config, finished: Callable[..., Path], tmp_path: Path) -> None:
+    meta = finished(*META)
     result = go(
         tmp_path / "static",
-        composed(*SMALL, "placement=from_gamma", f"placement.run={tmp_path / 'meta'}", "placement.keep=5"),
+        composed(*SMALL, "placement=from_gamma", f"placement.run={meta}", "placement.keep=5"),
     )
-    with (tmp_path / "meta" / "gamma.csv").open() as file:
+    with (meta / "gamma.csv").open() as file:
         table = sorted(csv.DictReader(file), key=lambda row: -float(row["gamma"]))
     assert {f"{site['block']}.{site['position']}" for site in result["sites"]} == {
         row["site"] for row in table[:5]
     }
-    shutil.rmtree(tmp_path / "meta")
+    shutil.rmtree(meta)
     assert len(peftlab.load(tmp_path / "static").sites) == 5, "the adapter knows its own sites"
 
 
