@@ -193,6 +193,18 @@ def false_discovery(cells: list[Cell], baseline: Cell, metric: str) -> tuple[lis
     return p, benjamini_hochberg(p)
 
 
+def counterpart(baseline: Cell, cell: Cell) -> Cell | None:
+    """What a cell is compared with: the baseline, and on other data the cell there with its other choices; None where none has them."""
+    if cell.beside is baseline.beside:
+        return baseline
+    own = _but_data(baseline)
+    return next((one for one in cell.beside.cells if _but_data(one) == own), None)
+
+
+def _but_data(cell: Cell) -> dict[str, str]:
+    return {key: value for key, value in cell.choices.items() if not key.startswith(DATA)}
+
+
 def metrics_of(cells: list[Cell]) -> list[Metric]:
     """The headline metrics of the cells' task."""
     return headline(job.result for cell in cells for job in cell.jobs)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from peftlab.record.whole_file import renew
-from peftlab.report.cell import LEVEL, Cell, false_discovery, metrics_of
+from peftlab.report.cell import LEVEL, Cell, counterpart, false_discovery, metrics_of
 from peftlab.report.grid import Grid, complete, grids, short_name
 from peftlab.report.items import sampled
 from peftlab.report.metric import Metric
@@ -40,7 +40,7 @@ def evidence(cells: list[Cell], baseline: Cell) -> list[Section]:
         for metric in metrics_of(own):
             grid = complete(own, metric)
             if grid is not None:
-                found.append(_section(metric, grid, baseline, rest))
+                found.append(_section(metric, grid, counterpart(baseline, own[0]) or baseline, rest))
     return found
 
 

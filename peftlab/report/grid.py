@@ -26,13 +26,13 @@ class Grid(NamedTuple):
 
 
 def grids(cells: list[Cell]) -> dict[str, list[Cell]]:
-    """The cells of each combination of further choices; none if depth x position was not swept."""
+    """The cells of each combination of further choices that has several; none if depth x position was not swept."""
     by_rest: dict[str, list[Cell]] = {}
     keys = [key for key in sorted(varying(cells)) if key not in (DEPTH, POSITION)]
     for cell in cells:
         if {DEPTH, POSITION} <= cell.choices.keys():
             by_rest.setdefault(cell.label(keys), []).append(cell)
-    return by_rest if max(map(len, by_rest.values()), default=0) > 1 else {}
+    return {rest: own for rest, own in by_rest.items() if len(own) > 1}
 
 
 def heat_grid(cells: list[Cell]) -> tuple[list[str], list[str], list[list[Cell | None]]]:

@@ -6,7 +6,7 @@ from math import isfinite, nan
 from pathlib import Path
 from typing import NamedTuple
 
-from peftlab.report.cell import LEVEL, Bounds, Cell, false_discovery, metrics_of, num_seeds
+from peftlab.report.cell import LEVEL, Bounds, Cell, counterpart, false_discovery, metrics_of, num_seeds
 from peftlab.report.grid import best_cells, grids, heat_grid, short_name
 from peftlab.report.metric import Metric
 from peftlab.report.page.parts import Drawing
@@ -22,6 +22,13 @@ class Baseline(NamedTuple):
     cell: Cell
     name: str
     seeds: bool
+
+    def on(self, cell: Cell) -> "Baseline | None":
+        """The same for a cell on other data, where it is the baseline's like there; None where there is none."""
+        found = counterpart(self.cell, cell)
+        if found is None or found is self.cell:
+            return self if found else None
+        return Baseline(found, f"the like of {self.name or 'the baseline'} on its data", self.seeds)
 
 
 def heat_maps(folder: Path, cells: list[Cell], baseline: Baseline | None = None) -> list[Path]:
@@ -43,15 +50,16 @@ def drawings(cells: list[Cell], baseline: Baseline | None = None) -> list[Drawin
     for rest, part in list(found.items())[:MOST]:
         stem = f"heatmap-{short_name(rest)}" if len(found) > 1 else "heatmap"
         drawn.append(_values(stem, part, rest))
-        if baseline is not None:
-            drawn += _differences(f"{stem}-difference", part, rest, baseline)
+        own = None if baseline is None else baseline.on(part[0])
+        if own is not None:
+            drawn += _differences(f"{stem}-difference", part, rest, own)
     return drawn
 
 
 def left_out(cells: list[Cell]) -> list[str]:
     """A word on the grids that are not drawn."""
     number = len(grids(cells))
-    what = f"heat maps: the first {MOST} of {number} combinations of further choices; table.md has every cell"
+    what = f"heat maps: the first {MOST} of {number} combinations of further choices; the table of the cells has all"
     return [what] if number > MOST else []
 
 

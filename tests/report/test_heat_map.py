@@ -199,7 +199,7 @@ def test_only_the_first_grids_of_many_are_drawn_and_the_report_says_so(
     report = write_report(tmp_path, baseline=None)
     assert sum("-difference" not in name for name in drawn) == MOST
     assert report.notes == [
-        f"heat maps: the first {MOST} of {MOST + 1} combinations of further choices; table.md has every cell"
+        f"heat maps: the first {MOST} of {MOST + 1} combinations of further choices; the table of the cells has all"
     ]
 
 

@@ -3,7 +3,7 @@
 from math import isfinite, nan
 from statistics import fmean
 
-from peftlab.report.cell import Cell, false_discovery
+from peftlab.report.cell import Cell, counterpart, false_discovery
 from peftlab.report.evidence import p_text
 from peftlab.report.markdown import COSTS, median_of, trained
 from peftlab.report.metric import Metric
@@ -66,17 +66,15 @@ def _differences(study: Study) -> Table:
     for metric in study.metrics:
         columns.append(Column(f"{metric.label} - baseline", "points" if metric.unit else ""))
         if study.seeds:
-            share[metric] = false_discovery(study.cells, study.baseline, metric.name)
+            share[metric] = _shares(study, metric)
             columns += [Column(f"p {metric.label}"), Column(f"q {metric.label}")]
     rows = []
-    for place, cell in enumerate(study.cells):
+    for cell in study.cells:
         row = [words(cell.choices.get(key, "")) for key in study.keys]
         for metric in study.metrics:
             row.append(_difference(study, cell, metric))
             if metric in share:
-                row += [
-                    Entry(p_text(p[place]) if isfinite(p[place]) else "", p[place]) for p in share[metric]
-                ]
+                row += [Entry(p_text(p) if isfinite(p) else "", p) for p in share[metric][id(cell)]]
         rows.append(row)
     note = (
         "Paired by seed, 95 % intervals of all differences at once (max-t). p: of one difference alone; q: of it among all"
@@ -84,13 +82,29 @@ def _differences(study: Study) -> Table:
         if study.seeds
         else "One run each: Newcombe's interval over test items."
     )
-    return Table("differences", f"Differences to {study.name(study.baseline)}", columns, rows, note)
+    title = f"Differences to {study.name(study.baseline)}"
+    title += ", and on other data to its like there" if len(study.by_data) > 1 else ""
+    return Table("differences", title, columns, rows, note)
+
+
+def _shares(study: Study, metric: Metric) -> dict[int, tuple[float, float]]:
+    """Cell -> its p and its q among the cells of its data."""
+    found = {id(cell): (nan, nan) for cell in study.cells}
+    for cells in study.by_data.values():
+        baseline = counterpart(study.baseline, cells[0])
+        if baseline is not None:
+            pairs = zip(*false_discovery(cells, baseline, metric.name), strict=True)
+            found |= dict(zip(map(id, cells), pairs, strict=True))
+    return found
 
 
 def _difference(study: Study, cell: Cell, metric: Metric) -> Entry:
-    if cell is study.baseline:
+    baseline = counterpart(study.baseline, cell)
+    if baseline is None:
+        return words("")
+    if cell is baseline:
         return words("baseline")
-    bounds = cell.contrast(study.baseline, metric.name, study.seeds)
+    bounds = cell.contrast(baseline, metric.name, study.seeds)
     value, low, high = (metric.factor * bound for bound in bounds)
     text = format(value, f"+{metric.form}") if isfinite(value) else ""
     if text and isfinite(low + high):

@@ -26,13 +26,24 @@ def section(study: Study) -> Section | None:
     drawn = []
     for cost, label in COSTS.items():
         points = [
-            (cell, x) for cell in study.cells if isfinite(x := _cost(cell, cost)) and cell.values(metric.name)
+            (cell, x)
+            for cell in _cells(study)
+            if isfinite(x := _cost(cell, cost)) and cell.values(metric.name)
         ]
         xs = [x for _, x in points]
         if len(points) > 1 and min(xs) >= 0 and max(xs) > ALIKE * min(xs):
             title = f"{metric.label[0].upper()}{metric.label[1:]} against {label}"
             drawn.append(Drawing(f"cost-{cost}", title, partial(_draw, study, metric, cost)))
-    return Section("cost", "Cost", _front(study, metric), drawings=drawn) if drawn else None
+    said = _front(study, metric)
+    if len(study.by_data) > 1:
+        said.insert(
+            0, "Cells that read the baseline's data: accuracies of several data sets have no common front."
+        )
+    return Section("cost", "Cost", said, drawings=drawn) if drawn else None
+
+
+def _cells(study: Study) -> list[Cell]:
+    return [cell for cell in study.cells if cell.beside is study.baseline.beside]
 
 
 def _cost(cell: Cell, cost: str) -> float:
@@ -52,7 +63,7 @@ def _steps_s(job: Job) -> float:
 
 def _front(study: Study, metric: Metric) -> list[str]:
     """The cells that no other beats in both, by parameters."""
-    points = [(_cost(cell, "parameters"), cell) for cell in study.cells if cell.values(metric.name)]
+    points = [(_cost(cell, "parameters"), cell) for cell in _cells(study) if cell.values(metric.name)]
     known = sorted(
         (point for point in points if isfinite(point[0])),
         key=lambda point: (point[0], -_mean(point[1], metric)),
@@ -77,7 +88,7 @@ def _draw(study: Study, metric: Metric, cost: str, *paths: Path) -> list[Path]:
     from peftlab.figure.scatter import Point, scatter_plot
 
     points = []
-    for cell in study.cells:
+    for cell in _cells(study):
         y, low, high = (metric.factor * bound for bound in cell.interval(metric.name, study.seeds))
         x = _cost(cell, cost)
         if isfinite(x + y):

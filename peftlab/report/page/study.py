@@ -7,7 +7,7 @@ from pathlib import Path
 
 from peftlab.config.summary import scalar
 from peftlab.errors import UserError
-from peftlab.report.cell import Cell, group_cells, has_seeds, metrics_of, varying
+from peftlab.report.cell import DATA, Cell, group_cells, has_seeds, metrics_of, varying
 from peftlab.report.data import mixed
 from peftlab.report.job import Job, read
 from peftlab.report.metric import Metric
@@ -79,6 +79,18 @@ class Study:
     def name(self, cell: Cell) -> str:
         """A cell in a picture: `0-2 q`, or its choices where there is one key alone."""
         return " ".join(cell.choices[key] for key in self.keys if key in cell.choices) or "the only cell"
+
+    @cached_property
+    def by_data(self) -> dict[str, list[Cell]]:
+        """The cells that read the same data, by the choices that tell the data sets apart."""
+        groups: dict[int, list[Cell]] = {}
+        for cell in self.cells:
+            groups.setdefault(id(cell.beside), []).append(cell)
+        keys = [key for key in self.keys if key.startswith(DATA)]
+        return {
+            " ".join(cells[0].choices[key] for key in keys if key in cells[0].choices): cells
+            for cells in groups.values()
+        }
 
     def best(self, metric: Metric) -> Cell | None:
         """The cell with the highest mean on the test split, which describes the sweep and selects nothing."""

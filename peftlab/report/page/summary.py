@@ -2,7 +2,7 @@
 
 from math import isfinite
 
-from peftlab.report.cell import num_seeds
+from peftlab.report.cell import Cell, counterpart, num_seeds
 from peftlab.report.grid import best_cells, grids
 from peftlab.report.job import STATES
 from peftlab.report.metric import Metric
@@ -25,7 +25,9 @@ def section(study: Study) -> Section:
         said.append(
             "Cells differ in " + ", ".join(study.keys) + f". Compared with {study.name(study.baseline)}."
         )
-    said += [line for metric in study.metrics for line in _best(study, metric)]
+    for name, cells in study.by_data.items():
+        where = f"On {name}: " if len(study.by_data) > 1 else ""
+        said += [where + line for metric in study.metrics for line in _best(study, cells, metric)]
     if len(study.cells) > 1:
         said.append(
             "The highest cells describe this sweep on its test split. What is chosen is chosen on validation."
@@ -37,23 +39,24 @@ def section(study: Study) -> Section:
     return Section("summary", "Summary", said)
 
 
-def _best(study: Study, metric: Metric) -> list[str]:
-    """The highest cell, and which others cannot be told from it."""
-    best = study.best(metric)
-    if best is None or len(study.cells) < 2:
+def _best(study: Study, cells: list[Cell], metric: Metric) -> list[str]:
+    """The highest of cells that read the same data, and which others cannot be told from it."""
+    found = [cell for cell in cells if cell.values(metric.name)]
+    if len(cells) < 2 or not found:
         return []
+    best = max(found, key=lambda cell: cell.mean(metric.name).mean)
+    baseline = counterpart(study.baseline, best)
     low = f"highest {metric.label}" if metric.label != "mean" else "highest mean"
     text = f"**{low[0].upper()}{low[1:]}**: {study.name(best)}, {best.estimate(metric, study.seeds)}"
-    value, floor, ceiling = best.contrast(study.baseline, metric.name, study.seeds)
-    if best is not study.baseline and isfinite(floor + ceiling):
-        gap, low_gap, high_gap = (
-            format(metric.factor * x, f"+{metric.form}") for x in (value, floor, ceiling)
-        )
-        text += f"; {gap} ({low_gap}, {high_gap}) to {study.name(study.baseline)}"
-    return [text + _set(study, metric) + "."]
+    if baseline is not None and best is not baseline:
+        bounds = best.contrast(baseline, metric.name, study.seeds)
+        gap, low_gap, high_gap = (format(metric.factor * x, f"+{metric.form}") for x in bounds)
+        known = isfinite(sum(bounds))
+        text += f"; {gap} ({low_gap}, {high_gap}) to {study.name(baseline)}" if known else ""
+    return [text + _set(cells, metric) + "."]
 
 
-def _set(study: Study, metric: Metric) -> str:
-    found = list(grids(study.cells).values())
+def _set(cells: list[Cell], metric: Metric) -> str:
+    found = list(grids(cells).values())
     best = best_cells(found[0], metric) if len(found) == 1 else []
     return f"; {len(best)} of {len(found[0])} cells cannot be told from the best (Hsu, 95 %)" if best else ""

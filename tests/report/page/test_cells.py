@@ -65,3 +65,30 @@ def test_the_summary_names_the_highest_and_how_many_cannot_be_told_from_it(tmp_p
     assert best.startswith("**Highest mean**: 9-11 mlp1, 7")
     assert "to 0-2 mlp1; 1 of 12 cells cannot be told from the best" in best
     assert any("chosen on validation" in word for word in words)
+
+
+def test_cells_of_several_data_sets_are_compared_on_their_own(tmp_path: Path) -> None:
+    """The best of each, and differences to the baseline's like there; 90 % of one data set is no better than 50 % of another."""
+    means = {("a", "lora"): 0.9, ("a", "ssf"): 0.8, ("b", "lora"): 0.4, ("b", "ssf"): 0.5, ("c", "ssf"): 0.7}
+    for (data, peft), mean in means.items():
+        for seed in (0, 1, 2):
+            put_run(
+                tmp_path / "s", {"dataset": data, "peft": peft}, seed, {"mean_acc": mean + 0.01 * seed**2}
+            )
+    study = study_of(tmp_path / "s", baseline="dataset=a,peft=lora")
+    said = [line for line in summary.section(study).words if "Highest" in line]
+    assert [line.partition(",")[0] for line in said] == [
+        "On a: **Highest mean**: a lora",
+        "On b: **Highest mean**: b ssf",
+    ]
+    assert "to b lora" in said[1]
+    table = cells.section(study).tables[1]
+    assert table.title == "Differences to a lora, and on other data to its like there"
+    found = {(row[0].text, row[1].text): row[2].text.partition(" ")[0] for row in table.rows}
+    assert found == {
+        ("a", "lora"): "baseline",
+        ("a", "ssf"): "-10.0",
+        ("b", "lora"): "baseline",
+        ("b", "ssf"): "+10.0",
+        ("c", "ssf"): "",
+    }
