@@ -1,5 +1,6 @@
 """What a report is about: the jobs of one or more sweep folders, as cells that can stand side by side."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -77,8 +78,10 @@ class Study:
         return mixed(self.cells)
 
     def name(self, cell: Cell) -> str:
-        """A cell in a picture: `0-2 q`, or its choices where there is one key alone."""
-        return " ".join(cell.choices[key] for key in self.keys if key in cell.choices) or "the only cell"
+        """A cell in a picture: `0-2 q`, `lora`, or `scaling.value=4` where a number alone would say nothing."""
+        own = [cell.choices[key] for key in self.keys if key in cell.choices]
+        is_bare = len(own) == 1 and re.fullmatch(r"[-+\d.eE]+|null|true|false", own[0]) is not None
+        return (cell.label(self.keys) if is_bare else " ".join(own)) or "the only cell"
 
     @cached_property
     def by_data(self) -> dict[str, list[Cell]]:
