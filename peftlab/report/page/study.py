@@ -80,7 +80,9 @@ class Study:
     def name(self, cell: Cell) -> str:
         """A cell in a picture: `0-2 q`, `lora`, or `scaling.value=4` where a number alone would say nothing."""
         own = [cell.choices[key] for key in self.keys if key in cell.choices]
-        is_bare = len(own) == 1 and re.fullmatch(r"[-+\d.eE]+|null|true|false", own[0]) is not None
+        is_bare = (
+            len(own) == 1 and re.fullmatch(r"[-+]?\d*\.?\d+(e[-+]?\d+)?|null|true|false", own[0]) is not None
+        )
         return (cell.label(self.keys) if is_bare else " ".join(own)) or "the only cell"
 
     @cached_property

@@ -25,6 +25,16 @@ def test_one_folder_is_as_its_sweep_said(tmp_path: Path) -> None:
     assert study.baseline is study.cells[1]
 
 
+@pytest.mark.parametrize(
+    ("value", "name"), [("4", "scaling.value=4"), ("1e-3", "scaling.value=1e-3"), ("x", "x"), ("0-2", "0-2")]
+)
+def test_a_number_alone_has_its_key(tmp_path: Path, value: str, name: str) -> None:
+    for own in (value, "other"):
+        put_run(tmp_path / "s", {"scaling.value": own}, 0, {"mean_acc": 0.5})
+    study = study_of(tmp_path / "s")
+    assert name in map(study.name, study.cells)
+
+
 def test_groups_that_nobody_typed_tell_folders_apart(tmp_path: Path) -> None:
     """The sweep of one data set typed it, the other had it by default; one typed a depth, the other had it from its YAML."""
     flat(tmp_path / "a", "digits_lt", **{"peft.rank": "4"})
