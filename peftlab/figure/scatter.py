@@ -1,6 +1,7 @@
 """Scatter plots with intervals and names, as PNG and SVG."""
 
 from itertools import cycle
+from math import ceil, floor, log10
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -85,13 +86,27 @@ def _bar(axes: Axes, point: Point, shift: float, colour: Any) -> None:
 def _limits(axes: Axes, points: list[Point]) -> None:
     smallest = min((point.x for point in points if point.x > 0), default=1.0)
     axes.set_xscale("symlog", linthresh=smallest)
-    axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
+    axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}" if value >= 10 else f"{value:g}")
     left = -0.1 * smallest if any(point.x == 0 for point in points) else 0.7 * smallest
-    axes.set_xlim(left, 1.7 * max(smallest, max(point.x for point in points)))
+    right = 1.7 * max(smallest, max(point.x for point in points))
+    axes.set_xlim(left, right)
+    axes.set_xticks([*([0.0] if left < 0 else []), *_ticks(0.7 * smallest, right)])
+    axes.set_xticks([], minor=True)
     low, high = min(point.y for point in points), max(point.y for point in points)
     pad = max(2.0, 0.2 * (high - low))
     # from the points: an interval over two seeds can be wider than any accuracy
     axes.set_ylim(low - pad, high + pad)
+
+
+def _ticks(low: float, high: float) -> list[float]:
+    """Powers of ten, or more where there are fewer than three between the bounds, both above 0."""
+    decades = range(floor(log10(low)), ceil(log10(high)) + 1)
+    for steps in ((1,), (1, 2, 5), range(1, 10)):
+        found = [step * 10.0**decade for decade in decades for step in steps]
+        found = [tick for tick in found if low <= tick <= high]
+        if len(found) > 2:
+            break
+    return found
 
 
 def _side_by_side(points: list[Point]) -> dict[Point, tuple[float, float]]:
@@ -118,15 +133,23 @@ def _beside(axes: Axes, shift: float) -> Transform:
 def _name(
     figure: Figure, axes: Axes, points: dict[Point, tuple[float, float]], colour: dict[Point, Any]
 ) -> None:
-    """Each name to the right of its point and of those beside it, moved up or down until it covers no other."""
+    """Each name to the right of its point and of those beside it, moved up or down until it covers no other.
+
+    Where it would cover another everywhere, or leave the axes, there is none: the point's tip has it.
+    """
     FigureCanvasAgg(figure).draw()  # fixes the scale
+    box = axes.get_window_extent()
+    bottom, top = box.y0 * 72 / figure.dpi, box.y1 * 72 / figure.dpi
     taken: list[tuple[float, float, float, float]] = []
     for point in sorted(points, key=lambda point: point.y):
         aside, last = points[point]
         x, y = _beside(axes, last).transform((point.x, point.y)) * 72 / figure.dpi  # points of the page
         width = 4.2 * len(point.name)
         shifts = sorted(np.arange(-120, 121, 3.0), key=abs)
-        at = next((shift for shift in shifts if not _covers(taken, x, y + shift, width)), 0.0)
+        free = (shift for shift in shifts if bottom < y + shift < top)
+        at = next((shift for shift in free if not _covers(taken, x, y + shift, width)), None)
+        if at is None:
+            continue
         taken.append((x, y + at, width, 8.0))
         far = abs(at) > 6 or last - aside > 6
         line = {"arrowstyle": "-", "linewidth": 0.7, "color": colour[point], "relpos": (0, 0.5)}

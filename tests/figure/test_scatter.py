@@ -100,3 +100,27 @@ def test_words_are_taken_as_they_are_and_ticks_are_counts(tmp_path: Path, drawn:
     (axes,) = drawn[-1].axes
     assert (axes.get_title(), axes.get_xlabel(), axes.get_ylabel()) == tuple(WORDS.values())
     assert {"1,000", "10,000", "1,000,000"} <= {tick.get_text() for tick in axes.get_xticklabels()}
+
+
+@pytest.mark.parametrize(("low", "high"), [(0.4, 1.1), (550, 700), (3, 40), (100, 10**6)])
+def test_every_axis_has_numbers(tmp_path: Path, drawn: list[Figure], low: float, high: float) -> None:
+    scatter_plot([Point("a", low, 40, 38, 45), Point("b", high, 50, 49, 51)], tmp_path / "s.png", **WORDS)
+    (axes,) = drawn[-1].axes
+    shown = [text.get_text() for text in axes.get_xticklabels() if text.get_text()]
+    assert 2 <= len(shown) <= 8
+    assert len(set(shown)) == len(shown)
+    for text, place in zip(shown, axes.get_xticks(), strict=True):
+        assert float(text.replace(",", "")) == pytest.approx(place)
+
+
+def test_names_stay_in_the_axes(tmp_path: Path, drawn: list[Figure]) -> None:
+    """Of 40 points at one place some have no name rather than one on the title or on another name."""
+    points = [
+        Point(f"a rather long name {place}", 100 + place, 50 + place / 9, 45, 55) for place in range(40)
+    ]
+    scatter_plot(points, tmp_path / "s.png", **WORDS)
+    (axes,) = drawn[-1].axes
+    box, renderer = axes.get_window_extent(), drawn[-1].canvas.get_renderer()
+    found = [Text.get_window_extent(text, renderer) for text in names(drawn).values()]
+    assert 5 < len(found) < 40
+    assert all(box.y0 - 12 < one.y0 and one.y1 < box.y1 + 12 for one in found)

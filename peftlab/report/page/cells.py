@@ -16,7 +16,8 @@ MEANS = "± is a 95 % interval over seeds with the variance of all cells; a-b th
 def section(study: Study) -> Section:
     """Two tables: the numbers of each cell, and its differences to the baseline where there are others."""
     tables = [_means(study)]
-    if len(study.cells) > 1:
+    metric = study.metrics[0]
+    if any(isfinite(_difference(study, cell, metric).value) for cell in study.cells):
         tables.append(_differences(study))
     return Section("cells", "Cells", tables=tables)
 

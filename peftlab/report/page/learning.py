@@ -108,7 +108,7 @@ def _rises(line: Line) -> bool:
 def _falling(cells: list[Cell], lines: dict[int, dict[str, Line]], val: str) -> str:
     """How many cells were better on validation before their end."""
     known = [lines[id(cell)][val] for cell in cells if val in lines[id(cell)]]
-    if not known:
+    if not any(len(line.mean) > 1 for line in known):
         return ""
     early = [max(line.mean) - line.mean[-1] for line in known if len(line.mean) > 1]
     most = Metric(val.removeprefix("val/")).text(max(early, default=0.0))
@@ -181,6 +181,5 @@ def _curve(name: str, line: Line, factor: int, is_banded: bool) -> "Curve":
     low, high = (
         (factor * np.array(line.low), factor * np.array(line.high)) if is_banded else (unknown, unknown)
     )
-    return Curve(
-        name, np.array(line.epochs, dtype=np.float64), factor * np.array(line.mean), low, high, marked=False
-    )
+    at, marked = np.array(line.epochs, dtype=np.float64), len(line.epochs) == 1  # a line of one point is none
+    return Curve(name, at, factor * np.array(line.mean), low, high, marked=marked)

@@ -105,7 +105,7 @@ def _sentences(study: Study, one: Measured) -> Iterator[str]:
     from peftlab.statistics.rank import spearman
     from peftlab.statistics.regret import chosen, regret
 
-    where = f"**{one.name}**: " if one.name else ""
+    begin = f"**{one.name}**: chosen" if one.name else "Chosen"
     metric = study.metrics[0]
     val, test = one.val[metric.name], one.test[metric.name].mean(0)
     lost, by_seed = regret(val.mean(0), test), [regret(seed, test) for seed in val]
@@ -113,7 +113,7 @@ def _sentences(study: Study, one: Measured) -> Iterator[str]:
     own, best = _named(study, one, chosen(val.mean(0))), study.name(one.cells[int(test.argmax())])
     drawn = metric.text(float(test.max() - test.mean()))
     yield (
-        f"{where}chosen on validation ({metric.label}, mean over {len(one.seeds)} seeds): **{own}**, which loses {metric.text(lost)}"
+        f"{begin} on validation ({metric.label}, mean over {len(one.seeds)} seeds): **{own}**, which loses {metric.text(lost)}"
         f"{metric.points and ' ' + metric.points} on test to {best}, the best there; a cell that is drawn loses {drawn}."
     )
     yield (

@@ -26,6 +26,11 @@ def section(study: Study) -> Section | None:
         Column("memory", "MiB"),
     ]
     rows = [_row(study, job) for job in study.jobs]
+    if any(job.error for job in study.jobs):
+        after = [column.name for column in columns].index("state") + 1
+        columns.insert(after, Column("why", is_number=False))
+        for row, job in zip(rows, study.jobs, strict=True):
+            row.insert(after, words(job.error))
     table = Table(
         "runs",
         "Every run",

@@ -15,7 +15,8 @@ def section(study: Study) -> Section:
     count = {state: sum(job.state == state for job in study.jobs) for state in STATES}
     states = ", ".join(f"{number} {state}" for state, number in count.items() if number)
     said = [
-        f"**{len(study.jobs)} runs** of {len(study.cells)} cells: {states}; finished runs of a cell: {num_seeds(study.cells)}."
+        f"**{_count(len(study.jobs), 'run')}** of {_count(len(study.cells), 'cell')}: {states}; finished runs of a cell:"
+        f" {num_seeds(study.cells)}."
     ]
     if study.everywhere:
         said.append(
@@ -25,10 +26,12 @@ def section(study: Study) -> Section:
         said.append(
             "Cells differ in " + ", ".join(study.keys) + f". Compared with {study.name(study.baseline)}."
         )
+    highest = []
     for name, cells in study.by_data.items():
         where = f"On {name}: " if len(study.by_data) > 1 else ""
-        said += [where + line for metric in study.metrics for line in _best(study, cells, metric)]
-    if len(study.cells) > 1:
+        highest += [where + line for metric in study.metrics for line in _best(study, cells, metric)]
+    said += highest
+    if any("**Highest " in line for line in highest):
         said.append(
             "The highest cells describe this sweep on its test split. What is chosen is chosen on validation."
         )
@@ -39,11 +42,20 @@ def section(study: Study) -> Section:
     return Section("summary", "Summary", said)
 
 
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" + "s" * (number != 1)
+
+
 def _best(study: Study, cells: list[Cell], metric: Metric) -> list[str]:
     """The highest of cells that read the same data, and which others cannot be told from it."""
     found = [cell for cell in cells if cell.values(metric.name)]
     if len(cells) < 2 or not found:
         return []
+    if len(found) == 1:
+        (only,) = found
+        return [
+            f"**The only cell with a {metric.label}**: {study.name(only)}, {only.estimate(metric, study.seeds)}."
+        ]
     best = max(found, key=lambda cell: cell.mean(metric.name).mean)
     baseline = counterpart(study.baseline, best)
     low = f"highest {metric.label}" if metric.label != "mean" else "highest mean"

@@ -92,3 +92,22 @@ def test_cells_of_several_data_sets_are_compared_on_their_own(tmp_path: Path) ->
         ("b", "ssf"): "+10.0",
         ("c", "ssf"): "",
     }
+
+
+def test_runs_that_failed_say_why_and_nothing_is_compared(tmp_path: Path) -> None:
+    for peft in ("lora", "ssf"):
+        put(tmp_path / "s" / peft, "failed", {"peft": peft}, 0, error="out of <memory>\nsecond line")
+    study = study_of(tmp_path / "s")
+    (table,) = runs.section(study).tables
+    assert [column.name for column in table.columns[:5]] == ["run", "peft", "seed", "state", "why"]
+    assert [[entry.text for entry in row[3:5]] for row in table.rows] == [["failed", "out of <memory>"]] * 2
+    assert len(cells.section(study).tables) == 1, "no differences"
+    assert not [line for line in summary.section(study).words if "ighest" in line]
+
+
+def test_a_race_that_left_one_cell_has_no_highest(tmp_path: Path) -> None:
+    put_run(tmp_path / "s", {"peft": "lora"}, 0, {"mean_acc": 0.5})
+    put(tmp_path / "s" / "b", "stopped", {"peft": "ssf"}, 0)
+    said = summary.section(study_of(tmp_path / "s")).words
+    assert "**The only cell with a mean**: lora, 50.0." in said
+    assert not [line for line in said if "ighest" in line]

@@ -66,3 +66,13 @@ def test_many_cells_are_grey_but_for_the_best_the_baseline_and_some_between(tmp_
 def test_runs_without_rows_have_none(tmp_path: Path) -> None:
     put_run(tmp_path / "sweep", {"x": 1}, 0, {"mean_acc": 0.5})
     assert section(study_of(tmp_path / "sweep")) is None
+
+
+def test_one_epoch_is_a_point_and_says_nothing_of_earlier_ones(tmp_path: Path) -> None:
+    rows = [{"epoch": 1.0, "train/loss": 1.0, "val/mean_acc": 0.5}]
+    put_run(tmp_path / "s", {"peft": "lora"}, 0, {"mean_acc": 0.5}, rows=rows)
+    found = section(study_of(tmp_path / "s"))
+    assert found is not None
+    assert not [line for line in found.words if "highest mean before" in line]
+    svg = check_drawn(found.drawings[0], tmp_path)
+    assert svg.count("<use ") > 2, "a marker"
