@@ -1,7 +1,11 @@
 """The page as a person has it: in a real Chromium, with mouse, keyboard, dark, small, on paper, and without script."""
 
 import re
+import threading
+import time
 from collections.abc import Iterator
+from functools import partial
+from http.server import ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +13,11 @@ import pytest
 from fixtures.browser import Browser, started
 from fixtures.grid import CROSSED, made
 from fixtures.page import CLAIM, SECTIONS, full
+from fixtures.study import put_run
 
 from peftlab.report.page.parts import Column, Entry, Section, Table, number, words
 from peftlab.report.page.report import Request, write_page
+from peftlab.report.page.serve import HOST, Handler, Live
 from peftlab.report.page.write import write
 
 pytestmark = pytest.mark.slow
@@ -333,3 +339,26 @@ def test_pictures_of_it_for_who_looks(browser: Browser, every: Path, tmp_path: P
         assert sum(number > 0 for number in histogram) > 200
     assert mean[light] > 200
     assert mean[dark] < 90
+
+
+def test_a_served_page_says_no_error_and_comes_back_when_a_run_ends(browser: Browser, tmp_path: Path) -> None:
+    put_run(tmp_path / "sweep", {"peft": "lora"}, 0, {"mean_acc": 0.5})
+    live = Live(Request([tmp_path / "sweep"], tmp_path / "sweep" / "report"))
+    live.renew()
+    with ThreadingHTTPServer((HOST, 0), partial(Handler, live=live, directory=str(live.root))) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        address = f"http://{HOST}:{server.server_port}/"
+        browser.open(address)
+        assert browser.driver.current_url == f"{address}report/index.html"
+        assert len(browser.find("#runs tbody tr")) == 1
+        put_run(tmp_path / "sweep", {"peft": "lora"}, 1, {"mean_acc": 0.6})
+        live.renew()
+        for _ in range(100):
+            if len(browser.find("#runs tbody tr")) == 2:
+                break
+            time.sleep(0.1)
+        assert len(browser.find("#runs tbody tr")) == 2
+        assert browser.said() == []
+        assert {url.removeprefix(address) for url in browser.asked()} <= {"", "stamp", "report/index.html"}
+        browser.driver.get("about:blank")
+        server.shutdown()
