@@ -70,5 +70,8 @@ def _best(study: Study, cells: list[Cell], metric: Metric) -> list[str]:
 
 def _set(cells: list[Cell], metric: Metric) -> str:
     found = list(grids(cells).values())
-    best = best_cells(found[0], metric) if len(found) == 1 else []
+    is_all = len(found) == 1 and all(
+        any(cell is one for one in found[0]) for cell in cells if cell.values(metric.name)
+    )
+    best = best_cells(found[0], metric) if is_all else []
     return f"; {len(best)} of {len(found[0])} cells cannot be told from the best (Hsu, 95 %)" if best else ""

@@ -111,3 +111,15 @@ def test_a_race_that_left_one_cell_has_no_highest(tmp_path: Path) -> None:
     said = summary.section(study_of(tmp_path / "s")).words
     assert "**The only cell with a mean**: lora, 50.0." in said
     assert not [line for line in said if "ighest" in line]
+
+
+def test_the_set_of_best_cells_is_of_a_grid_that_has_every_cell(tmp_path: Path) -> None:
+    folder = made(tmp_path / "s", CROSSED, 3)
+    (line,) = [line for line in summary.section(study_of(folder)).words if "**Highest mean**" in line]
+    assert "1 of 12 cells cannot be told from the best" in line
+    for seed in (0, 1, 2):
+        choices = {"placement.depth": "0-2", "placement.position": "q", "scaling.value": 2}
+        put_run(folder, choices, seed, {"mean_acc": 0.9})
+    (line,) = [line for line in summary.section(study_of(folder)).words if "**Highest mean**" in line]
+    assert "0-2 q 2" in line
+    assert "cannot be told" not in line, "the best is no cell of the grid"
