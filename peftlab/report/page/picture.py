@@ -10,6 +10,7 @@ INK = {
     "#000000": "currentColor",
     **dict.fromkeys(("#404040", "#4c4c4c", "#4d4d4d", "#595959"), "var(--soft)"),
     "#b0b0b0": "var(--line)",
+    **dict.fromkeys(("#e5e5e5", "#e6e6e6"), "var(--row)"),  # cells without a number
     **{colour.lower(): f"var(--c{place})" for place, colour in enumerate(COLOURS[:-1])},
 }
 LIGHT, DARK = (
