@@ -16,6 +16,7 @@ from peftlab.build.trunk import open_dataset
 from peftlab.config.place import place
 from peftlab.config.resolved import Resolved
 from peftlab.config.summary import num_trained
+from peftlab.dataset.rules import FROM_HUB
 from peftlab.dataset.source.where import place_of
 from peftlab.errors import UserError
 from peftlab.fit.precision import autocast
@@ -87,7 +88,7 @@ def num_train(resolved: Resolved) -> int | None:
     if resolved.backbone.word != "model" or source is None:
         return None
     try:
-        if source.word == "hub":
+        if source.word in FROM_HUB:
             path, own = resolved.dataset.options["path"], source.options
             if place_of(path, own["hub_id"], own["folder"]).folder is None:
                 return None

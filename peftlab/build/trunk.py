@@ -19,6 +19,7 @@ from peftlab.config.resolved import Resolved
 from peftlab.dataset.batches import EvalBatches
 from peftlab.dataset.dataset import Dataset
 from peftlab.dataset.overlap import Overlap, overlap, parts_of
+from peftlab.dataset.reads import check_reads
 from peftlab.dataset.split import Split
 from peftlab.errors import UserError
 from peftlab.inputs.path import expanded
@@ -159,7 +160,10 @@ def open_dataset(resolved: Resolved, backbone: Backbone) -> Dataset:
         UserError: for data that cannot be had, or nothing to select on.
     """
     choice, spec = resolved.dataset, backbone.input_spec
+    read: str | None = getattr(spec, "noun", None)  # one's own backbone may have a spec of its own
+    check_reads(choice, resolved.backbone, read=read)
     dataset: Dataset = choice(spec, resolved.seed)
+    check_reads(choice, resolved.backbone, given=dataset.noun, read=read)
     if resolved.fit.select == "best" and dataset.val is None and choice.options["val_fraction"] is None:
         dataset = choice(spec, resolved.seed, val_fraction=VAL_FRACTION)
     if resolved.fit.select == "best" and dataset.val is None:

@@ -11,6 +11,7 @@ from peftlab.config.pointed import check_pointed
 from peftlab.config.resolved import Resolved, Root
 from peftlab.config.schema import BUDGET, PART, TARGET, check_schema
 from peftlab.config.signature import signature
+from peftlab.dataset.reads import check_reads
 from peftlab.dataset.rules import check_dataset
 from peftlab.errors import UserError
 from peftlab.fit.plan import Plan, check_plan
@@ -108,6 +109,7 @@ def _check(resolved: Resolved) -> None:
         )
     parts, data = resolved.parts, resolved.dataset.options
     check_dataset(data, data["source"].word if "source" in data else "", resolved.fit.select)
+    check_reads(resolved.dataset, resolved.backbone)
     _check_backbone(resolved.backbone)
     for part in parts:
         check_part(part)

@@ -1,7 +1,7 @@
 """What a backbone expects of its input texts."""
 
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import ClassVar, NamedTuple, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Int64
@@ -36,6 +36,8 @@ class TextSpec:
     These are `input_ids`, `attention_mask` (1: a token, 0: padding) and `token_type_ids`, each int64 `[b, t]`, as far as
     they stand in `inputs`.
     """
+
+    noun: ClassVar[str] = "texts"
 
     tokenizer: Tokenizer
     max_length: int

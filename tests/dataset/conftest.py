@@ -128,6 +128,7 @@ class Words:
     """Items that are no pictures: row 3 is the word "word 3"."""
 
     fingerprint = "words"
+    noun = "words"
 
     def take(self, rows: np.ndarray) -> list[str]:
         return [f"word {row}" for row in rows]
