@@ -10,7 +10,7 @@ CUT_SEED = 0
 
 
 def held_out(
-    labels: Int64[np.ndarray, " n"], num_classes: int, fraction: float, stream: str
+    labels: Int64[np.ndarray, " n"], num_classes: int, fraction: float | int, stream: str
 ) -> Int64[np.ndarray, " m"]:
     """Sorted positions of round(fraction * n_c) items of each class, at least one. A class with one item trains.
 

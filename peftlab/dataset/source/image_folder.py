@@ -84,7 +84,7 @@ def _with_splits(root: Path, splits: dict[str, Path], bounds: Path) -> Source:
     return Source(shown, made["train"](), val, made["test"], ignored=ignored, test_contents=test)
 
 
-def _with_cut(root: Path, test_fraction: float, bounds: Path) -> Source:
+def _with_cut(root: Path, test_fraction: float | int, bounds: Path) -> Source:
     names = _class_folders(root)
     ignored: Counter[str] = Counter()
     files, labels = _list_files(root, names, ignored, bounds)

@@ -93,7 +93,7 @@ def _with_splits(files: dict[str, Path], named: Named, ignored: Counter[str]) ->
     )
 
 
-def _with_cut(file: Path, named: Named, test_fraction: float, ignored: Counter[str]) -> Source:
+def _with_cut(file: Path, named: Named, test_fraction: float | int, ignored: Counter[str]) -> Source:
     if file.suffix.lower() not in ENDINGS:
         raise UserError(f"dataset.path={plain(str(file))} ends in {file.suffix or 'nothing'}; legal: {LEGAL}")
     table = read_text_file(file, named)

@@ -5,6 +5,7 @@ from dataclasses import replace
 from functools import partial
 
 import numpy as np
+from jaxtyping import Int64
 
 from peftlab.dataset.cut import Cuts, tail_cut
 from peftlab.dataset.draw_per_class import draw_per_class
@@ -18,12 +19,13 @@ from peftlab.errors import UserError
 def filled(source: Source, cuts: Cuts, max_per_class: int) -> Source:
     """The test split and behind it, drawn by the seed of the tail, what the tail leaves out, up to `max_per_class` a class.
 
-    What the test has by itself stays, also where it is more. No item that trains or validates is among them.
+    What the test has by itself stays, also where it is more. No text that trains or validates is among them, nor one that
+    differs from it by case, punctuation and spaces only.
 
     Raises:
         UserError: for a long tail that leaves nothing out.
     """
-    unused = np.setdiff1d(np.arange(len(source.train)), tail_cut(source, cuts).rows)
+    unused = _unused(source.train, tail_cut(source, cuts))
     if not len(unused):
         raise UserError(
             f"dataset.fill_test={max_per_class} would have no effect, as every training item is used; legal: null, or a cut by"
@@ -33,6 +35,15 @@ def filled(source: Source, cuts: Cuts, max_per_class: int) -> Source:
         _fill, source.open_test, source.train.subset(unused), source.class_names, cuts.seed, max_per_class
     )
     return replace(source, open_test=fill, test_contents=partial(_contents, fill))
+
+
+def _unused(train: Split, tail: Split) -> Int64[np.ndarray, " m"]:
+    """Positions in `train` of the texts that are not in `tail`."""
+    assert isinstance(train.items, Texts)
+    read = train.items.contents.read
+    held = {read(row) for row in tail.rows.tolist()}
+    apart = [position for position, row in enumerate(train.rows.tolist()) if read(row) not in held]
+    return np.array(apart, dtype=np.int64)
 
 
 def _fill(
