@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from peftlab.backbone.backbone import Backbone
+from peftlab.backbone.choice import files_of
 from peftlab.build.kept import kept, load, save
 from peftlab.config.device import NO_GPU
 from peftlab.config.resolved import Resolved
@@ -88,8 +89,8 @@ class Trunk:
 
     def _is_told(self, split: Split) -> bool:
         """Whether the hashes tell all that its frozen outputs depend on, so that another process may use them."""
-        is_timm = type(self.backbone.model).__module__.startswith("timm.") and len(self.backbone.hash) == 64
-        return is_timm and bool(getattr(split.items, "is_hashed", False))
+        is_known = type(self.backbone.model).__module__.startswith(("timm.", "transformers."))
+        return is_known and len(self.backbone.hash) == 64 and bool(getattr(split.items, "is_hashed", False))
 
     def _features(self, split: Split) -> Iterator[tuple[Tensor, Tensor]]:
         for batch in self.batches(split):
@@ -196,7 +197,8 @@ def _backbone(resolved: Resolved, device: torch.device) -> Backbone:
 def _key(resolved: Resolved, device: torch.device) -> str:
     """The device, the options of the backbone, and of files that they name the size and time: one that was replaced is read again."""
     choice = resolved.backbone
-    files = [expanded(value) for value in choice.options.values() if isinstance(value, str)]
+    named = [expanded(value) for value in choice.options.values() if isinstance(value, str)]
+    files = [*named, *files_of({"_target_": choice.target, **choice.options})]
     stamps = [(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in files if file.is_file()]
     return json.dumps([str(device), choice.target, dict(choice.options), stamps], sort_keys=True, default=str)
 

@@ -4,6 +4,7 @@ from typing import Any
 
 from peftlab.dataset.image.dataset import used_transform
 from peftlab.export.head import FILE, num_outputs
+from peftlab.inputs.image import InputSpec
 from peftlab.model.load import Trained
 
 
@@ -17,7 +18,7 @@ def card_of(
 ) -> dict[str, Any]:
     """Backbone, input, classes, head, what was done, and how far its logits are from the run's."""
     node = trained.resolved.backbone.options
-    frozen = {key: node[key] for key in ("name", "pretrained", "checkpoint", "model_args")}
+    frozen = {key: node[key] for key in ("name", "pretrained", "checkpoint", "model_args") if key in node}
     own = trained.resolved.head
     head: dict[str, Any] = {"kind": own.word}
     if "scale" in own.options:
@@ -40,6 +41,8 @@ def card_of(
 
 def _input(trained: Trained) -> dict[str, Any]:
     spec, node = trained.backbone.input_spec, trained.resolved.dataset.options
+    if not isinstance(spec, InputSpec):
+        return {"max_length": spec.max_length, "inputs": list(spec.inputs), "tokenizer": spec.tokenizer.hash}
     transform = used_transform(spec, node)
     return {
         "size": spec.size,
@@ -56,10 +59,16 @@ def readme(trained: Trained, to: str) -> str:
     lines = {"timm": _timm, "peft": _peft, "adapter": _adapter}[to](trained)
     if to != "adapter" and not num_outputs(trained):
         lines += _head(trained)
-    transform = used_transform(trained.backbone.input_spec, trained.resolved.dataset.options).text
     title = f"# {trained.backbone.name}, {len(trained.card['class_names'])} classes"
-    text = f"Input: 8-bit RGB / 255 -> {transform}. Classes, hashes and the comparison with the run are in `export.yaml`."
+    text = f"Input: {_reads(trained)}. Classes, hashes and the comparison with the run are in `export.yaml`."
     return "\n".join([title, "", text, "", "```python", *lines, "```", ""])
+
+
+def _reads(trained: Trained) -> str:
+    spec = trained.backbone.input_spec
+    if not isinstance(spec, InputSpec):
+        return f"{', '.join(spec.inputs)} of the backbone's own tokenizer, at most {spec.max_length} tokens a text"
+    return f"8-bit RGB / 255 -> {used_transform(spec, trained.resolved.dataset.options).text}"
 
 
 def _create(trained: Trained, pretrained: bool) -> str:

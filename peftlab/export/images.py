@@ -1,9 +1,8 @@
-"""The real images on which an export is compared with its run."""
+"""The real images or texts on which an export is compared with its run."""
 
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float
 from torch import Tensor
 
 from peftlab.dataset.batches import EvalBatches
@@ -11,15 +10,16 @@ from peftlab.dataset.dataset import Dataset
 from peftlab.dataset.image.dataset import used_transform
 from peftlab.dataset.source.picture import picture_files, read_picture
 from peftlab.errors import UserError
+from peftlab.inputs.image import InputSpec
 from peftlab.model.load import Trained
 
 NUM_IMAGES = 32
 
 
 class Compared(NamedTuple):
-    """Images as the model takes them, and where they are from."""
+    """Images or texts as the model takes them, and where they are from."""
 
-    images: Float[Tensor, "b 3 h w"]
+    inputs: dict[str, Tensor]
     source: str
 
 
@@ -32,12 +32,14 @@ def real_images(trained: Trained, path: str | None) -> Compared:
         UserError: if the run's data cannot be read here, or `path` holds no image.
     """
     spec, choice = trained.backbone.input_spec, trained.resolved.dataset
-    if path is not None:
+    if path is not None and not isinstance(spec, InputSpec):
+        raise UserError(
+            f"--images={path}: the run reads texts; legal: no --images, which takes its own texts"
+        )
+    if path is not None and isinstance(spec, InputSpec):
         files = picture_files(path)
         chosen = [files[index] for index in _evenly(len(files))]
-        return Compared(
-            used_transform(spec, choice.options)([read_picture(file) for file in chosen])["images"], path
-        )
+        return Compared(used_transform(spec, choice.options)([read_picture(file) for file in chosen]), path)
     try:
         dataset: Dataset = choice(spec, trained.resolved.seed)
     except UserError as error:
@@ -45,7 +47,7 @@ def real_images(trained: Trained, path: str | None) -> Compared:
     name, split = ("train", dataset.train) if dataset.val is None else ("val", dataset.val)
     part = split.subset(_evenly(len(split)))
     batch = EvalBatches(part, dataset.eval_transform, batch_size=len(part), num_workers=0).batch(0)
-    return Compared(batch.inputs["images"], f"{dataset.name}, {name} split")
+    return Compared(batch.inputs, f"{dataset.name}, {name} split")
 
 
 def _evenly(count: int) -> np.ndarray:

@@ -11,6 +11,7 @@ from torch import Tensor
 from peftlab.dataset.image.dataset import used_transform
 from peftlab.dataset.source.picture import read_picture
 from peftlab.errors import UserError
+from peftlab.inputs.image import InputSpec
 from peftlab.model.load import Trained
 
 
@@ -26,7 +27,12 @@ def predict(trained: Trained, files: Sequence[Path], *, batch_size: int) -> Iter
     """softmax(logits) of every file in order, its input made as in the run's evaluation, in fp32; on a GPU if there is one."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     model = trained.model.to(device).eval()
-    transform = used_transform(trained.backbone.input_spec, trained.resolved.dataset.options)
+    spec = trained.backbone.input_spec
+    if not isinstance(spec, InputSpec):
+        raise UserError(
+            f"{trained.backbone.name} reads texts, and image files are no texts; legal: a run on pictures"
+        )
+    transform = used_transform(spec, trained.resolved.dataset.options)
     for start in range(0, len(files), batch_size):
         pictures, errors = [], {}
         part = files[start : start + batch_size]
