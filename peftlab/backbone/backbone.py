@@ -103,6 +103,16 @@ class Backbone:
         attention = self.model.get_submodule(place.input.module)
         return next((int(getattr(attention, name)) for name in NUM_HEADS if hasattr(attention, name)), 1)
 
+    def image_spec(self, asked: str) -> InputSpec:
+        """What it expects of pictures, for what was `asked`.
+
+        Raises:
+            UserError: if it reads texts.
+        """
+        if not isinstance(self.input_spec, InputSpec):
+            raise UserError(f"{asked} is for networks that read images, and {self.name} reads texts")
+        return self.input_spec
+
     @property
     def num_weights(self) -> int:
         """Parameters of the frozen network."""

@@ -4,7 +4,6 @@ from typing import Any
 
 from peftlab.dataset.image.dataset import used_transform
 from peftlab.export.head import FILE, num_outputs
-from peftlab.inputs.image import InputSpec
 from peftlab.model.load import Trained
 
 
@@ -40,9 +39,15 @@ def card_of(
 
 
 def _input(trained: Trained) -> dict[str, Any]:
-    spec, node = trained.backbone.input_spec, trained.resolved.dataset.options
-    if not isinstance(spec, InputSpec):
-        return {"max_length": spec.max_length, "inputs": list(spec.inputs), "tokenizer": spec.tokenizer.hash}
+    given, node = trained.backbone.input_spec, trained.resolved.dataset.options
+    if given.noun == "texts":
+        texts: Any = given
+        return {
+            "max_length": texts.max_length,
+            "inputs": list(texts.inputs),
+            "tokenizer": texts.tokenizer.hash,
+        }
+    spec = trained.backbone.image_spec("its transform")
     transform = used_transform(spec, node)
     return {
         "size": spec.size,
@@ -65,10 +70,11 @@ def readme(trained: Trained, to: str) -> str:
 
 
 def _reads(trained: Trained) -> str:
-    spec = trained.backbone.input_spec
-    if not isinstance(spec, InputSpec):
-        return f"{', '.join(spec.inputs)} of the backbone's own tokenizer, at most {spec.max_length} tokens a text"
-    return f"8-bit RGB / 255 -> {used_transform(spec, trained.resolved.dataset.options).text}"
+    if trained.backbone.input_spec.noun == "texts":
+        texts: Any = trained.backbone.input_spec
+        return f"{', '.join(texts.inputs)} of the backbone's own tokenizer, at most {texts.max_length} tokens a text"
+    transform = used_transform(trained.backbone.image_spec("its transform"), trained.resolved.dataset.options)
+    return f"8-bit RGB / 255 -> {transform.text}"
 
 
 def _create(trained: Trained, pretrained: bool) -> str:

@@ -18,7 +18,6 @@ from peftlab.export.publish import CARD, staged
 from peftlab.export.to_adapter import to_adapter
 from peftlab.export.to_peft import read_peft, to_peft
 from peftlab.export.to_timm import read_timm, to_timm
-from peftlab.inputs.image import InputSpec
 from peftlab.model.load import Trained, read_run
 
 TOLERANCE = 1e-3  # of the largest logit: a rounding error is far below, a wrong merge far above
@@ -41,10 +40,8 @@ def export(
         RuntimeError: if what was written does not give the run's logits; then nothing is left of it.
     """
     trained = read_run(folder, trust=trust)
-    if to != "adapter" and not isinstance(trained.backbone.input_spec, InputSpec):
-        raise UserError(
-            f"--to {to} is for networks of timm, and {trained.backbone.name} reads texts; legal: --to adapter"
-        )
+    if to != "adapter":
+        trained.backbone.image_spec(f"--to {to}")
     if rank is not None:
         _at(trained, rank)
     compared = real_images(trained, images)

@@ -10,7 +10,6 @@ from peftlab.dataset.dataset import Dataset
 from peftlab.dataset.image.dataset import used_transform
 from peftlab.dataset.source.picture import picture_files, read_picture
 from peftlab.errors import UserError
-from peftlab.inputs.image import InputSpec
 from peftlab.model.load import Trained
 
 NUM_IMAGES = 32
@@ -31,17 +30,14 @@ def real_images(trained: Trained, path: str | None) -> Compared:
     Raises:
         UserError: if the run's data cannot be read here, or `path` holds no image.
     """
-    spec, choice = trained.backbone.input_spec, trained.resolved.dataset
-    if path is not None and not isinstance(spec, InputSpec):
-        raise UserError(
-            f"--images={path}: the run reads texts; legal: no --images, which takes its own texts"
-        )
-    if path is not None and isinstance(spec, InputSpec):
+    choice = trained.resolved.dataset
+    if path is not None:
+        spec = trained.backbone.image_spec(f"--images={path}")
         files = picture_files(path)
         chosen = [files[index] for index in _evenly(len(files))]
         return Compared(used_transform(spec, choice.options)([read_picture(file) for file in chosen]), path)
     try:
-        dataset: Dataset = choice(spec, trained.resolved.seed)
+        dataset: Dataset = choice(trained.backbone.input_spec, trained.resolved.seed)
     except UserError as error:
         raise UserError(f"{error}; any other images are given with --images PATH") from error
     name, split = ("train", dataset.train) if dataset.val is None else ("val", dataset.val)

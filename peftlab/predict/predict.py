@@ -11,7 +11,6 @@ from torch import Tensor
 from peftlab.dataset.image.dataset import used_transform
 from peftlab.dataset.source.picture import read_picture
 from peftlab.errors import UserError
-from peftlab.inputs.image import InputSpec
 from peftlab.model.load import Trained
 
 
@@ -27,11 +26,7 @@ def predict(trained: Trained, files: Sequence[Path], *, batch_size: int) -> Iter
     """softmax(logits) of every file in order, its input made as in the run's evaluation, in fp32; on a GPU if there is one."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     model = trained.model.to(device).eval()
-    spec = trained.backbone.input_spec
-    if not isinstance(spec, InputSpec):
-        raise UserError(
-            f"{trained.backbone.name} reads texts, and image files are no texts; legal: a run on pictures"
-        )
+    spec = trained.backbone.image_spec("peftlab-predict")
     transform = used_transform(spec, trained.resolved.dataset.options)
     for start in range(0, len(files), batch_size):
         pictures, errors = [], {}
