@@ -31,7 +31,7 @@ ROBERTA = BERT._replace(
     model="RobertaModel",
     prefix="roberta.",
     reads_types=False,
-    num_reserved_positions=2,
+    counts_from_padding=True,
 )
 XLM_ROBERTA = ROBERTA._replace(
     module="transformers.models.xlm_roberta", config="XLMRobertaConfig", model="XLMRobertaModel"

@@ -11,6 +11,7 @@ class Family(NamedTuple):
     the attention and behind the FFN. `product` is the module in which q, k and v meet; `attn` and `ffn` name the module
     whose input the sub-layer reads and the one that gives what it writes, before the residual sum. `act` gives the input
     of mlp2. `reads_types`: whether tokens of the second text of a pair have an embedding of their own.
+    `counts_from_padding`: whether the first position is that behind the number of the padding token.
     """
 
     module: str
@@ -26,4 +27,4 @@ class Family(NamedTuple):
     norm1: str
     norm2: str
     reads_types: bool
-    num_reserved_positions: int = 0
+    counts_from_padding: bool = False

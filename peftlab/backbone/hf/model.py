@@ -80,9 +80,8 @@ def backbone_of(model: nn.Module, family: Family, folder: Path, options: dict[st
     check_depth(options["depth"], table, shown)
     pad_id = config.pad_token_id or 0
     tokenizer = FileTokenizer(folder / TOKENIZER, pad_id, config.vocab_size)
-    length = _length(
-        folder, config.max_position_embeddings - family.num_reserved_positions, options["max_length"]
-    )
+    most = config.max_position_embeddings - (pad_id + 1 if family.counts_from_padding else 0)
+    length = _length(folder, most, options["max_length"])
     inputs = INPUTS if family.reads_types else INPUTS[:2]
     given: dict[str, Any] = table._asdict()
     return Backbone(
