@@ -6,7 +6,7 @@ os.environ["PEFTLAB_CACHE"] = "off"  # a test that wants one makes it
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # tiny tensors; the cores are for the test processes
 import sys
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ pytest_plugins = [
     "fixtures.own_package",
     "fixtures.space",
     "fixtures.sweep",
+    "fixtures.text",
     "fixtures.trackio_file",
     "fixtures.wandb_file",
 ]
@@ -69,6 +70,13 @@ def random_vit(name: str, **model_args: Any) -> Any:
     return backbone
 
 
+def encoder(kind: str) -> Any:
+    """A small text encoder with no special weight."""
+    from fixtures.text import random_encoder
+
+    return random_encoder(kind)
+
+
 SMALL = {"depth": 2, "embed_dim": 16, "num_heads": 2}
 SMALL_SWIN = {"img_size": 32, "window_size": 4, "depths": (1, 1), "embed_dim": 8, "num_heads": (2, 4)}
 FAMILIES = {
@@ -80,6 +88,7 @@ FAMILIES = {
     ),
     "eva02": lambda: random_vit("eva02_base_patch14_224", img_size=32, patch_size=8, **SMALL),
     "swin": lambda: random_vit("swin_tiny_patch4_window7_224", **SMALL_SWIN),
+    **{kind: partial(encoder, kind) for kind in ("bert", "roberta", "xlm-roberta", "distilbert")},
 }
 
 
@@ -89,20 +98,38 @@ def family() -> Callable[[str], Any]:
     return cache(lambda name: FAMILIES[name]())
 
 
+def inputs_of(backbone: Any, num_items: int, seed: int = 1) -> dict[str, Any]:
+    """Random pictures, or texts of random tokens of which the first is the longest."""
+    import torch
+    from fixtures.text import text_inputs
+
+    rng = torch.Generator().manual_seed(seed)
+    spec = backbone.input_spec
+    if hasattr(spec, "size"):
+        return {"images": torch.randn(num_items, 3, spec.size, spec.size, generator=rng)}
+    return text_inputs(spec, [9, *torch.randint(3, 9, (num_items - 1,), generator=rng).tolist()], rng)
+
+
+@pytest.fixture(name="inputs_of")
+def _inputs_of() -> Callable[..., dict[str, Any]]:
+    """`inputs_of(backbone, num_items)`: see the function."""
+    return inputs_of
+
+
 def scorer_of(backbone: Any, head: Any, num_items: int = 6) -> Any:
-    """What `build` measures on training items, here on random pictures with labels 0, 1, 2, 0, ..."""
+    """What `build` measures on training items, here on random pictures or texts with labels 0, 1, 2, 0, ..."""
     import torch
 
     from peftlab.build.scorer import Scorer
     from peftlab.inputs.batch import Batch
     from peftlab.loss.cross_entropy import cross_entropy
 
-    size = backbone.input_spec.size
-    images = torch.randn(num_items, 3, size, size, generator=torch.Generator().manual_seed(5))
+    inputs = inputs_of(backbone, num_items, seed=5)
     labels, rows = torch.arange(num_items) % 3, torch.arange(num_items)
 
     def batch(start: int, stop: int) -> Batch:
-        return Batch({"images": images[start:stop]}, labels[start:stop], rows[start:stop])
+        own = {name: value[start:stop] for name, value in inputs.items()}
+        return Batch(own, labels[start:stop], rows[start:stop])
 
     return Scorer(backbone, head, cross_entropy(torch.ones(3, dtype=torch.long)), batch, num_items)
 

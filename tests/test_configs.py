@@ -44,7 +44,15 @@ PLACEMENT = {
     **dict.fromkeys(("random_k", "sensitivity", "gradient_norm", "activation_energy"), KEEP),
 }
 NEEDS = {"backbone=timm": ["backbone.name=vit_tiny_patch16_224"]}
-DATA_OF_ONE_S_OWN = ("aid", "hub", "image_folder", "mstar10_lt")  # any folder will do: none is read
+DATA_OF_ONE_S_OWN = (
+    *("aid", "hub", "image_folder", "mstar10_lt", "text_hub", "text_folder"),
+    *("trec_lt", "clinc150_lt", "banking77_lt", "sst2", "rte", "sick"),
+)  # any folder will do: none is read
+TEXTS = [
+    f"dataset={path.stem}"
+    for path in (CONFIGS / "dataset").glob("*.yaml")
+    if path.stem.startswith("text_") or "text_hub" in path.read_text()
+]
 # every word of the command line that is a file of the package, and not another way to set one up
 ONE_FILE_EACH = ("placement", "scaling", "head", "loss", "optim", "tracker", "scaling/estimator")
 
@@ -114,6 +122,12 @@ def test_every_choice_of_every_group_passes_every_check(
         config["peft"] = composed[NEEDS_PEFT[choice]]
     if choice == "placement=cells":
         assert len(place(resolve(config), block_labels(12), POSITIONS).parts["peft"]) == 1
+    if choice in TEXTS:
+        with pytest.raises(
+            UserError, match=r" has texts, and backbone\.name=vit_tiny\S+ reads images; legal: "
+        ):
+            resolve(config)
+        return
     resolve(config)
 
 

@@ -1,4 +1,4 @@
-"""The battery: what every method keeps, at every placement, with every scaling, on every family of ViTs."""
+"""The battery: what every method keeps, at every placement, with every scaling, on every family of ViTs and of text encoders."""
 
 from itertools import product
 from pathlib import Path
@@ -17,7 +17,8 @@ IN_PLACE = ("bitfit", "full", "layernorm", "linear_probe", "partial", *MASKS)
 PROMPTS = ("gated_prompt", "noah", "soft_prompt", "vpt_deep", "vpt_shallow")
 # prompts and prefixes change the attention whatever their values are
 MOVED = (*PROMPTS, "prefix", "mam", "unipelt", "hlpt", "h2lpt")
-FAMILIES = ("plain", "dinov2", "clip", "average", "eva02", "swin")
+TEXTS = ("bert", "roberta", "distilbert")
+FAMILIES = ("plain", "dinov2", "clip", "average", "eva02", "swin", *TEXTS)
 SCALINGS = ("fixed", "learned", "meta", "gated")
 ONE_OF_EACH = ("lora", "adapter_pfeiffer", "prefix", "vpt_deep", "ssf", "bitfit", "mask_magnitude")
 # a site that the method can have on its own
@@ -71,11 +72,6 @@ def config_of(recipe, method, scaling, where):
     return recipe(method, scaling, {CELL[method]: {}} if where == "cell" else None, **keys)
 
 
-def images_of(backbone):
-    size = backbone.input_spec.size
-    return torch.randn(6, 3, size, size, generator=torch.Generator().manual_seed(1))
-
-
 def is_clean(model):
     return not any(
         "forward" in vars(module) or module._forward_hooks or module._forward_pre_hooks
@@ -93,15 +89,15 @@ REFUSED = dict.fromkeys(PROMPTS, "tokens")  # by the Swin family
 
 
 @pytest.mark.parametrize(("method", "scaling", "where", "family_name"), CASES)
-def test_life_of_a_model(recipe, family, adapt, method, scaling, where, family_name):
+def test_life_of_a_model(inputs_of, recipe, family, adapt, method, scaling, where, family_name):
     backbone = family(family_name)
     if family_name == "swin" and method in REFUSED:
         with pytest.raises(UserError, match=rf"acts at {REFUSED[method]}, which swin.* lacks: "):
             adapt(config_of(recipe, method, scaling, where), backbone)
         return
-    images, labels = images_of(backbone), torch.arange(6) % 3
+    inputs, labels = inputs_of(backbone, 6), torch.arange(6) % 3
     before = {name: value.clone() for name, value in backbone.model.state_dict().items()}
-    frozen = backbone.model(images)
+    frozen = backbone.features(inputs)
     model, scaled = adapt(config_of(recipe, method, scaling, where), backbone)
 
     moves = method in MOVED and not (where == "cell" and method == "hlpt")  # its cell is a LoRA
@@ -109,7 +105,7 @@ def test_life_of_a_model(recipe, family, adapt, method, scaling, where, family_n
         with (
             torch.no_grad()
         ):  # a relative position that is trained makes torch choose another attention kernel
-            is_same = torch.equal(model.train(mode).features(images), frozen)
+            is_same = torch.equal(model.train(mode).features(**inputs), frozen)
         assert is_same != moves, "not the identity at the start"
     assert model.cell.is_identity != moves
     check_owners(model, scaling)
@@ -120,23 +116,26 @@ def test_life_of_a_model(recipe, family, adapt, method, scaling, where, family_n
     optimizers += [scaled.optimizer] if scaled.optimizer is not None else []
     learns = set(theta) | ({"gamma.raw"} if scaling == "learned" else set())
     for step in range(3):
-        F.cross_entropy(model(images), labels).backward()
+        F.cross_entropy(model(**inputs), labels).backward()
         learns -= with_gradient(model)
+        learns -= {
+            f"selected.{key}" for key in model.cell.selected.of_tables()
+        }  # rows of tokens that stand elsewhere
         assert step == 0 or not learns, f"no gradient within 2 steps: {learns}"
         assert all(value.grad is None for value in model.backbone.parameters())
         assert scaling != "meta" or model.gamma.raw.grad is None
         for optimizer in optimizers:
             optimizer.step()
             optimizer.zero_grad()
-    assert torch.equal(model.features(images), frozen) == (method == "linear_probe")
+    assert torch.equal(model.features(**inputs), frozen) == (method == "linear_probe")
     after = backbone.model.state_dict()
     assert list(after) == list(before)
     assert all(torch.equal(after[name], value) for name, value in before.items()), "the backbone has moved"
 
     if method not in IN_PLACE:
-        check_gamma_acts(model, images)
+        check_gamma_acts(model, inputs)
         assert scaling != "gated" or model.num_parameters()["gate"] > 0
-    assert torch.equal(backbone.model(images), frozen)
+    assert torch.equal(backbone.features(inputs), frozen)
     assert is_clean(backbone.model)
 
 
@@ -155,29 +154,29 @@ def check_owners(model, scaling):
 
 
 @torch.no_grad()
-def check_gamma_acts(model, images):
+def check_gamma_acts(model, inputs):
     for mode in (True, False):
         model.train(mode)
         torch.manual_seed(0)  # of dropout
-        logits = model(images)
+        logits = model(**inputs)
         value = model.gamma.multiplier if model.gamma.raw is None else model.gamma.raw
         model.gamma.ones = frozenset()  # of a gamma that is 1 for good
         value.mul_(1.5)
         torch.manual_seed(0)
-        assert not torch.equal(model(images), logits), f"gamma does not act, training={mode}"
+        assert not torch.equal(model(**inputs), logits), f"gamma does not act, training={mode}"
         value.div_(1.5)
 
 
 @pytest.mark.parametrize("method", [name for name in METHODS if name not in MASKS])
-def test_head_of_zeros_needs_one_more_step(recipe, family, adapt, method):
+def test_head_of_zeros_needs_one_more_step(inputs_of, recipe, family, adapt, method):
     backbone = family("plain")
     head = {"_target_": "peftlab.head.linear.Linear", "init": "zeros"}
     model, _ = adapt(recipe(method, head=head, **KEYS.get(method, {})), backbone)
-    images, labels = images_of(backbone), torch.arange(6) % 3
+    inputs, labels = inputs_of(backbone, 6), torch.arange(6) % 3
     theta, learned = model.theta(), []
     for _ in range(3):
         model.zero_grad()
-        F.cross_entropy(model(images), labels).backward()
+        F.cross_entropy(model(**inputs), labels).backward()
         learned.append(with_gradient(model))
         with torch.no_grad():
             for value in theta.values():
@@ -191,7 +190,7 @@ def test_head_of_zeros_needs_one_more_step(recipe, family, adapt, method):
 @pytest.mark.parametrize("method", ["lora", "bitfit", "full"])
 @pytest.mark.parametrize("measured", [False, True])
 def test_a_part_of_the_fused_qkv_touches_its_own_rows_only(
-    recipe, family, adapt, method, position, third, measured
+    inputs_of, recipe, family, adapt, method, position, third, measured
 ):
     backbone = family("plain")
     qkv, tokens = backbone.model.blocks[0].attn.qkv, torch.randn(2, 5, 16)
@@ -203,7 +202,7 @@ def test_a_part_of_the_fused_qkv_touches_its_own_rows_only(
             value.add_(1.0)
     seen = {}
     handle = qkv.register_forward_hook(lambda module, args, output: seen.update(read=args[0], write=output))
-    (model.ratios if measured else model.features)(images_of(backbone))
+    (model.ratios if measured else model.features)(**inputs_of(backbone, 6))
     handle.remove()
     frozen = qkv(seen["read"])
     thirds = zip(seen["write"].chunk(3, -1), frozen.chunk(3, -1), strict=True)
@@ -240,13 +239,13 @@ def test_two_sites_of_one_run_start_differently(recipe, family, adapt):
     assert len(values) == 12
 
 
-def test_blocks_below_the_first_site_keep_no_graph(recipe, family, adapt):
+def test_blocks_below_the_first_site_keep_no_graph(inputs_of, recipe, family, adapt):
     backbone = family("plain")
     model, _ = adapt(recipe("lora", cells={"1.mlp1": {}}), backbone)
     outputs = []
     for block in backbone.model.blocks:
         block.register_forward_hook(lambda module, args, output: outputs.append(output.requires_grad))
-    model(images_of(backbone))
+    model(**inputs_of(backbone, 6))
     for block in backbone.model.blocks:
         block._forward_hooks.clear()
     assert outputs == [False, True]
@@ -254,7 +253,7 @@ def test_blocks_below_the_first_site_keep_no_graph(recipe, family, adapt):
 
 def test_every_family_is_a_different_network(family):
     """The battery would prove less if a family's options were silently dropped."""
-    blocks = {name: family(name).model.blocks[0] for name in FAMILIES if name != "swin"}
+    blocks = {name: family(name).model.blocks[0] for name in FAMILIES if name not in ("swin", *TEXTS)}
     assert type(blocks["dinov2"].ls1).__name__ == "LayerScale"
     assert type(blocks["dinov2"].attn.q_norm).__name__ == "LayerNorm"
     assert type(blocks["clip"].mlp.act).__name__ == "QuickGELU"

@@ -31,9 +31,10 @@ HOMES = {
     "pyarrow": ("dataset/source/",),
     "matplotlib": ("figure/",),
     "scipy": ("statistics/",),
-    "huggingface_hub": ("backbone/timm/", "dataset/source/", "tracker/"),
-    "safetensors": ("backbone/timm/", "model/", "record/", "export/"),
+    "huggingface_hub": ("backbone/", "dataset/source/", "tracker/"),
+    "safetensors": ("backbone/", "model/", "record/", "export/"),
     "optuna": ("report/study/",),
+    "tokenizers": ("backbone/hf/",),
 }
 
 
@@ -216,6 +217,8 @@ HEAVY = (
     "sklearn",
     "datasets",
     "pandas",
+    "transformers",
+    "tokenizers",
 )
 
 

@@ -9,7 +9,10 @@ from torch.func import functional_call
 
 from peftlab.errors import UserError
 from peftlab.inputs.image import InputSpec
+from peftlab.inputs.text import TextSpec
 from peftlab.site import POSITIONS, Site
+
+NUM_HEADS = ("num_heads", "num_attention_heads", "n_heads")  # what an attention module calls it
 
 
 @dataclass(frozen=True)
@@ -79,7 +82,7 @@ class Backbone:
     num_prefix_tokens: int
     places: dict[Site, Place]
     outside: tuple[str, ...]  # parameters that belong to no block: embeddings, the last norm
-    input_spec: InputSpec
+    input_spec: InputSpec | TextSpec
     num_features: int
     hash: str
     refused: dict[str, str] = field(default_factory=dict)
@@ -95,9 +98,20 @@ class Backbone:
     def num_heads(self, block: int) -> int:
         """Attention heads of a block; 1 where its attention is of a kind of its own."""
         place = self.places.get(Site(block, "kv"))
-        return (
-            1 if place is None else int(getattr(self.model.get_submodule(place.input.module), "num_heads", 1))
-        )
+        if place is None:
+            return 1
+        attention = self.model.get_submodule(place.input.module)
+        return next((int(getattr(attention, name)) for name in NUM_HEADS if hasattr(attention, name)), 1)
+
+    def image_spec(self, asked: str) -> InputSpec:
+        """What it expects of pictures, for what was `asked`.
+
+        Raises:
+            UserError: if it reads texts.
+        """
+        if not isinstance(self.input_spec, InputSpec):
+            raise UserError(f"{asked} is for networks that read images, and {self.name} reads texts")
+        return self.input_spec
 
     @property
     def num_weights(self) -> int:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from peftlab.backbone.backbone import Place
+from peftlab.errors import UserError
 from peftlab.site import Site
 
 
@@ -29,3 +30,11 @@ def depth_of(labels: Sequence[str]) -> int | list[int]:
     if "." not in labels[0]:
         return len(labels)
     return list(Counter(label.split(".")[0] for label in labels).values())
+
+
+def check_depth(depth: int | list[int] | None, table: Table, name: str) -> None:
+    """Raises UserError if the model `name` is not as deep as backbone.depth promises."""
+    if depth is not None and depth != table.depth:
+        raise UserError(
+            f"backbone.depth={depth}, but {name} has {table.depth} blocks; set backbone.depth={table.depth} or null"
+        )

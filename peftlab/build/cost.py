@@ -1,4 +1,4 @@
-"""What a run will cost, without its data and weights: parameters from shapes, time and memory from a few steps on random images."""
+"""What a run will cost, without its data and weights: parameters from shapes, time and memory from a few steps on random inputs."""
 
 import time
 from statistics import median
@@ -7,8 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from peftlab.backbone.timm.model import timm_model
-from peftlab.backbone.timm.shapes import shapes
+from peftlab.backbone.choice import random_of, shapes_of
 from peftlab.build.cell import build_cell, place_on
 from peftlab.build.early import NUM_CLASSES, cell_of_shapes, empty_head
 from peftlab.build.start import Start
@@ -16,6 +15,7 @@ from peftlab.build.trunk import open_dataset
 from peftlab.config.place import place
 from peftlab.config.resolved import Resolved
 from peftlab.config.summary import num_trained
+from peftlab.dataset.rules import FROM_HUB
 from peftlab.dataset.source.where import place_of
 from peftlab.errors import UserError
 from peftlab.fit.precision import autocast
@@ -28,7 +28,7 @@ def is_known(resolved: Resolved) -> bool:
     """Whether shapes say it all: not of one's own backbone, nor where images choose sites or weights."""
     if resolved.backbone.word != "model" or any(part.is_mask for part in resolved.parts):
         return False
-    found = shapes(resolved.backbone.options)
+    found = shapes_of(resolved.backbone)
     return not place(resolved, found.labels, found.positions, is_known=False).is_open
 
 
@@ -40,30 +40,24 @@ def trained(resolved: Resolved) -> int | None:
     """
     if not is_known(resolved):
         return None
-    cell = cell_of_shapes(resolved, shapes(resolved.backbone.options))
+    cell = cell_of_shapes(resolved, shapes_of(resolved.backbone))
     return None if cell is None else num_trained(cell.num_parameters())
 
 
 def measured(resolved: Resolved, device: torch.device) -> float | None:
-    """Seconds of a step (`accumulate` forwards of `batch_size` images and back, and the optimizer): the median of a few, with random
-    weights and images, and a head for NUM_CLASSES. None where that is no answer.
+    """Seconds of a step (`accumulate` forwards of `batch_size` items and back, and the optimizer): the median of a few, with random
+    weights and images (or texts of a few tokens), and a head for NUM_CLASSES. None where that is no answer.
     """
     if not is_known(resolved):
         return None
-    options: dict[str, Any] = {
-        **resolved.backbone.options,
-        "pretrained": False,
-        "checkpoint": None,
-        "sha256": None,
-    }
-    backbone = timm_model(**options)
+    backbone = random_of(resolved.backbone)
     backbone.model.to(device)
     head = empty_head(resolved, backbone, NUM_CLASSES)
     cell = build_cell(resolved, backbone, place_on(resolved, backbone), Start(head)).cell.to(device)
     network, times = Network(backbone), list[float]()
     optimizer: Any = resolved.optim(cell.theta_by_kind())
-    images = {
-        name: torch.rand(resolved.fit.batch_size, *value.shape[1:], device=device)
+    inputs = {
+        name: _batch(value, resolved.fit.batch_size).to(device)
         for name, value in backbone.input_spec.example().items()
     }
     precision = autocast(resolved.fit, device)
@@ -71,7 +65,7 @@ def measured(resolved: Resolved, device: torch.device) -> float | None:
         began = time.perf_counter()
         for _ in range(resolved.fit.accumulate):
             with precision():
-                (output,) = network.outputs([cell], images)
+                (output,) = network.outputs([cell], inputs)
             _loss(output).backward()
         optimizer.step()
         optimizer.zero_grad()
@@ -87,13 +81,20 @@ def num_train(resolved: Resolved) -> int | None:
     if resolved.backbone.word != "model" or source is None:
         return None
     try:
-        if source.word == "hub":
+        if source.word in FROM_HUB:
             path, own = resolved.dataset.options["path"], source.options
             if place_of(path, own["hub_id"], own["folder"]).folder is None:
                 return None
-        return len(open_dataset(resolved, shapes(resolved.backbone.options)).train)
+        return len(open_dataset(resolved, shapes_of(resolved.backbone)).train)
     except UserError:  # the run will say it
         return None
+
+
+def _batch(example: Tensor, size: int) -> Tensor:
+    """Random pictures; or one text (of tokens, which are whole numbers) so many times."""
+    if example.is_floating_point():
+        return torch.rand(size, *example.shape[1:])
+    return example.repeat(size, *[1] * (example.ndim - 1))
 
 
 def _loss(output: Tensor) -> Tensor:

@@ -3,7 +3,7 @@
 from torch import nn
 
 from peftlab.backbone.backbone import Backbone
-from peftlab.backbone.timm.shapes import shapes
+from peftlab.backbone.choice import shapes_of
 from peftlab.build.cell import build_cell, place_on
 from peftlab.build.start import Start
 from peftlab.config.place import place
@@ -24,7 +24,7 @@ def check_method(resolved: Resolved) -> None:
     """
     if resolved.backbone.word != "model":
         return
-    backbone = shapes(resolved.backbone.options)
+    backbone = shapes_of(resolved.backbone)
     if not place(resolved, backbone.labels, backbone.positions, is_known=False).is_open:
         _built(resolved, backbone)
 

@@ -14,7 +14,7 @@ from torch import Tensor
 import peftlab
 from peftlab.inputs.cache import load_bytes, save_bytes
 
-LIBRARIES = ("torch", "timm", "torchvision", "numpy")
+LIBRARIES = ("torch", "timm", "torchvision", "numpy", "transformers", "tokenizers")
 ROOMS = (
     "backbone",
     "build",

@@ -13,12 +13,14 @@ import torch
 from torch import Tensor
 
 from peftlab.backbone.backbone import Backbone
+from peftlab.backbone.choice import files_of
 from peftlab.build.kept import kept, load, save
 from peftlab.config.device import NO_GPU
 from peftlab.config.resolved import Resolved
 from peftlab.dataset.batches import EvalBatches
 from peftlab.dataset.dataset import Dataset
 from peftlab.dataset.overlap import Overlap, overlap, parts_of
+from peftlab.dataset.reads import check_reads
 from peftlab.dataset.split import Split
 from peftlab.errors import UserError
 from peftlab.inputs.path import expanded
@@ -87,8 +89,8 @@ class Trunk:
 
     def _is_told(self, split: Split) -> bool:
         """Whether the hashes tell all that its frozen outputs depend on, so that another process may use them."""
-        is_timm = type(self.backbone.model).__module__.startswith("timm.") and len(self.backbone.hash) == 64
-        return is_timm and bool(getattr(split.items, "is_hashed", False))
+        is_known = type(self.backbone.model).__module__.startswith(("timm.", "transformers."))
+        return is_known and len(self.backbone.hash) == 64 and bool(getattr(split.items, "is_hashed", False))
 
     def _features(self, split: Split) -> Iterator[tuple[Tensor, Tensor]]:
         for batch in self.batches(split):
@@ -159,7 +161,10 @@ def open_dataset(resolved: Resolved, backbone: Backbone) -> Dataset:
         UserError: for data that cannot be had, or nothing to select on.
     """
     choice, spec = resolved.dataset, backbone.input_spec
+    read: str | None = getattr(spec, "noun", None)  # one's own backbone may have a spec of its own
+    check_reads(choice, resolved.backbone, read=read)
     dataset: Dataset = choice(spec, resolved.seed)
+    check_reads(choice, resolved.backbone, given=dataset.noun, read=read)
     if resolved.fit.select == "best" and dataset.val is None and choice.options["val_fraction"] is None:
         dataset = choice(spec, resolved.seed, val_fraction=VAL_FRACTION)
     if resolved.fit.select == "best" and dataset.val is None:
@@ -192,7 +197,8 @@ def _backbone(resolved: Resolved, device: torch.device) -> Backbone:
 def _key(resolved: Resolved, device: torch.device) -> str:
     """The device, the options of the backbone, and of files that they name the size and time: one that was replaced is read again."""
     choice = resolved.backbone
-    files = [expanded(value) for value in choice.options.values() if isinstance(value, str)]
+    named = [expanded(value) for value in choice.options.values() if isinstance(value, str)]
+    files = [*named, *files_of({"_target_": choice.target, **choice.options})]
     stamps = [(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in files if file.is_file()]
     return json.dumps([str(device), choice.target, dict(choice.options), stamps], sort_keys=True, default=str)
 

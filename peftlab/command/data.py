@@ -1,7 +1,7 @@
 """The entry point `peftlab-data`: looks at a data set before a run does. Imports no torch until its words have passed."""
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from hydra.errors import HydraException
@@ -17,6 +17,7 @@ from peftlab.dataset.rules import check_dataset
 from peftlab.errors import UserError
 
 FINE, PROBLEMS = 0, 1
+ONE = {"images": "the same picture", "texts": "the same text"}
 CUTS = ("imbalance", "max_per_class", "seed", "groups", "group_counts_imbalance", "val_fraction")
 
 
@@ -30,7 +31,9 @@ def main(argv: list[str] | None = None) -> int:
     check.add_argument(
         "words", nargs="+", metavar="WORD", help="a choice of the group dataset, and KEY=VALUE as for peftlab"
     )
-    cache = commands.add_parser("cache", help="what this machine keeps of pictures that it has decoded")
+    cache = commands.add_parser(
+        "cache", help="what this machine keeps of pictures that it has decoded and texts that it has split"
+    )
     cache.add_argument("--clear", action="store_true", help="remove it")
     given = parser.parse_args(argv)
     if given.command == "cache":
@@ -72,11 +75,11 @@ def _config(words: list[str]) -> dict[str, Any]:
 def _check(options: Mapping[str, Any], seed: int) -> tuple[list[str], list[str]]:
     from peftlab.dataset.cut import Cuts, group_counts, tail_cut
     from peftlab.dataset.group import group_classes
-    from peftlab.dataset.source.audit import audit
+    from peftlab.dataset.source.audit import audit, counted
 
     source = options["source"](options["path"])
     cuts = Cuts(**{key: options[key] for key in CUTS}, run_seed=seed)
-    tail, names = tail_cut(source, cuts), source.class_names
+    tail, names, noun = tail_cut(source, cuts), source.class_names, source.train.items.noun
     counts = tail.counts(len(names))
     groups = group_classes(cuts.groups, names, group_counts(source, tail, cuts))
     found = audit(source)
@@ -84,33 +87,20 @@ def _check(options: Mapping[str, Any], seed: int) -> tuple[list[str], list[str]]
     across = [f"{number} in {one} and {other}" for (one, other), number in shared]
     lines = [
         f"source: {options['source'].word}, {options['path'] or options['name']}",
-        f"images: {_counted(found.num_items)}; {len(tail)} train after the long tail",
-        f"classes: {len(names)}, {counts.min()} ({names[counts.argmin()]}) to {counts.max()} ({names[counts.argmax()]}) images",
-        f"groups: {_counted({name: len(members) for name, members in groups.items()})} classes",
+        f"{noun}: {counted(found.num_items)}; {len(tail)} train after the long tail",
+        f"classes: {len(names)}, {counts.min()} ({names[counts.argmin()]}) to {counts.max()} ({names[counts.argmax()]}) {noun}",
+        f"groups: {counted({name: len(members) for name, members in groups.items()})} classes",
         f"duplicates: {', '.join(across) or 'none across splits'}; {found.within()} within a split",
-        f"sizes: {_sizes(list(found.sizes))}",
-        f"modes: {_counted(found.modes) or 'arrays'}",
-        f"turned upright by EXIF: {found.num_turned}",
-        f"ignored: {_counted(+source.ignored) or 'nothing'}",
+        *found.lines(),
+        f"ignored: {counted(+source.ignored) or 'nothing'}",
         f"unreadable: {len(found.unreadable)}",
     ]
     problems = [
-        f"the same picture {words}, as {found.example(*pair)}"
+        f"{ONE[noun]} {words}, as {found.example(*pair)}"
         for words, (pair, _) in zip(across, shared, strict=True)
     ]
     problems += (
         [f"{len(found.unreadable)} unreadable, the first: {found.unreadable[0]}"] if found.unreadable else []
     )
-    problems += [f"{sum(counts == 0)} classes without a training image"] if (counts == 0).any() else []
+    problems += [f"{sum(counts == 0)} classes without a training item"] if (counts == 0).any() else []
     return lines, problems
-
-
-def _counted(number: Any) -> str:
-    return ", ".join(f"{key} {value:,}" for key, value in dict(number).items())
-
-
-def _sizes(sizes: Sequence[tuple[int, int]]) -> str:
-    if len(sizes) <= 1:
-        return "".join(f"all {width} x {height}" for width, height in sizes)
-    widths, heights = zip(*sizes, strict=True)
-    return f"{len(sizes)}, {min(widths)}-{max(widths)} wide, {min(heights)}-{max(heights)} high"

@@ -38,7 +38,7 @@ def main(argv: list[str] | None = None) -> int:
         )
     print(
         f"largest logit difference {card['largest_logit_difference']:.2g} (largest logit {card['largest_logit']:.3g})"
-        f" on {card['num_images']} images ({card['images']})"
+        f" on {card['num_images']} {'texts' if 'tokenizer' in card['input'] else 'images'} ({card['images']})"
     )
     print(f"written: {out}")
     return 0

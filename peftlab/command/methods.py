@@ -15,6 +15,8 @@ BACKBONES = (
     "swin_tiny_patch4_window7_224.ms_in1k",
 )
 
+TO_FILL_IN = ("timm", "hf")  # which need a name
+
 
 def main(argv: list[str] | None = None) -> int:
     """`peftlab-methods`: the table method x backbone; 0, or 2 for a wrong input."""
@@ -30,12 +32,12 @@ def main(argv: list[str] | None = None) -> int:
     )
     chosen = parser.parse_args(argv)
     backbones = (
-        [name for name in legal["backbone"] if name != "timm"]
+        [name for name in legal["backbone"] if name not in TO_FILL_IN]
         if chosen.backbone == ["all"]
         else chosen.backbone
     )
     for group, names in (("peft", chosen.method), ("backbone", backbones)):
-        listed = [name for name in legal[group] if name != "timm"]  # which is a name to fill in
+        listed = [name for name in legal[group] if name not in TO_FILL_IN]
         wrong = [name for name in names if name not in listed]
         if wrong:
             stop(f"peftlab-methods: {group}={wrong[0]} cannot be listed; legal: {', '.join(listed)}")

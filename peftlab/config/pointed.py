@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from peftlab.backbone.timm.checkpoint import checkpoint_path
+from peftlab.backbone.choice import paths
 from peftlab.record.whole import check_whole
 
 # what placement.run means: of this file of the run the sites, or the search, are made
@@ -15,7 +15,7 @@ def pointed(config: dict[str, Any]) -> dict[str, Path]:
     """Key -> path, as `dataset.path`, of all that exist; a name of the hub is none."""
     found = {
         "dataset.path": _data(config.get("dataset")),
-        "backbone.checkpoint": _checkpoint(config.get("backbone")),
+        **{f"backbone.{key}": path for key, path in paths(_node(config, "backbone")).items()},
         **{f"placement.{key}": path for key, path in placement_files(config).items()},
     }
     return {key: path for key, path in found.items() if path is not None and path.exists()}
@@ -58,8 +58,6 @@ def _data(node: Any) -> Path | None:
     return Path(root) / own if root and isinstance(own, str) else None
 
 
-def _checkpoint(node: Any) -> Path | None:
-    name = node.get("checkpoint") if isinstance(node, dict) else None
-    if not isinstance(name, str):
-        return None
-    return checkpoint_path(name)
+def _node(config: dict[str, Any], group: str) -> dict[str, Any]:
+    node = config.get(group)
+    return node if isinstance(node, dict) else {}

@@ -2,15 +2,14 @@
 
 from typing import Any
 
-from peftlab.backbone.timm.arguments import check_arguments
-from peftlab.backbone.timm.checkpoint import check_checkpoint
-from peftlab.backbone.timm.name import check_timm_name
+from peftlab.backbone.choice import check_choice
 from peftlab.config.device import check_device
 from peftlab.config.place import check_cells, place
 from peftlab.config.pointed import check_pointed
 from peftlab.config.resolved import Resolved, Root
 from peftlab.config.schema import BUDGET, PART, TARGET, check_schema
 from peftlab.config.signature import signature
+from peftlab.dataset.reads import check_reads
 from peftlab.dataset.rules import check_dataset
 from peftlab.errors import UserError
 from peftlab.fit.plan import Plan, check_plan
@@ -108,7 +107,8 @@ def _check(resolved: Resolved) -> None:
         )
     parts, data = resolved.parts, resolved.dataset.options
     check_dataset(data, data["source"].word if "source" in data else "", resolved.fit.select)
-    _check_backbone(resolved.backbone)
+    check_reads(resolved.dataset, resolved.backbone)
+    check_choice(resolved.backbone)
     for part in parts:
         check_part(part)
     widths = {part.name: _widths(part) for part in parts}
@@ -145,14 +145,6 @@ def _check_compile(resolved: Resolved) -> None:
         raise UserError(
             f"fit.compile=true cannot draw, and {drawing[0]} has dropout; legal: {drawing[0]}.dropout=0, or fit.compile=false"
         )
-
-
-def _check_backbone(backbone: Choice) -> None:
-    name = str(backbone.options["name"])
-    check_timm_name(name)
-    if backbone.word == "model":  # timm_model
-        check_checkpoint(backbone.options)
-        check_arguments(name, backbone.options["model_args"])
 
 
 def _widths(part: Part) -> Widths:

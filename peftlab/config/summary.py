@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from peftlab.backbone.timm.checkpoint import called
+from peftlab.backbone.choice import called
 
 KEYS = (
     *("peft", "backbone", "dataset", "scaling", "depth", "position", "alpha", "rank", "seed", "task"),
@@ -25,7 +25,7 @@ def summary(config: Mapping[str, Any], chosen: Mapping[str, Any]) -> dict[str, A
     alpha = scaling.get("value")
     found = {
         "peft": chosen.get("peft"),
-        "backbone": called(node.get("backbone", {})) if backbone in (None, "timm") else backbone,
+        "backbone": called(node.get("backbone", {})) if backbone in (None, "timm", "hf") else backbone,
         "dataset": node.get("dataset", {}).get("name") or chosen.get("dataset"),
         "scaling": chosen.get("scaling"),
         "depth": placement.get("depth"),

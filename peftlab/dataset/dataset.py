@@ -23,7 +23,7 @@ class Dataset:
     `groups` (head, medium, tail) come from the counts of the long tail, before the validation cut. No test
     item is decoded, and no label of one seen, before `open_test()`; `test_contents` tells which of them are in another split,
     too, and `ignored` what lies beside the items. `index` holds the row ids of train and val, `index_hash` is a sha256 over
-    them and the source's content.
+    them and the source's content. `note` is what else people should know, in one line.
     """
 
     name: str
@@ -40,6 +40,12 @@ class Dataset:
     num_workers: int
     ignored: Counter[str]
     test_contents: Callable[[], Contents] | None
+    note: str = ""
+
+    @property
+    def noun(self) -> str:
+        """What people call its items: images, texts."""
+        return self.train.items.noun
 
     @property
     def transform_text(self) -> str:

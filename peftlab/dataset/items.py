@@ -22,9 +22,10 @@ class Contents(NamedTuple):
 
 @runtime_checkable
 class Items(Protocol):
-    """The items of one split of a source, by row id. `fingerprint` is a hash of their content."""
+    """The items of one split of a source, by row id. `fingerprint` is a hash of their content, `noun` what people call them."""
 
     fingerprint: str
+    noun: str
 
     def take(self, rows: Int64[np.ndarray, " b"]) -> Any:
         """The items `rows`, as the transforms of this kind of data take them."""

@@ -11,6 +11,7 @@ from peftlab.option import Range
 NAMES = ("head", "medium", "tail")
 THRESHOLDS = ("many_above", "few_below")
 COUNT = Range(0, 1_000_000_000)
+FROM_HUB = ("hub", "text_hub")  # sources that look for a set of the hub's layout
 LEGAL = "{many_above: 100, few_below: 20} or {head: [...], medium: [...], tail: [...]}, the others null"
 
 
@@ -38,7 +39,12 @@ def check_dataset(options: Mapping[str, Any], source: str, select: str = "last")
         raise UserError(
             f"dataset.path={path} has no meaning for digits, which come with scikit-learn; legal: null"
         )
-    if source == "hub":
+    if source == "text_folder" and not (path is not None and expanded(path).exists()):
+        given = "null names no file" if path is None else f"{path} is neither a file nor a folder"
+        raise UserError(
+            f"dataset.path={given}; legal: a .csv, .tsv or .jsonl file, or a folder with train and test files of these kinds"
+        )
+    if source in FROM_HUB:
         from_hub = options["source"].options
         place_of(path, from_hub["hub_id"], from_hub["folder"])
     if "val_fraction" in options:
@@ -110,12 +116,12 @@ def check_counted(imbalance: float | int, groups: Mapping[str, Any]) -> None:
 
 def _check_validation(options: Mapping[str, Any], source: str, select: str) -> None:
     fraction, given = options["val_fraction"], options["source"].options
-    own = source == "hub" and given["val_split"] is not None
+    own = source in FROM_HUB and given["val_split"] is not None
     if own and fraction:
         raise UserError(
             f"dataset.val_fraction={fraction} but the data set has its own validation split; legal: 0 or null"
         )
-    if select == "best" and fraction == 0 and not own and source in ("hub", "digits"):
+    if select == "best" and fraction == 0 and not own and source in (*FROM_HUB, "digits"):
         raise UserError(
             "fit.select=best needs items to select on, and dataset.val_fraction=0 leaves none; legal: above 0 or null, or"
             " fit.select=last"
@@ -123,7 +129,7 @@ def _check_validation(options: Mapping[str, Any], source: str, select: str) -> N
 
 
 def leaves_none(fraction: float | int | None, source: str, val_split: str | None, select: str) -> bool:
-    """Whether no items validate, as far as that can be said before the data are opened: an image_folder may have its own."""
-    if val_split is not None or source not in ("hub", "digits"):
+    """Whether no items validate, as far as that can be said before the data are opened: a folder of one's own may have some."""
+    if val_split is not None or source not in (*FROM_HUB, "digits"):
         return False
     return not fraction and (fraction is not None or select != "best")

@@ -17,7 +17,7 @@ def card_of(
 ) -> dict[str, Any]:
     """Backbone, input, classes, head, what was done, and how far its logits are from the run's."""
     node = trained.resolved.backbone.options
-    frozen = {key: node[key] for key in ("name", "pretrained", "checkpoint", "model_args")}
+    frozen = {key: node[key] for key in ("name", "pretrained", "checkpoint", "model_args") if key in node}
     own = trained.resolved.head
     head: dict[str, Any] = {"kind": own.word}
     if "scale" in own.options:
@@ -39,7 +39,15 @@ def card_of(
 
 
 def _input(trained: Trained) -> dict[str, Any]:
-    spec, node = trained.backbone.input_spec, trained.resolved.dataset.options
+    given, node = trained.backbone.input_spec, trained.resolved.dataset.options
+    if given.noun == "texts":
+        texts: Any = given
+        return {
+            "max_length": texts.max_length,
+            "inputs": list(texts.inputs),
+            "tokenizer": texts.tokenizer.hash,
+        }
+    spec = trained.backbone.image_spec("its transform")
     transform = used_transform(spec, node)
     return {
         "size": spec.size,
@@ -56,10 +64,17 @@ def readme(trained: Trained, to: str) -> str:
     lines = {"timm": _timm, "peft": _peft, "adapter": _adapter}[to](trained)
     if to != "adapter" and not num_outputs(trained):
         lines += _head(trained)
-    transform = used_transform(trained.backbone.input_spec, trained.resolved.dataset.options).text
     title = f"# {trained.backbone.name}, {len(trained.card['class_names'])} classes"
-    text = f"Input: 8-bit RGB / 255 -> {transform}. Classes, hashes and the comparison with the run are in `export.yaml`."
+    text = f"Input: {_reads(trained)}. Classes, hashes and the comparison with the run are in `export.yaml`."
     return "\n".join([title, "", text, "", "```python", *lines, "```", ""])
+
+
+def _reads(trained: Trained) -> str:
+    if trained.backbone.input_spec.noun == "texts":
+        texts: Any = trained.backbone.input_spec
+        return f"{', '.join(texts.inputs)} of the backbone's own tokenizer, at most {texts.max_length} tokens a text"
+    transform = used_transform(trained.backbone.image_spec("its transform"), trained.resolved.dataset.options)
+    return f"8-bit RGB / 255 -> {transform.text}"
 
 
 def _create(trained: Trained, pretrained: bool) -> str:

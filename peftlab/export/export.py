@@ -40,14 +40,16 @@ def export(
         RuntimeError: if what was written does not give the run's logits; then nothing is left of it.
     """
     trained = read_run(folder, trust=trust)
+    if to != "adapter":
+        trained.backbone.image_spec(f"--to {to}")
     if rank is not None:
         _at(trained, rank)
     compared = real_images(trained, images)
     with staged(out) as stage, torch.no_grad():
-        features = trained.model.features(compared.images)
+        features = trained.model.features(**compared.inputs)
         wanted = Outputs(features, trained.model.head(features))
         more = _write(trained, folder, to, stage, rank)
-        found = _outputs(trained, to, stage, compared.images)
+        found = _outputs(trained, to, stage, compared.inputs)
         largest = wanted.logits.abs().max().item()
         difference = (found.logits - wanted.logits).abs().max().item()
         if not difference <= TOLERANCE * max(1.0, largest):
@@ -57,7 +59,7 @@ def export(
         numbers: dict[str, Any] = {"largest_logit_difference": difference, "largest_logit": largest}
         if found.features is not None:
             numbers["largest_feature_difference"] = (found.features - features).abs().max().item()
-        numbers |= {"num_images": len(compared.images), "images": compared.source}
+        numbers |= {"num_images": len(wanted.logits), "images": compared.source}
         (stage / "README.md").write_text(readme(trained, to))
         files = sorted([*(path.name for path in stage.iterdir()), CARD])
         card = card_of(trained, to, rank, more, numbers, files)
@@ -82,16 +84,16 @@ def _write(trained: Trained, folder: Path, to: str, stage: Path, rank: int | Non
     return to_adapter(trained, stage, folder, rank)
 
 
-def _outputs(trained: Trained, to: str, stage: Path, images: Float[Tensor, "b 3 h w"]) -> Outputs:
+def _outputs(trained: Trained, to: str, stage: Path, inputs: dict[str, Tensor]) -> Outputs:
     """What the written files give, read as another program would."""
     if to == "adapter":
         model = read_run(stage, trust=trained.resolved.root.trust).model
-        features = model.features(images)
+        features = model.features(**inputs)
         return Outputs(features, model.head(features))
     state = read_timm(stage) if to == "timm" else read_peft(trained, stage)
     plain = plain_model(trained.resolved.backbone.options, num_outputs(trained))
     plain.load_state_dict(state, strict=True)
     if num_outputs(trained):
-        return Outputs(None, plain(images))
-    features = plain(images)
+        return Outputs(None, plain(inputs["images"]))
+    features = plain(inputs["images"])
     return Outputs(features, read_head(trained, stage)(features))

@@ -1,9 +1,8 @@
-"""The real images on which an export is compared with its run."""
+"""The real images or texts on which an export is compared with its run."""
 
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float
 from torch import Tensor
 
 from peftlab.dataset.batches import EvalBatches
@@ -17,9 +16,9 @@ NUM_IMAGES = 32
 
 
 class Compared(NamedTuple):
-    """Images as the model takes them, and where they are from."""
+    """Images or texts as the model takes them, and where they are from."""
 
-    images: Float[Tensor, "b 3 h w"]
+    inputs: dict[str, Tensor]
     source: str
 
 
@@ -31,21 +30,20 @@ def real_images(trained: Trained, path: str | None) -> Compared:
     Raises:
         UserError: if the run's data cannot be read here, or `path` holds no image.
     """
-    spec, choice = trained.backbone.input_spec, trained.resolved.dataset
+    choice = trained.resolved.dataset
     if path is not None:
+        spec = trained.backbone.image_spec(f"--images={path}")
         files = picture_files(path)
         chosen = [files[index] for index in _evenly(len(files))]
-        return Compared(
-            used_transform(spec, choice.options)([read_picture(file) for file in chosen])["images"], path
-        )
+        return Compared(used_transform(spec, choice.options)([read_picture(file) for file in chosen]), path)
     try:
-        dataset: Dataset = choice(spec, trained.resolved.seed)
+        dataset: Dataset = choice(trained.backbone.input_spec, trained.resolved.seed)
     except UserError as error:
         raise UserError(f"{error}; any other images are given with --images PATH") from error
     name, split = ("train", dataset.train) if dataset.val is None else ("val", dataset.val)
     part = split.subset(_evenly(len(split)))
     batch = EvalBatches(part, dataset.eval_transform, batch_size=len(part), num_workers=0).batch(0)
-    return Compared(batch.inputs["images"], f"{dataset.name}, {name} split")
+    return Compared(batch.inputs, f"{dataset.name}, {name} split")
 
 
 def _evenly(count: int) -> np.ndarray:

@@ -61,6 +61,22 @@ def load_bytes(kind: str, key: str) -> tuple[dict[str, Any], bytes] | None:
     return head, content
 
 
+def map_bytes(kind: str, key: str) -> tuple[dict[str, Any], np.ndarray] | None:
+    """The same, mapped into memory, as bytes that cannot be written: what is not looked at takes none."""
+    file = _file(kind, key)
+    try:
+        if file is None or file.stat().st_size <= HEAD:
+            return None
+        whole = np.memmap(file, dtype=np.uint8, mode="r")
+    except OSError:
+        return None
+    head, content = _head(whole[:HEAD].tobytes()), whole[HEAD:]
+    if head.get("key") != key or head.get("sha256") != hashlib.sha256(content.data).hexdigest():
+        return None
+    use(file)
+    return head, content
+
+
 def save_bytes(kind: str, key: str, content: bytes, **more: Any) -> None:
     """Keep some bytes, whole or not at all; `more` is what else their reader has to know."""
     file = _file(kind, key)

@@ -1,6 +1,7 @@
 """What a backbone expects of its input images."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from jaxtyping import Float
@@ -10,6 +11,8 @@ from torch import Tensor
 @dataclass(frozen=True)
 class InputSpec:
     """Side length in pixels, per-channel mean and std of pixels in [0, 1], interpolation, centre-crop share."""
+
+    noun: ClassVar[str] = "images"
 
     size: int
     mean: tuple[float, float, float]

@@ -1,9 +1,10 @@
-"""What timm imports and nothing here uses: torch's compiler (1.7 s) and wandb (0.5 s)."""
+"""What timm and transformers import and nothing here uses: torch's compiler (1.7 s) and wandb (0.5 s)."""
 
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib import import_module
+from importlib.machinery import ModuleSpec
 from importlib.util import find_spec
 from types import ModuleType
 from typing import Any
@@ -38,6 +39,10 @@ def without_unused() -> Iterator[None]:
 
 class _Later(ModuleType):
     """A module that is loaded at the first use of what it holds."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.__spec__ = ModuleSpec(name, None)  # accelerate asks for it
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):

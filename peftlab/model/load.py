@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from torch import Tensor
 
 from peftlab.backbone.backbone import Backbone
-from peftlab.backbone.timm.checkpoint import checkpoint_path
+from peftlab.backbone.choice import paths
 from peftlab.build.cell import build_cell
 from peftlab.build.early import empty_head
 from peftlab.build.start import Start
@@ -79,15 +79,17 @@ def read_run(
 
 
 def _weights(folder: Path, resolved: Resolved) -> dict[str, str]:
-    """backbone.checkpoint as the run's folder knows it, if it was given relative to where the run started."""
-    given = resolved.backbone.options.get("checkpoint")
-    if given is None or checkpoint_path(given).is_file():
-        return {}
-    try:
-        path = read_status(folder)["identity"]["inputs"]["backbone.checkpoint"]["path"]
-        return {"checkpoint": path} if Path(path).is_file() else {}
-    except (LookupError, TypeError):
-        return {}
+    """Paths of the backbone as the run's folder knows them, if they were given relative to where the run started."""
+    given = paths({"_target_": resolved.backbone.target, **resolved.backbone.options})
+    found = {}
+    for key in (key for key in ("checkpoint", "name") if key not in given or not given[key].exists()):
+        try:
+            path = read_status(folder)["identity"]["inputs"][f"backbone.{key}"]["path"]
+        except (LookupError, TypeError):
+            continue
+        if Path(path).exists():
+            found[key] = path
+    return found
 
 
 def _model(resolved: Resolved, backbone: Backbone, tensors: dict[str, Tensor], card: dict[str, Any]) -> Model:

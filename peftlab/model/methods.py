@@ -7,22 +7,32 @@ from typing import Any
 from torch import nn
 
 from peftlab.backbone.backbone import Backbone
-from peftlab.backbone.timm.shapes import shapes
+from peftlab.backbone.choice import shapes_of
 from peftlab.build.early import NUM_CLASSES, cell_of_shapes, empty_head
 from peftlab.config.compose import composed
-from peftlab.config.resolve import resolve
+from peftlab.config.resolve import choice, resolve
 from peftlab.config.resolved import Resolved
 from peftlab.errors import UserError
 
 
 def table(methods: list[str], backbones: list[str]) -> dict[str, list[int | str]]:
     """Method -> for every backbone the number of parameters, or the sentence that refuses it."""
-    shown = [shapes(composed(f"backbone={name}")["backbone"]) for name in backbones]
+    shown = [_shapes(name) for name in backbones]
     runs = {name: resolve(composed(f"peft={name}", "head.init=random")) for name in methods}
     return {name: [_answer(resolved, backbone) for backbone in shown] for name, resolved in runs.items()}
 
 
-def _answer(resolved: Resolved, backbone: Backbone) -> int | str:
+def _shapes(name: str) -> Backbone | str:
+    """Those of a choice of backbone, or why it cannot be had here."""
+    try:
+        return shapes_of(choice(composed(f"backbone={name}")["backbone"]))
+    except UserError as error:
+        return str(error)
+
+
+def _answer(resolved: Resolved, backbone: Backbone | str) -> int | str:
+    if isinstance(backbone, str):
+        return backbone
     try:
         cell = cell_of_shapes(resolved, backbone)
         if cell is None:

@@ -16,8 +16,8 @@ from peftlab.network.kernel.thin import hidden_of
 from peftlab.peft.delta import Additive, LowRank, OnHeads
 from peftlab.site import Site
 
-Forward = Callable[..., Tensor]
-Act = Callable[..., Tensor]  # act(frozen, *args, **kwargs), `frozen` being the forward below it
+Forward = Callable[..., Any]  # mostly a tensor; an attention of Hugging Face gives a tuple
+Act = Callable[..., Any]  # act(frozen, *args, **kwargs), `frozen` being the forward below it
 Modules = Mapping[str, nn.Module]  # of the backbone, by name
 Acts = dict[str, list[Act]]  # by module, the innermost first
 
@@ -66,7 +66,7 @@ def keep_source(run: Pass, name: str, frozen: Forward, read: Tensor, *args: Any,
     return output
 
 
-def watch(run: Pass, site: Site, port: Port, frozen: Forward, *args: Any, **kwargs: Any) -> Tensor:
+def watch(run: Pass, site: Site, port: Port, frozen: Forward, *args: Any, **kwargs: Any) -> Any:
     """Keep what a module takes or gives until the site needs it, in the same forward."""
     if port.side == "in":
         run.seen[site, port] = args[0]
@@ -78,7 +78,7 @@ def watch(run: Pass, site: Site, port: Port, frozen: Forward, *args: Any, **kwar
 
 def add_all(
     run: Pass, modules: Modules, group: list[Anchor], frozen: Forward, *args: Any, **kwargs: Any
-) -> Tensor:
+) -> Any:
     """write <- write + gamma delta(read) for all sites that write what one module takes or gives."""
     module = modules[group[0].writes.module]
     # a merged product takes the place of the layer's forward: not where somebody has put one of their own
@@ -102,7 +102,7 @@ def add_all(
     return write
 
 
-def on_heads(run: Pass, anchor: Anchor, frozen: Forward, read: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+def on_heads(run: Pass, anchor: Anchor, frozen: Forward, read: Tensor, *args: Any, **kwargs: Any) -> Any:
     """The module's forward with its attention product in the hands of the site."""
     delta = anchor.delta
     assert isinstance(delta, OnHeads)

@@ -11,6 +11,7 @@ from peftlab.errors import UserError
 from peftlab.network.anchor import Anchor
 from peftlab.network.cell import Cell
 from peftlab.network.kernel.low_rank_linear import Source
+from peftlab.network.mask import tokens_of
 from peftlab.peft.view import Now
 from peftlab.site import Site
 
@@ -23,6 +24,7 @@ class Pass:
 
     scales: gamma of each site; a site that it does not hold has the factor 1. rng: the stream of dropout. widths:
     `Now.width` of some sites. norms: if a dict, takes ||gamma delta|| / ||f|| of each site. dropout: false keeps it off.
+    mask: which tokens are no padding, `[b, t]` (None: all); num_prefix_tokens stand before prompts.
     seen: what a site or its gate reads of another module than the site writes, until then. entered: the prompts that
     entered the block below, if they left it again. given: what modules gave, until the layer that reads it.
     """
@@ -32,6 +34,8 @@ class Pass:
     widths: Mapping[Site, int] = field(default_factory=dict)
     norms: Norms | None = None
     dropout: bool = True
+    mask: Tensor | None = None
+    num_prefix_tokens: int = 0
     scales: dict[Site, Tensor] = field(init=False)
     seen: dict[tuple[Site, Port], Tensor] = field(default_factory=dict, init=False)
     entered: Tensor | None = field(default=None, init=False)
@@ -67,7 +71,9 @@ class Pass:
         gate = self.cell.gate_at(site)
         if gate is None:
             return gamma, None
-        return gamma, gate(read if anchor.gate_reads is None else self.taken(site, anchor.gate_reads))
+        x = read if anchor.gate_reads is None else self.taken(site, anchor.gate_reads)
+        tokens = tokens_of(self.mask, x, self.num_prefix_tokens)
+        return gamma, gate(x) if tokens is None else gate(x, tokens)
 
     def note(self, site: Site, added: Tensor, old: Tensor) -> None:
         """||gamma delta|| / ||f|| of a site, if somebody wants it."""

@@ -14,6 +14,7 @@ from peftlab.network.acts import Acts, acts_of, sources_of
 from peftlab.network.below import Below, first_block
 from peftlab.network.cell import Cell
 from peftlab.network.forward import Norms, Pass
+from peftlab.network.mask import TOKENS
 from peftlab.network.rows import Rows, nested
 from peftlab.network.tokens import check_prompts, prompts_of
 
@@ -69,7 +70,8 @@ class Network:
         Raises:
             UserError: for several cells of which one cannot share a forward.
         """
-        runs = [Pass(cell, **now) for cell, now in zip(cells, nows or [{}] * len(cells), strict=True)]
+        more: Now = {"mask": inputs.get(TOKENS), "num_prefix_tokens": self.backbone.num_prefix_tokens}
+        runs = [Pass(cell, **now, **more) for cell, now in zip(cells, nows or [{}] * len(cells), strict=True)]
         with _evaluating(self._modules.values()):
             if len(runs) == 1:
                 return [self._one(runs[0], inputs)]

@@ -1,12 +1,14 @@
 """Several cells in one forward: whose rows of the batch are whose, and where each of them joins."""
 
 from collections.abc import Container, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from peftlab.network.acts import Act, Forward
+from peftlab.network.mask import each, rows, times
 
 
 def nested(acts: Sequence[Act], frozen: Forward) -> Forward:
@@ -22,7 +24,7 @@ class _Around:
     def __init__(self, act: Act, frozen: Forward) -> None:
         self._act, self._frozen = act, frozen
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Tensor:
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
         return self._act(self._frozen, *args, **kwargs)
 
 
@@ -53,12 +55,14 @@ class Rows:
             with torch.no_grad():
                 self._base = frozen(self._base, *args, **kwargs)
         self._present = self.joined
+        count = max(len(self.joined), 1)
+        args, kwargs = (each(given, lambda mask: times(mask, count)) for given in (args, kwargs))
         x = frozen(x, *args, **kwargs)
         return x if self._base is None or index < self._last else torch.cat([x, self._base])
 
     def act(
         self, acts: dict[int, Sequence[Act]], frozen: Forward, x: Tensor, *args: Any, **kwargs: Any
-    ) -> Tensor:
+    ) -> Any:
         """The forward of a module: each cell with acts on its own rows, the frozen one on the rest, run by run."""
         present = self._present
         if not set(acts) & set(present):
@@ -67,9 +71,10 @@ class Rows:
         for start, stop in _runs(present, acts):
             self._present = present[start:stop]  # what the modules inside see
             forward = nested(acts.get(present[start], ()), frozen)
-            outputs.append(forward(x[start * size : stop * size], *args, **kwargs))
+            own = partial(rows, start=start * size, stop=stop * size)
+            outputs.append(forward(x[start * size : stop * size], *each(args, own), **each(kwargs, own)))
         self._present = present
-        return torch.cat(outputs)
+        return _joined(outputs)
 
     def split(self, features: Tensor) -> list[Tensor]:
         """The features of every cell; those that never joined share the last rows."""
@@ -77,6 +82,13 @@ class Rows:
         pieces = features.chunk(copies)
         at = {cell: pieces[place] for place, cell in enumerate(self.joined)}
         return [at.get(cell, pieces[-1]) for cell in range(len(self._joins))]
+
+
+def _joined(outputs: Sequence[Any]) -> Any:
+    """One behind the other; of a module that gives several things, each of them."""
+    if isinstance(outputs[0], tuple):
+        return tuple(_joined(own) for own in zip(*outputs, strict=True))
+    return None if outputs[0] is None else torch.cat(list(outputs))
 
 
 def _runs(present: Sequence[int], acts: Container[int]) -> Iterator[tuple[int, int]]:

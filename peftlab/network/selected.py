@@ -20,6 +20,9 @@ class Selected(nn.Module):
     def __init__(self, model: nn.Module, chosen: Chosen) -> None:
         super().__init__()
         self._frozen = dict(model.named_parameters())
+        self._tables = {
+            f"{name}.weight" for name, module in model.named_modules() if isinstance(module, nn.Embedding)
+        }
         self._slices: dict[str, dict[Slice, str]] = {}
         for weight, mask in chosen:
             key = weight_key(weight)
@@ -40,6 +43,12 @@ class Selected(nn.Module):
     def weights(self) -> dict[str, Tensor]:
         """Name of the backbone's parameter -> the tensor to use instead; {} if nothing is selected."""
         return {name: self._assemble(name, slices) for name, slices in self._slices.items()}
+
+    def of_tables(self) -> set[str]:
+        """Keys of what is selected of tables, as of tokens: no entry of a row that a batch does not look up has a gradient."""
+        return {
+            key for name, slices in self._slices.items() if name in self._tables for key in slices.values()
+        }
 
     def indices(self) -> dict[str, Tensor]:
         """Key of a masked weight -> the positions of its entries in the flattened part."""

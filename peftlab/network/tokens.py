@@ -13,6 +13,7 @@ from peftlab.errors import UserError
 from peftlab.network.acts import Acts, Forward
 from peftlab.network.anchor import Anchor
 from peftlab.network.forward import Pass
+from peftlab.network.mask import each, with_room
 from peftlab.peft.delta import OnTokens
 
 
@@ -75,6 +76,9 @@ def _through(
         leave = leave or not getattr(stop.anchor.delta, "travels", False)
     count = 0 if prompts is None else prompts.shape[1]
     run.entered = None if leave else prompts
+    if count:
+        room = partial(with_room, start=start, count=count)
+        args, kwargs = each(args, room), each(kwargs, room)
     with _unrotated(stop.block, start + count):
         x = frozen(x, *args, **kwargs)
     return torch.cat([x[:, :start], x[:, start + count :]], dim=1) if leave and count else x

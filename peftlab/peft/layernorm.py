@@ -23,7 +23,7 @@ class LayerNorm(Selection):
             UserError: if there is none.
         """
         candidates = weights.candidates(self.outside_blocks)
-        norms = [weight for weight in candidates if "norm" in weight.name]
+        norms = [weight for weight in candidates if "norm" in weight.name.lower()]
         if not norms:
             raise UserError(
                 "placement: the chosen sites have no layer norm, so peft=layernorm would train nothing; legal: norm1, norm2"

@@ -26,7 +26,8 @@ def predict(trained: Trained, files: Sequence[Path], *, batch_size: int) -> Iter
     """softmax(logits) of every file in order, its input made as in the run's evaluation, in fp32; on a GPU if there is one."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     model = trained.model.to(device).eval()
-    transform = used_transform(trained.backbone.input_spec, trained.resolved.dataset.options)
+    spec = trained.backbone.image_spec("peftlab-predict")
+    transform = used_transform(spec, trained.resolved.dataset.options)
     for start in range(0, len(files), batch_size):
         pictures, errors = [], {}
         part = files[start : start + batch_size]

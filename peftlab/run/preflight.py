@@ -59,7 +59,7 @@ def _without_gradient(network: Network, cell: Cell, probe: Probe, loss: Loss) ->
     values: dict[str, Tensor] = {name: value.detach().clone() for name, value in cell.theta().items()}
     if cell.gamma.raw is not None:
         values["gamma.raw"] = cell.gamma.raw.detach().clone()
-    waiting = set(values)
+    waiting = set(values) - {f"selected.{key}" for key in cell.selected.of_tables()}
     # wiring is what is checked: an alpha of 1e6 saturates the network, one of 0 switches it off, and both may be asked for
     wiring = {"gamma.multiplier": torch.ones_like(cell.gamma.multiplier)}
     for step in range(NUM_STEPS):

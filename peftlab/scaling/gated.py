@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from peftlab.errors import UserError
@@ -27,10 +27,17 @@ class Gate(nn.Module):
         self.w = nn.Parameter(torch.zeros(num_in))
         self.b = nn.Parameter(torch.tensor(math.log(init / (1 - init))))
 
-    def forward(self, read: Float[Tensor, "b *n d"]) -> Float[Tensor, "b *m 1"]:
-        """One number per token, or per sample (in windowed attention, per window)."""
+    def forward(
+        self, read: Float[Tensor, "b *n d"], mask: Int[Tensor, "b n"] | None = None
+    ) -> Float[Tensor, "b *m 1"]:
+        """One number per token, or per sample (in windowed attention, per window). Where `mask` is 0, a token is padding."""
         gate = torch.sigmoid(read @ self.w.to(read) + self.b.to(read)).unsqueeze(-1)
-        return gate if self.per == "token" else gate.mean(dim=tuple(range(1, gate.ndim)), keepdim=True)
+        if self.per == "token":
+            return gate
+        if mask is None:
+            return gate.mean(dim=tuple(range(1, gate.ndim)), keepdim=True)
+        weight = mask.to(gate).unsqueeze(-1)
+        return (gate * weight).sum(dim=1, keepdim=True) / weight.sum(dim=1, keepdim=True)
 
 
 def gated(

@@ -24,7 +24,7 @@ GROUPS = ("mean", "head", "medium", "tail")
 OTHERS = ("micro_acc", "macro_f1", "worst_acc", "harmonic_acc", "geometric_acc")
 WORSE = (
     "worse than the frozen backbone: mostly optim.lr or scaling.value is too large for this method; dataset.val_fraction=0.2"
-    " gives validation images to choose them on"
+    " gives validation items to choose them on"
 )
 
 
@@ -62,7 +62,7 @@ class Classify:
         empty = [self.dataset.class_names[index] for index in (counts == 0).nonzero().flatten().tolist()]
         if empty:
             raise UserError(
-                f"head.init=class_mean needs an image of every class, and {empty[0]} has none; legal: random"
+                f"head.init=class_mean needs an item of every class, and {empty[0]} has none; legal: random"
             )
         return (total / counts.unsqueeze(-1)).float()
 
@@ -134,7 +134,13 @@ class Classify:
         """Accuracy of all classes and of head, medium and tail, with interval and number of items, beside the frozen backbone's."""
         known = {key: value for key, value in metrics.items() if value is not None}
         beside = "frozen/mean_acc" in known
-        columns = ["", "accuracy %", "95 % interval", *(["frozen", "gain, paired 95 %"] * beside), "images"]
+        columns = [
+            "",
+            "accuracy %",
+            "95 % interval",
+            *(["frozen", "gain, paired 95 %"] * beside),
+            self.dataset.noun,
+        ]
         table: Table = [columns]
         for name in GROUPS:
             value = known[f"{name}_acc"]
@@ -159,9 +165,10 @@ class Classify:
         data, counts = self.dataset, self.dataset.counts
         groups = ", ".join(f"{len(classes)} {name}" for name, classes in data.groups.items())
         val = f", {len(data.val)} to validate" if data.val is not None else ""
+        note = f"; {data.note}" if data.note else ""
         return (
-            f"{data.name}, {num_train} images to train on{val}, {self.num_classes} classes ({groups}),"
-            f" {int(counts.max())} to {int(counts.min())} images a class; split {data.index_hash[:12]}"
+            f"{data.name}, {num_train} {data.noun} to train on{val}, {self.num_classes} classes ({groups}),"
+            f" {int(counts.max())} to {int(counts.min())} {data.noun} a class; split {data.index_hash[:12]}{note}"
         )
 
 

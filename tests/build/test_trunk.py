@@ -138,7 +138,7 @@ def test_a_class_without_an_item_has_no_mean(composed: Made, monkeypatch: pytest
     )
     with pytest.raises(
         UserError,
-        match=r"^head\.init=class_mean needs an image of every class, and 3 has none; legal: random",
+        match=r"^head\.init=class_mean needs an item of every class, and 3 has none; legal: random",
     ):
         class_means(poorer)
 

@@ -58,6 +58,23 @@ def test_a_picture_in_two_splits_and_one_that_is_damaged(
     )
 
 
+def test_texts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Case, punctuation and spaces do not tell two apart; the same words with two labels are counted."""
+    (tmp_path / "train.csv").write_text("text,label\nWhat is it?,x\nwhat is it,y\nc d,y\ne,x\n")
+    (tmp_path / "test.csv").write_text('text,label\n"what, is it",x\ng h i k,y\n')
+    code = main(["check", "text_folder", f"dataset.path={tmp_path}"])
+    said = dict(line.split(": ", 1) for line in capsys.readouterr().out.splitlines())
+    assert code == 1
+    assert said["texts"] == "train 4, test 2; 4 train after the long tail"
+    assert said["classes"] == "2, 2 (x) to 2 (x) texts"
+    assert said["duplicates"] == "1 in test and train; 1 within a split"
+    assert said["words"] == "1 to 4, median 3"
+    assert said["in two classes"] == "1"
+    assert "sizes" not in said
+    same = f"line 2 of {tmp_path}/test.csv is line 3 of {tmp_path}/train.csv"
+    assert said["problems"] == f"the same text 1 in test and train, as {same}"
+
+
 @pytest.mark.parametrize(
     "words", [["nope"], ["digits", "dataset.sed=3"], ["digits", "dataset.seed=-1"], ["digits", "x y"]]
 )

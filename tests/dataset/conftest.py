@@ -128,6 +128,7 @@ class Words:
     """Items that are no pictures: row 3 is the word "word 3"."""
 
     fingerprint = "words"
+    noun = "words"
 
     def take(self, rows: np.ndarray) -> list[str]:
         return [f"word {row}" for row in rows]
@@ -186,5 +187,32 @@ def cut(word_split: Callable[[list[int]], Split]) -> Callable[..., Dataset]:
             eval_transform=ToTokens(),
             num_workers=0,
         )
+
+    return make
+
+
+LETTERS = ["a", "b", "c", "d", "e", "f", "g", "h"]
+
+
+def phrase(number: int) -> str:
+    """Three words that no other number below 512 has."""
+    return " ".join(LETTERS[number // 8**place % 8] for place in range(3))
+
+
+@pytest.fixture
+def text_folder_of(tmp_path: Path) -> Callable[..., Path]:
+    """`text_folder_of({"train": [0, 0, 1], "test": [0, 1]})`: a text of its own for each of these labels; `more` are columns."""
+
+    def make(labels: dict[str, list[Any]], more: dict[str, Callable[[int], Any]] | None = None) -> Path:
+        root = tmp_path / "set" / "data"
+        root.mkdir(parents=True)
+        start = 0
+        for split, values in labels.items():
+            rows = range(start, start + len(values))
+            columns = {"text": [phrase(row) for row in rows], "label": values}
+            columns |= {name: [of(row) for row in rows] for name, of in (more or {}).items()}
+            pq.write_table(pa.table(columns), root / f"{split}-00000-of-00001.parquet")
+            start += len(values)
+        return root.parent
 
     return make

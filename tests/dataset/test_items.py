@@ -23,6 +23,11 @@ SplitOf = Callable[..., Split]
 KINDS = ("pictures", "pictures of several sizes", "words")
 AUGMENT = ("random_resized_crop", "pad_crop_flip", "pad_crop", "none")
 ROWS = np.array([3, 0, 3, 4], dtype=np.int64)
+PICTURES = sorted(
+    path.stem
+    for path in (config_dir() / "dataset").glob("*.yaml")
+    if composed(f"dataset={path.stem}")["dataset"]["_target_"].endswith(".image_dataset")
+)
 
 
 @pytest.fixture
@@ -91,8 +96,8 @@ def test_an_item_becomes_the_same_input_alone_and_among_others(
     assert torch.equal(torch.get_rng_state(), before)
 
 
-@pytest.mark.parametrize("name", sorted(path.stem for path in (config_dir() / "dataset").glob("*.yaml")))
-def test_every_data_set_of_the_yamls_has_items_and_transforms(
+@pytest.mark.parametrize("name", PICTURES)
+def test_every_image_set_of_the_yamls_has_items_and_transforms(
     spec: InputSpec, memory_split: SplitOf, name: str
 ) -> None:
     """On a source of our own, as theirs may not be on this disk."""
@@ -109,8 +114,8 @@ def test_every_data_set_of_the_yamls_has_items_and_transforms(
         assert transform.text in data.transform_text
 
 
-@pytest.mark.parametrize("missing", ["take", "keep", "fingerprint"])
+@pytest.mark.parametrize("missing", ["take", "keep", "fingerprint", "noun"])
 def test_what_lacks_one_of_them_is_none(missing: str) -> None:
-    words = {"take": lambda self, rows: [], "keep": lambda self, rows: None, "fingerprint": "f"}
+    words = {"take": lambda self, rows: [], "keep": lambda self, rows: None, "fingerprint": "f", "noun": "n"}
     assert isinstance(type("Whole", (), words)(), Items)
     assert not isinstance(type("Part", (), {k: v for k, v in words.items() if k != missing})(), Items)

@@ -41,6 +41,12 @@ LISTS = {"dataset.groups.many_above": None, "dataset.groups.few_below": None}
         ("digits", {"groups": {"many_above": "x", "few_below": 9}}, "groups.many_above=x is no count"),
         ("digits", {"groups": {"head": [0]}, "group_counts_imbalance": 2}, "group_counts_imbalance=2 would have no"),
         ("cifar100", {"source.val_split": "val", "val_fraction": 0.1}, "val_fraction=0.1 but the data set has its own"),
+        ("text_folder", {}, "path=null names no file; legal: "),
+        ("text_folder", {"path": "/no/such"}, "path=/no/such is neither a file nor a folder; legal: "),
+        ("text_hub", {}, "path=null names no data set; legal: "),
+        ("trec_lt", {}, "path=null and the set text/trec was not found"),
+        ("clinc150_lt", {"path": "owner/name", "val_fraction": 0.1}, "val_fraction=0.1 but the data set has its own"),
+        ("sst2", {"path": "owner/name", "max_length": 3}, "max_length=3 is not legal; legal: a whole number from 4 to"),
     ],
 )  # fmt: skip
 def test_refused(

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from peftlab.inputs import cache
-from peftlab.inputs.cache import Rows, cache_folder, cached_files, load_bytes, save_bytes, sizes
+from peftlab.inputs.cache import Rows, cache_folder, cached_files, load_bytes, map_bytes, save_bytes, sizes
 
 PIXELS = np.arange(2 * 3 * 3, dtype=np.uint8).reshape(2, 3, 3)
 
@@ -106,3 +106,27 @@ def test_a_full_disk_is_no_error(
     assert not rows.put(1, PIXELS)
     assert not rows.put(2, PIXELS)
     assert capsys.readouterr().err.count("No space left on device") == 1
+
+
+def test_bytes_can_be_mapped(folder: Path) -> None:
+    assert map_bytes("tokens", "k") is None
+    save_bytes("tokens", "k", b"123", num=1)
+    found = map_bytes("tokens", "k")
+    assert found is not None
+    assert (found[0]["num"], found[1].tobytes()) == (1, b"123")
+    assert not found[1].flags.writeable
+    save_bytes("tokens", "k", b"45")  # who has mapped the old one keeps it
+    assert found[1].tobytes() == b"123"
+    assert map_bytes("tokens", "other") is None
+
+
+@pytest.mark.parametrize("damage", ["a byte", "the end", "all", "the head"])
+def test_what_is_mapped_is_whole(folder: Path, damage: str) -> None:
+    save_bytes("tokens", "k", b"123")
+    (file,) = cached_files(folder)
+    data = file.read_bytes()
+    broken = {"a byte": data[:-1] + b"4", "the end": data[:-1], "all": b"", "the head": b"x" + data[1:]}[
+        damage
+    ]
+    file.write_bytes(broken)
+    assert map_bytes("tokens", "k") is None

@@ -16,6 +16,7 @@ from peftlab.config.resolve import resolve
 from peftlab.config.resolved import Resolved
 from peftlab.dataset.batches import EvalBatches
 from peftlab.dataset.dataset import Dataset
+from peftlab.dataset.text.texts import Columns, text_split
 from peftlab.evaluate.metrics import Counts, group_metrics
 from peftlab.head.cosine import Cosine
 from peftlab.head.linear import Linear
@@ -235,6 +236,17 @@ def test_the_data_in_a_sentence(task: Callable[..., Classify], dataset: Dataset)
     )
     validated = replace(dataset, val=dataset.train.subset(np.arange(5)))
     assert "277 images to train on, 5 to validate, 10 classes" in task(data=validated).data_line(277)
+    assert task(data=replace(dataset, note="so it is")).data_line(277) == f"{text}; so it is"
+
+
+def test_what_the_items_are_called(task: Callable[..., Classify], dataset: Dataset) -> None:
+    columns = Columns([f"text {row}" for row in range(277)], None)
+    texts = text_split(dataset.class_names, dataset.train.labels, columns, str)
+    own = task(data=replace(dataset, train=texts))
+    assert own.data_line(277).startswith("digits_lt, 277 texts to train on, 10 classes")
+    assert ", 89 to 3 texts a class; split " in own.data_line(277)
+    assert own.summary(own.metrics(some())).table[0][-1] == "texts"
+    assert task().summary(own.metrics(some())).table[0][-1] == "images"
 
 
 def test_answers_name_every_item_of_the_split_in_its_order(

@@ -11,10 +11,11 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from peftlab.backbone.backbone import Backbone
-from peftlab.backbone.table import Table
+from peftlab.backbone.digest import digest_of
+from peftlab.backbone.hub import hub_or_cache
+from peftlab.backbone.table import check_depth
 from peftlab.backbone.timm.arguments import check_arguments
 from peftlab.backbone.timm.checkpoint import called, check_checkpoint, checkpoint_path
-from peftlab.backbone.timm.hub import hub_or_cache
 from peftlab.backbone.timm.table import timm_table
 from peftlab.errors import UserError
 from peftlab.inputs.image import InputSpec
@@ -52,20 +53,12 @@ def timm_model(
     table = timm_table(model, name)
     shown = called({"name": name, "checkpoint": checkpoint}) or name
     check_depth(depth, table, shown)
-    spec, digest = input_spec(model, name), _hash(model)
+    spec, digest = input_spec(model, name), digest_of(model)
     num_features: Any = model.num_features
     given: dict[str, Any] = table._asdict()
     return Backbone(
         model=model, name=shown, input_spec=spec, num_features=int(num_features), hash=digest, **given
     )
-
-
-def check_depth(depth: int | list[int] | None, table: Table, name: str) -> None:
-    """Raises UserError if the model `name` is not as deep as backbone.depth promises."""
-    if depth is not None and depth != table.depth:
-        raise UserError(
-            f"backbone.depth={depth}, but {name} has {table.depth} blocks; set backbone.depth={table.depth} or null"
-        )
 
 
 def created(name: str, pretrained: bool, model_args: dict[str, Any]) -> nn.Module:
@@ -83,7 +76,7 @@ def created(name: str, pretrained: bool, model_args: dict[str, Any]) -> nn.Modul
             f"backbone.name={name} is not a timm model; legal: timm.list_models(), near ones: {', '.join(near)}"
         )
     try:
-        with torch.random.fork_rng(devices=[]), hub_or_cache(name) if pretrained else nullcontext():
+        with torch.random.fork_rng(devices=[]), hub_or_cache(f"timm/{name}") if pretrained else nullcontext():
             torch.manual_seed(stream_seed(0, "backbone"))
             return timm.create_model(name, pretrained=pretrained, num_classes=0, **model_args)
     except (TypeError, ValueError, AssertionError) as error:
@@ -177,13 +170,3 @@ def input_spec(model: nn.Module, name: str) -> InputSpec:
         )
     mean, std = data["mean"], data["std"]
     return InputSpec(int(size[0]), tuple(mean), tuple(std), data["interpolation"], float(data["crop_pct"]))
-
-
-def _hash(model: nn.Module) -> str:
-    """sha256 over names, shapes and bytes of all weights: which network a result belongs to."""
-    digest = hashlib.sha256()
-    state: dict[str, Tensor] = model.state_dict()
-    for key in sorted(state):
-        digest.update(f"{key}{tuple(state[key].shape)}".encode())
-        digest.update(state[key].contiguous().numpy().tobytes())
-    return digest.hexdigest()

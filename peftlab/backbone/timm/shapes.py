@@ -4,15 +4,13 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-from torch.overrides import TorchFunctionMode
 
 from peftlab.backbone.backbone import Backbone
+from peftlab.backbone.table import check_depth
 from peftlab.backbone.timm.checkpoint import called
-from peftlab.backbone.timm.model import check_depth, created, input_spec
+from peftlab.backbone.timm.model import created, input_spec
 from peftlab.backbone.timm.table import timm_table
-
-DRAWS = {"uniform_", "normal_", "trunc_normal_", "kaiming_uniform_", "kaiming_normal_", "xavier_uniform_"}
-FILLS = DRAWS | {"add_", "clamp_", "copy_", "erfinv_", "fill_", "mul_", "zero_"}
+from peftlab.backbone.unfilled import Unfilled
 
 
 def shapes(options: Mapping[str, Any]) -> Backbone:
@@ -21,7 +19,7 @@ def shapes(options: Mapping[str, Any]) -> Backbone:
     Raises:
         UserError: if timm cannot make it, this architecture has no table, or it is not as deep as the options promise.
     """
-    with torch.device("meta"), _Unfilled():
+    with torch.device("meta"), Unfilled():
         model = created(options["name"], False, options["model_args"]).eval().requires_grad_(False)
     table = timm_table(model, options["name"])
     name = called(options) or options["name"]
@@ -35,16 +33,3 @@ def shapes(options: Mapping[str, Any]) -> Backbone:
         hash="meta",
         **table._asdict(),
     )
-
-
-class _Unfilled(TorchFunctionMode):
-    """Inside, tensors without numbers are not filled: to draw or to clamp there would import torch's compiler, in two seconds."""
-
-    def __torch_function__(
-        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
-    ) -> Any:
-        named = kwargs or {}
-        first = args[0] if args else named.get("tensor")
-        if getattr(func, "__name__", "") in FILLS and isinstance(first, torch.Tensor) and first.is_meta:
-            return first
-        return func(*args, **named)

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from peftlab.dataset.items import Contents
 from peftlab.inputs.cache import Rows
+from peftlab.inputs.image import InputSpec
 
 MAX_KEPT_BYTES = 2**30
 MAX_SHARED = 4
@@ -25,6 +26,8 @@ class Images:
 
     They are kept in memory, or in a file of the cache of this machine if `stored` says of what and how they were decoded.
     """
+
+    noun = InputSpec.noun
 
     def __init__(
         self, decode: Decode, *, num_images: int, fingerprint: str, stored: str | None = None

@@ -1,9 +1,11 @@
-"""What stands in a source: counts, duplicates across its splits by content, sizes, modes, and what cannot be read."""
+"""What stands in a source: counts, duplicates across its splits by content, what its items are like, and what cannot be read."""
 
 import hashlib
 from collections import Counter, defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 
@@ -11,18 +13,24 @@ from peftlab.dataset.items import Contents
 from peftlab.dataset.source.encoded_split import stored_as
 from peftlab.dataset.source.source import Source
 from peftlab.dataset.split import Split
+from peftlab.dataset.text.texts import Texts
 from peftlab.errors import UserError
 
 
 @dataclass
 class Audit:
-    """`held` are the splits that each content (a hash of its pixels) lies in, with a name each; the rest is counted by kind."""
+    """`held` are the splits that each content (a hash of its pixels, or of its letters) lies in, with a name each.
+
+    Of pictures `sizes` (width, height) and `modes` are counted, of texts the words of each. `classes` are those of each text.
+    """
 
     num_items: dict[str, int] = field(default_factory=dict)
     held: dict[str, list[tuple[str, str]]] = field(default_factory=lambda: defaultdict(list))
     sizes: Counter[tuple[int, int]] = field(default_factory=Counter)
     modes: Counter[str] = field(default_factory=Counter)
     num_turned: int = 0
+    num_words: list[int] = field(default_factory=list)
+    classes: dict[str, set[int]] = field(default_factory=lambda: defaultdict(set))
     unreadable: list[str] = field(default_factory=list)
 
     def across(self) -> dict[tuple[str, str], int]:
@@ -41,17 +49,44 @@ class Audit:
         """Items beyond the first of a content in its split."""
         return sum(len(places) - len({split for split, _ in places}) for places in self.held.values())
 
+    def lines(self) -> list[str]:
+        """What the items are like, for people."""
+        if self.num_words:
+            low, middle, high = np.percentile(self.num_words, (0, 50, 100)).astype(int).tolist()
+            twice = sum(len(classes) > 1 for classes in self.classes.values())
+            return [f"words: {low} to {high}, median {middle}", f"in two classes: {twice:,}"]
+        return [
+            f"sizes: {_sizes(self.sizes)}",
+            f"modes: {counted(self.modes) or 'arrays'}",
+            f"turned upright by EXIF: {self.num_turned}",
+        ]
+
 
 def audit(source: Source) -> Audit:
-    """Decodes every item of every split, the test's too: for people who look at data, not for a run."""
+    """Reads every item of every split, the test's too: for people who look at data, not for a run."""
     found = Audit()
     splits = {"train": source.train, "val": source.val, "test": source.open_test()}
     for name, split in splits.items():
         if split is not None:
             found.num_items[name] = len(split)
-            for row in split.rows:
-                _look(found, name, split, int(row))
+            for position, row in enumerate(split.rows.tolist()):
+                if isinstance(split.items, Texts):
+                    _read(found, name, split.items, row, int(split.labels[position]))
+                else:
+                    _look(found, name, split, row)
     return found
+
+
+def counted(number: Mapping[Any, int]) -> str:
+    """Names with their numbers."""
+    return ", ".join(f"{key} {value:,}" for key, value in dict(number).items())
+
+
+def _read(found: Audit, name: str, texts: Texts, row: int, label: int) -> None:
+    content = hashlib.sha256(texts.contents.read(row)).hexdigest()
+    found.held[content].append((name, texts.contents.describe(row)))
+    found.classes[content].add(label)
+    found.num_words.append(sum(len(text.split()) for text in texts.columns.words(row)))
 
 
 def _look(found: Audit, name: str, split: Split, row: int) -> None:
@@ -70,3 +105,10 @@ def _look(found: Audit, name: str, split: Split, row: int) -> None:
         mode, turn = stored_as(contents.read(row))
         found.modes[mode] += 1
         found.num_turned += turn != 1
+
+
+def _sizes(sizes: Mapping[tuple[int, int], int]) -> str:
+    if len(sizes) <= 1:
+        return "".join(f"all {width} x {height}" for width, height in sizes)
+    widths, heights = zip(*sizes, strict=True)
+    return f"{len(sizes)}, {min(widths)}-{max(widths)} wide, {min(heights)}-{max(heights)} high"

@@ -8,25 +8,17 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Int64
 
-from peftlab.dataset.draw_per_class import draw_per_class, share_per_class
 from peftlab.dataset.items import Contents
 from peftlab.dataset.source.encoded_split import encoded_split
+from peftlab.dataset.source.held_out import held_out
 from peftlab.dataset.source.link import is_inside, real
 from peftlab.dataset.source.source import Source
-from peftlab.dataset.source.tree import ENDINGS, entries, is_hidden, pictures
+from peftlab.dataset.source.tree import ENDINGS, SPLITS, entries, is_hidden, pictures
 from peftlab.dataset.split import Split
 from peftlab.errors import UserError
 from peftlab.inputs.path import expanded
 from peftlab.inputs.plain import plain
 from peftlab.option import Fraction
-
-CUT_SEED = 0
-# what the folder of a split may be called, in small or capital letters
-SPLITS = {
-    "train": ("train", "training"),
-    "val": ("val", "valid", "validation", "dev"),
-    "test": ("test", "testing"),
-}
 
 
 def image_folder(path: str | None, *, test_fraction: Fraction, follow_links: bool) -> Source:
@@ -92,23 +84,16 @@ def _with_splits(root: Path, splits: dict[str, Path], bounds: Path) -> Source:
     return Source(shown, made["train"](), val, made["test"], ignored=ignored, test_contents=test)
 
 
-def _with_cut(root: Path, test_fraction: float, bounds: Path) -> Source:
+def _with_cut(root: Path, test_fraction: float | int, bounds: Path) -> Source:
     names = _class_folders(root)
-    if not 0 < test_fraction < 1:
-        raise UserError(
-            f"dataset.source.test_fraction={test_fraction} leaves a split empty; legal: above 0, below 1"
-        )
     ignored: Counter[str] = Counter()
     files, labels = _list_files(root, names, ignored, bounds)
-    counts = np.bincount(labels, minlength=len(names)).astype(np.int64)
-    # A class with one image trains and is absent from the test, which the metrics count.
-    num_test = np.minimum(np.maximum(share_per_class(counts, test_fraction), 1), counts - 1)
-    if not num_test.any():
+    test = held_out(labels, len(names), test_fraction, "image_folder_test")
+    if not len(test):
         raise UserError(
             f"dataset.path={root} has one image of each class, which leaves no test image; legal: two or more of a class,"
             " or train/ and test/"
         )
-    test = draw_per_class(labels, num_test, CUT_SEED, "image_folder_test")
     train = np.setdiff1d(np.arange(len(files)), test)
     train_files, test_files = [files[row] for row in train], [files[row] for row in test]
     return Source(

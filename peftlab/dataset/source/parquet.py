@@ -34,8 +34,8 @@ def find_parquet(folder: Path, *, key: str, root: Path | None = None) -> dict[st
         files.setdefault(split, []).append(file)
     if not files:
         raise UserError(
-            f"{key}={folder} holds no parquet file; legal: data/train-00000-of-00001.parquet and so on, or "
-            " dataset=image_folder for class folders"
+            f"{key}={folder} holds no parquet file; legal: data/train-00000-of-00001.parquet and so on, or"
+            " dataset=image_folder for class folders, dataset=text_folder for .csv and .jsonl files"
         )
     for split, found in files.items():
         parents = sorted({str(file.parent.relative_to(folder)) for file in found})

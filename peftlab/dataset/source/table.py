@@ -26,7 +26,7 @@ def class_names(table: pa.Table, *, label_column: str) -> list[str]:
     Raises:
         UserError: for a column that is missing or holds neither strings nor whole numbers.
     """
-    column = _column(table, label_column, key="label_column")
+    column = column_of(table, label_column, key="label_column")
     if names := _listed(table, label_column):
         return names
     if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
@@ -83,7 +83,7 @@ def table_contents(table: pa.Table, image_column: str, split: str, roots: Sequen
     Raises:
         UserError: for a missing column, a column without pictures, a row without one.
     """
-    column = _column(table, image_column, key="image_column")
+    column = column_of(table, image_column, key="image_column")
     fields = [field.name for field in column.type] if pa.types.is_struct(column.type) else []
     cells = pc.struct_field(column, "bytes") if "bytes" in fields else column
     if not (pa.types.is_binary(cells.type) or pa.types.is_large_binary(cells.type)):
@@ -99,7 +99,8 @@ def table_contents(table: pa.Table, image_column: str, split: str, roots: Sequen
     return Contents(sizes, partial(_read_cell, cells, files), partial(_describe, split))
 
 
-def _column(table: pa.Table, name: str, *, key: str) -> pa.ChunkedArray:
+def column_of(table: pa.Table, name: str, *, key: str) -> pa.ChunkedArray:
+    """Raises: UserError for a column that is missing; `key` is what the config calls it."""
     if name not in table.column_names:
         raise UserError(
             f"dataset.source.{key}={name} is not in the data set; legal: {', '.join(table.column_names)}"
@@ -115,7 +116,7 @@ def check_labels(
     Raises:
         UserError: for a missing column, and a row whose label is in no class.
     """
-    column = _column(table, label_column, key="label_column")
+    column = column_of(table, label_column, key="label_column")
     if pa.types.is_integer(column.type):
         try:
             labels = pc.fill_null(column.cast(pa.int64()), -1).to_numpy().astype(np.int64)

@@ -12,6 +12,12 @@ from peftlab.inputs.plain import plain
 ENDINGS = (".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
 # what systems and tools leave in folders; also every name that begins with a dot (.ipynb_checkpoints, ._x.png)
 LEFTOVERS = ("__macosx", "__pycache__", "@eadir", "$recycle.bin", "lost+found", "system volume information")
+# what the folder or file of a split may be called, in small or capital letters
+SPLITS = {
+    "train": ("train", "training"),
+    "val": ("val", "valid", "validation", "dev"),
+    "test": ("test", "testing"),
+}
 
 
 def is_hidden(name: str) -> bool:

@@ -56,7 +56,8 @@ def pictures(spec: InputSpec, memory_split: Callable[..., Split]) -> Callable[..
 
 
 def test_every_file_of_the_group_has_the_same_keys() -> None:
-    files = {file.stem: composed(f"dataset={file.stem}")["dataset"] for file in CONFIGS}
+    every = {file.stem: composed(f"dataset={file.stem}")["dataset"] for file in CONFIGS}
+    files = {name: node for name, node in every.items() if node["_target_"].endswith(".image_dataset")}
     assert set(files) == {
         "aid", "cifar100", "cifar100_lt", "digits", "digits_lt", "hub", "image_folder", "mstar10_lt"
     }  # fmt: skip

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from peftlab.dataset.source import hub as module
+from peftlab.dataset.source import tables as module
 from peftlab.dataset.source.hub import hub
 from peftlab.dataset.source.source import Source
 from peftlab.errors import UserError

@@ -1,4 +1,4 @@
-"""Whether the hub that timm takes weights from answers."""
+"""Whether the hub that weights come from answers."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,7 +8,7 @@ REACH_S = 5
 
 @contextmanager
 def hub_or_cache(name: str) -> Iterator[None]:
-    """Inside, the weights of the timm model `name` come from the hub if it answers within REACH_S, else from its cache.
+    """Inside, the weights of the repository `name` come from the hub if it answers within REACH_S, else from its cache.
 
     Without this the hub's client retries for most of a minute, even for weights that are in the cache.
     """
@@ -27,9 +27,9 @@ def _is_reachable(name: str) -> bool:
     from huggingface_hub.errors import HfHubHTTPError
 
     try:
-        HfApi().model_info(f"timm/{name}", timeout=REACH_S)
+        HfApi().model_info(name, timeout=REACH_S)
     except HfHubHTTPError:
-        return True  # it answered: timm will say what is wrong with the name
+        return True  # it answered: its client will say what is wrong with the name
     except Exception:  # no network; the kinds change with every release
         return False
     return True

@@ -4,7 +4,7 @@ import pytest
 from huggingface_hub import constants
 from huggingface_hub.errors import HfHubHTTPError
 
-from peftlab.backbone.timm.hub import hub_or_cache
+from peftlab.backbone.hub import hub_or_cache
 
 
 class NoAnswer(HfHubHTTPError):

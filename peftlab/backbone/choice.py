@@ -1,0 +1,94 @@
+"""What can be asked of a choice of the group backbone, whatever library it is from. Imports no torch before it must."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from peftlab.backbone.hf import folder as hf
+from peftlab.backbone.timm.arguments import check_arguments
+from peftlab.backbone.timm.checkpoint import called as timm_called
+from peftlab.backbone.timm.checkpoint import check_checkpoint, checkpoint_path
+from peftlab.backbone.timm.name import check_timm_name
+from peftlab.errors import UserError
+from peftlab.option import Choice
+
+if TYPE_CHECKING:
+    from peftlab.backbone.backbone import Backbone
+
+ROOM = "peftlab.backbone."
+RANDOM = {"pretrained": False, "sha256": None}
+
+
+def library(target: object) -> Literal["timm", "hf"] | None:
+    """Of the `_target_` of a backbone; None for people's own."""
+    if str(target).startswith(f"{ROOM}hf."):
+        return "hf"
+    return "timm" if str(target).startswith(f"{ROOM}timm.") else None
+
+
+def check_choice(choice: Choice) -> None:
+    """That its name is known, and its files are there and of a kind that is read.
+
+    Raises:
+        UserError: if not.
+    """
+    name = str(choice.options["name"])
+    if library(choice.target) == "hf":
+        hf.check_folder(choice.options)
+        return
+    check_timm_name(name)
+    if library(choice.target) == "timm":
+        check_checkpoint(choice.options)
+        check_arguments(name, choice.options["model_args"])
+
+
+def called(node: Mapping[str, Any]) -> str | None:
+    """What people call a backbone of this node of a config."""
+    name = node.get("name")
+    if library(node.get("_target_")) == "hf":
+        return hf.called(name) if isinstance(name, str) else None
+    return timm_called(node)
+
+
+def paths(node: Mapping[str, Any]) -> dict[str, Path]:
+    """Option -> the file or folder of one's own that it names."""
+    found = {}
+    checkpoint, name = node.get("checkpoint"), node.get("name")
+    if isinstance(checkpoint, str):
+        found["checkpoint"] = checkpoint_path(checkpoint)
+    if library(node.get("_target_")) == "hf" and isinstance(name, str) and hf.is_folder(name):
+        found["name"] = hf.expanded(name)
+    return found
+
+
+def files_of(node: Mapping[str, Any]) -> list[Path]:
+    """The files that are read of a folder of one's own."""
+    folder = paths(node).get("name")
+    return [] if folder is None else [folder / name for name in hf.READ]
+
+
+def shapes_of(choice: Choice) -> "Backbone":
+    """The backbone on torch's meta device.
+
+    Raises:
+        UserError: as the backbone itself; and for people's own.
+    """
+    found = library(choice.target)
+    if found == "hf":
+        from peftlab.backbone.hf.shapes import shapes as shapes_of_hf
+
+        return shapes_of_hf(choice.options)
+    if found is None:
+        raise UserError(
+            f"backbone._target_={choice.target} has no shapes before it is built; legal: timm's or Hugging Face's"
+        )
+    from peftlab.backbone.timm.shapes import shapes as shapes_of_timm
+
+    return shapes_of_timm(choice.options)
+
+
+def random_of(choice: Choice) -> "Backbone":
+    """The backbone with random weights."""
+    more = {key: None for key in ("checkpoint",) if key in choice.options}
+    backbone: Backbone = choice(**RANDOM, **more)
+    return backbone

@@ -1,0 +1,147 @@
+"""backbone.name of a Hugging Face model: which folder it is, and what can be said of it before torch is imported."""
+
+import json
+import re
+from collections.abc import Mapping
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from peftlab.backbone.hf.bert import FAMILIES
+from peftlab.backbone.hf.family import Family
+from peftlab.backbone.timm.checkpoint import PACKAGED, is_whole
+from peftlab.errors import UserError
+from peftlab.inputs.path import expanded
+
+CONFIG, WEIGHTS, TOKENIZER = "config.json", "model.safetensors", "tokenizer.json"
+FILES = (CONFIG, WEIGHTS, TOKENIZER)
+POOLING = "1_Pooling/config.json"  # of sentence-transformers
+LENGTH = "sentence_bert_config.json"
+READ = (*FILES, POOLING, LENGTH)
+INSTALL = 'pip install "peftlab[text]"'
+LEGAL = f"legal: a folder with {', '.join(FILES)}, or ORGANISATION/MODEL of the Hugging Face hub"
+HUB_ID = re.compile(r"[\w.-]+/[\w.-]+|[\w-]+")
+
+
+def called(name: str) -> str:
+    """What people call it: a model of a package by the name of the package, a folder by its own."""
+    if name.startswith("python:"):
+        return name.removeprefix("python:").partition("/")[0]
+    if name.startswith("package:"):
+        return name.removeprefix("package:")
+    return Path(name).name if is_folder(name) else name
+
+
+def is_folder(name: str) -> bool:
+    """Whether it is typed as a folder, or is one."""
+    return name.startswith(("/", "./", "../", "~")) or expanded(name).is_dir()
+
+
+def local_folder(name: str) -> Path | None:
+    """The folder of `package:NAME`, which ships with peftlab, of `python:PACKAGE/FOLDER`, which pip has installed, or one on
+    the disk; None for a name of the hub.
+
+    Raises:
+        UserError: for a package that is not installed, and a name that is neither.
+    """
+    if name.startswith("package:"):
+        return PACKAGED / name.removeprefix("package:")
+    if name.startswith("python:"):
+        package, _, rest = name.removeprefix("python:").partition("/")
+        found = find_spec(package) if re.fullmatch(r"\w+", package) else None
+        if found is None or not found.submodule_search_locations:
+            raise UserError(f"backbone.name={name}: the package {package} is not installed; {INSTALL}")
+        return Path(found.submodule_search_locations[0]) / rest
+    if is_folder(name):
+        return expanded(name)
+    if not HUB_ID.fullmatch(name):
+        raise UserError(f"backbone.name={name} is no folder and no name of the hub; {LEGAL}")
+    return None
+
+
+def check_folder(options: Mapping[str, Any]) -> None:
+    """Of the options of a Hugging Face backbone: that what it needs is installed, and its files are there and known.
+
+    Raises:
+        UserError: if not.
+    """
+    name, pretrained, sha256 = str(options["name"]), options["pretrained"], options["sha256"]
+    if find_spec("transformers") is None or find_spec("tokenizers") is None:
+        raise UserError(f"backbone.name={name} needs transformers, which is not installed; {INSTALL}")
+    if sha256 is not None and not pretrained:
+        raise UserError(
+            f"backbone.sha256={sha256} has no file to check; legal: null, or backbone.pretrained=true"
+        )
+    folder = local_folder(name)
+    if folder is not None:
+        check_files(name, folder, pretrained)
+
+
+def check_files(name: str, folder: Path, pretrained: bool) -> tuple[Family, dict[str, Any]]:
+    """The family and the config of the model in a folder, whose weights are read if `pretrained`.
+
+    Raises:
+        UserError: for a folder or file that is missing or no such file, and a model that has no table.
+    """
+    if not folder.is_dir():
+        raise UserError(f"backbone.name={name} is no folder ({folder.absolute()}); {LEGAL}")
+    for file in FILES if pretrained else (CONFIG, TOKENIZER):
+        if not (folder / file).is_file():
+            raise UserError(f"backbone.name={name} has no {file}{_instead(folder, file)}; {LEGAL}")
+    if pretrained and not is_whole(folder / WEIGHTS):
+        raise UserError(f"backbone.name={name}: {WEIGHTS} is no file of weights, or not a whole one; {LEGAL}")
+    config = json_of(folder / CONFIG)
+    if config is None:
+        raise UserError(f"backbone.name={name}: {CONFIG} cannot be read; {LEGAL}")
+    return family_of(name, config), config
+
+
+def family_of(name: str, config: Mapping[str, Any]) -> Family:
+    """The family of a config.json.
+
+    Raises:
+        UserError: if there is no table for it, or its forward is another than the one that the table is made for.
+    """
+    kind = config.get("model_type")
+    if kind not in FAMILIES:
+        raise UserError(
+            f"backbone.name={name}: no table of places for model_type {kind}; legal: {', '.join(sorted(FAMILIES))}"
+        )
+    odd = {"is_decoder": False, "add_cross_attention": False, "position_embedding_type": "absolute"}
+    for key, usual in odd.items():
+        if config.get(key, usual) != usual:
+            raise UserError(
+                f"backbone.name={name}: {CONFIG} has {key}={config[key]}, which has no table; legal: {key}={usual}"
+            )
+    return FAMILIES[str(kind)]
+
+
+def pooling_of(folder: Path) -> str:
+    """`mean` for models that sentence-transformers pools so, else `first`."""
+    given = json_of(folder / POOLING) or {}
+    return "mean" if given.get("pooling_mode_mean_tokens") is True else "first"
+
+
+def length_of(folder: Path, most: int) -> int:
+    """How many tokens a text may have: what the model was trained on as far as its files say it, and at most `most`."""
+    given = (json_of(folder / LENGTH) or {}).get("max_seq_length")
+    return min(given, most) if isinstance(given, int) and given > 0 else most
+
+
+def json_of(file: Path) -> dict[str, Any] | None:
+    """A JSON file with one object; None where there is none that can be read."""
+    try:
+        value = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def _instead(folder: Path, file: str) -> str:
+    if file != WEIGHTS:
+        return ""
+    if (folder / f"{WEIGHTS}.index.json").is_file():
+        return " in one piece"
+    if (folder / "pytorch_model.bin").is_file():
+        return " (pytorch_model.bin is a pickle, which may hold code, and is not read)"
+    return ""

@@ -1,0 +1,132 @@
+"""backbone=minilm, backbone=hf: an encoder of Hugging Face, from a folder, a package or the hub."""
+
+import hashlib
+import logging
+from dataclasses import replace
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import nn
+
+from peftlab.backbone.backbone import Backbone
+from peftlab.backbone.digest import digest_of
+from peftlab.backbone.hf.family import Family
+from peftlab.backbone.hf.folder import (
+    TOKENIZER,
+    called,
+    check_files,
+    check_folder,
+    length_of,
+    local_folder,
+    pooling_of,
+)
+from peftlab.backbone.hf.hub import hub_folder
+from peftlab.backbone.hf.read import READ
+from peftlab.backbone.hf.table import hf_table
+from peftlab.backbone.hf.tokenizer import FileTokenizer
+from peftlab.backbone.hf.weights import load_weights
+from peftlab.backbone.table import check_depth
+from peftlab.errors import UserError
+from peftlab.inputs.text import TextSpec
+from peftlab.inputs.unused import without_unused
+from peftlab.option import NumBlocks, PositiveInt
+from peftlab.stream import stream_seed
+
+INPUTS = ("input_ids", "attention_mask", "token_type_ids")
+
+
+def hf_model(
+    *,
+    name: str,
+    pretrained: bool,
+    sha256: str | None,
+    depth: NumBlocks | None,
+    pool: Literal["mean", "first"] | None,
+    max_length: PositiveInt | None,
+) -> Backbone:
+    """A frozen encoder in fp32, without pooler and heads, in eval mode.
+
+    `name` is a folder with config.json, model.safetensors and tokenizer.json, the same as `python:PACKAGE/FOLDER` of a package
+    that pip has installed or `package:NAME` of this one, or a name of the hub. `pretrained: false` leaves the weights random.
+    Features are the mean of the last hidden states of all tokens, or that of the first one; `pool: null` is what the
+    model's own files say. `max_length` in tokens (null: the model's own); `depth` is what the YAML promises.
+
+    Raises:
+        UserError: for files that are missing, damaged or of different models, and a family without a table.
+    """
+    check_folder({"name": name, "pretrained": pretrained, "sha256": sha256})
+    folder = local_folder(name) or hub_folder(name)
+    family, config = check_files(name, folder, pretrained)
+    model = created(name, family, config)
+    if pretrained:
+        load_weights(model, family, folder, name, sha256)
+    options = {"name": name, "depth": depth, "pool": pool, "max_length": max_length}
+    backbone = backbone_of(model.float(), family, folder, options)
+    return replace(backbone, hash=_hash(backbone))
+
+
+def backbone_of(model: nn.Module, family: Family, folder: Path, options: dict[str, Any]) -> Backbone:
+    """The backbone of an encoder, without a hash, whose other files lie in `folder`; `options` are those of the config.
+
+    Raises:
+        UserError: if it is not as deep as promised, or cannot take texts as long as wanted.
+    """
+    model.eval().requires_grad_(False)
+    config: Any = model.config
+    table = hf_table(model, family)
+    shown = called(options["name"])
+    check_depth(options["depth"], table, shown)
+    pad_id = config.pad_token_id or 0
+    tokenizer = FileTokenizer(folder / TOKENIZER, pad_id, config.vocab_size)
+    most = config.max_position_embeddings - (pad_id + 1 if family.counts_from_padding else 0)
+    length = _length(folder, most, options["max_length"])
+    inputs = INPUTS if family.reads_types else INPUTS[:2]
+    given: dict[str, Any] = table._asdict()
+    return Backbone(
+        model=model,
+        name=shown,
+        input_spec=TextSpec(tokenizer, length, inputs),
+        num_features=config.hidden_size,
+        hash="meta",
+        read=READ[options["pool"] or pooling_of(folder)],
+        **given,
+    )
+
+
+def created(name: str, family: Family, config: dict[str, Any]) -> nn.Module:
+    """transformers' network of a config.json with random weights.
+
+    Raises:
+        UserError: if it cannot be made.
+    """
+    with without_unused():
+        module: Any = import_module(family.module)
+        configs, networks = getattr(module, family.config), getattr(module, family.model)
+    logging.getLogger("transformers").setLevel(logging.ERROR)
+    more = {} if family.prefix == "distilbert." else {"add_pooling_layer": False}
+    try:
+        own = configs.from_dict({**config, "chunk_size_feed_forward": 0})
+        own._attn_implementation = "sdpa"  # the function that a prefix acts at
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(stream_seed(0, "backbone"))
+            network: nn.Module = networks(own, **more)
+    except Exception as error:  # a config of numbers that do not go together
+        raise UserError(f"backbone.name={name}: config.json is that of no network ({error})") from error
+    return network
+
+
+def _hash(backbone: Backbone) -> str:
+    """sha256 of the weights, the tokenizer and the way of pooling: which function of a text a result belongs to."""
+    assert isinstance(backbone.input_spec, TextSpec)
+    parts = digest_of(backbone.model), backbone.input_spec.tokenizer.hash, backbone.read.__name__
+    return hashlib.sha256(" ".join(parts).encode()).hexdigest()
+
+
+def _length(folder: Path, most: int, wanted: int | None) -> int:
+    if wanted is not None and wanted > most:
+        raise UserError(
+            f"backbone.max_length={wanted} is longer than the network can read; legal: 1 to {most}, or null"
+        )
+    return wanted or length_of(folder, most)

@@ -1,0 +1,58 @@
+"""From texts to token ids, by the file tokenizer.json of a model."""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from peftlab.errors import UserError
+from peftlab.inputs.text import Encoded
+
+DECIDED = ("truncation", "padding")  # by whoever makes batches
+
+
+class FileTokenizer:
+    """The tokenizer of a tokenizer.json, with the special tokens that its network expects."""
+
+    def __init__(self, file: Path, pad_id: int, num_ids: int) -> None:
+        """`num_ids` are the rows of the network's table of tokens.
+
+        Raises:
+            UserError: if the file cannot be read, or has tokens that the network lacks.
+        """
+        from tokenizers import Tokenizer
+
+        try:
+            content = json.loads(file.read_text(encoding="utf-8"))
+            self._tokenizer: Any = Tokenizer.from_file(str(file))
+        except Exception as error:  # what the library raises is a plain Exception
+            raise UserError(
+                f"backbone.name: {file} cannot be read ({error}); legal: a tokenizer.json"
+            ) from error
+        self._tokenizer.no_truncation()
+        self._tokenizer.no_padding()
+        largest = max(self._tokenizer.get_vocab().values(), default=-1)
+        if largest >= num_ids:
+            raise UserError(
+                f"backbone.name: {file} gives tokens up to {largest}, and the network has {num_ids}; legal: files of one model"
+            )
+        kept = {key: value for key, value in content.items() if key not in DECIDED}
+        self.hash = hashlib.sha256(json.dumps([kept, pad_id], sort_keys=True).encode()).hexdigest()
+        self.pad_id = pad_id
+
+    def encode(self, first: list[str], second: list[str] | None, max_length: int) -> list[Encoded]:
+        """Each text, or each pair of texts, as at most `max_length` tokens; of a pair the longer text is cut first."""
+        given: list[Any] = first if second is None else list(zip(first, second, strict=True))
+        found = self._tokenizer.encode_batch(given)
+        long = [index for index, one in enumerate(found) if len(one.ids) > max_length]
+        result = [Encoded(one.ids, one.type_ids, 0) for one in found]
+        if long:
+            self._tokenizer.enable_truncation(max_length)
+            try:
+                cut = self._tokenizer.encode_batch([given[index] for index in long])
+            finally:
+                self._tokenizer.no_truncation()
+            for index, one in zip(long, cut, strict=True):
+                dropped = len(found[index].ids) - len(one.ids)
+                result[index] = Encoded(one.ids, one.type_ids, dropped)
+        return result

@@ -1,0 +1,38 @@
+"""Whether a backbone reads what a data set has: pictures or texts."""
+
+from peftlab.errors import UserError
+from peftlab.option import Choice
+
+# what people call the items -> where the targets of such data and of such backbones lie, and what to choose
+IMAGES = (
+    "peftlab.dataset.image.",
+    "peftlab.backbone.timm.",
+    "dataset=digits_lt",
+    "backbone=vit_tiny_patch8_32",
+)
+TEXTS = ("peftlab.dataset.text.", "peftlab.backbone.hf.", "dataset=trec_lt", "backbone=minilm")
+KINDS = {"images": IMAGES, "texts": TEXTS}
+
+
+def check_reads(
+    dataset: Choice, backbone: Choice, *, given: str | None = None, read: str | None = None
+) -> None:
+    """Asked of targets before data or weights are read; `given` and `read` are what these then say themselves.
+
+    Nothing is said of data or of a backbone that is one's own and of a kind of its own.
+
+    Raises:
+        UserError: that names both.
+    """
+    given = given or _kind(dataset, 0)
+    read = read or _kind(backbone, 1)
+    if given == read or given not in KINDS or read not in KINDS:
+        return
+    raise UserError(
+        f"dataset={dataset.options.get('name')} has {given}, and backbone.name={backbone.options.get('name')} reads {read};"
+        f" legal: a data set of {read}, as {KINDS[read][2]}, or a backbone that reads {given}, as {KINDS[given][3]}"
+    )
+
+
+def _kind(choice: Choice, place: int) -> str | None:
+    return next((kind for kind, found in KINDS.items() if choice.target.startswith(found[place])), None)

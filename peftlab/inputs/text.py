@@ -1,0 +1,50 @@
+"""What a backbone expects of its input texts."""
+
+from dataclasses import dataclass
+from typing import ClassVar, NamedTuple, Protocol, runtime_checkable
+
+import torch
+from jaxtyping import Int64
+from torch import Tensor
+
+EXAMPLE_TOKENS = 16
+
+
+class Encoded(NamedTuple):
+    """The token ids of a text or a pair, which of the two each belongs to (0, 1), and how many truncation took."""
+
+    ids: list[int]
+    types: list[int]
+    num_dropped: int
+
+
+@runtime_checkable
+class Tokenizer(Protocol):
+    """From texts to token ids, with the special tokens of its network. `hash` is a sha256 of what it is made of."""
+
+    hash: str
+    pad_id: int
+
+    def encode(self, first: list[str], second: list[str] | None, max_length: int) -> list[Encoded]:
+        """Each text, or each pair of texts, as at most `max_length` tokens, the special ones among them."""
+
+
+@dataclass(frozen=True)
+class TextSpec:
+    """Its tokenizer, the tokens that the network takes, and the names of what it reads.
+
+    These are `input_ids`, `attention_mask` (1: a token, 0: padding) and `token_type_ids`, each int64 `[b, t]`, as far as
+    they stand in `inputs`.
+    """
+
+    noun: ClassVar[str] = "texts"
+
+    tokenizer: Tokenizer
+    max_length: int
+    inputs: tuple[str, ...]
+
+    def example(self) -> dict[str, Int64[Tensor, "1 t"]]:
+        """The inputs of one text of a few tokens, which say nothing."""
+        shape = (1, min(self.max_length, EXAMPLE_TOKENS))
+        values = {"input_ids": self.tokenizer.pad_id, "attention_mask": 1, "token_type_ids": 0}
+        return {name: torch.full(shape, values[name], dtype=torch.int64) for name in self.inputs}

@@ -1,0 +1,55 @@
+"""Which tokens are padding, and the attention mask that says it: its rows follow the batch's, its sides the tokens.
+
+A mask of attention has four axes, `[b, 1, q, k]`. Where a batch has one row, or the mask one for all, it needs no change.
+"""
+
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+TOKENS = "attention_mask"  # of the inputs: 1 for a token, 0 for padding
+
+
+def each(values: Any, change: Any) -> Any:
+    """Positional or named arguments with `change` made to those that are masks."""
+    if isinstance(values, dict):
+        return {key: change(value) if _is_mask(value) else value for key, value in values.items()}
+    return tuple(change(value) if _is_mask(value) else value for value in values)
+
+
+def times(mask: Float[Tensor, "b 1 q k"] | Bool[Tensor, "b 1 q k"], count: int) -> Tensor:
+    """The batch so many times, one behind the other."""
+    return mask if count == 1 or len(mask) == 1 else mask.repeat(count, 1, 1, 1)
+
+
+def rows(mask: Tensor, start: int, stop: int) -> Tensor:
+    """Some of the batch's rows."""
+    return mask if len(mask) == 1 else mask[start:stop]
+
+
+def with_room(mask: Tensor, start: int, count: int) -> Tensor:
+    """For `count` more tokens behind the first `start`: all see them, and they see what the token before them sees."""
+    new = mask.new_ones if mask.dtype == torch.bool else mask.new_zeros
+    columns = new(*mask.shape[:-1], count)
+    wide = torch.cat([mask[..., :start], columns, mask[..., start:]], dim=-1)
+    if mask.shape[-2] == 1:
+        return wide
+    before = max(start - 1, 0)
+    own = wide[..., before : before + 1, :].expand(*wide.shape[:-2], count, wide.shape[-1])
+    return torch.cat([wide[..., :start, :], own, wide[..., start:, :]], dim=-2)
+
+
+def tokens_of(mask: Int[Tensor, "b t"] | None, read: Tensor, start: int) -> Tensor | None:
+    """Which tokens of `read` count: the padding does not, prompts behind the first `start` tokens do. None is all."""
+    if mask is None or read.ndim != 3:
+        return None
+    count = read.shape[1] - mask.shape[1]
+    if not count:
+        return mask
+    return torch.cat([mask[:, :start], mask.new_ones(len(mask), count), mask[:, start:]], dim=1)
+
+
+def _is_mask(value: Any) -> bool:
+    return isinstance(value, Tensor) and value.ndim == 4

@@ -1,0 +1,45 @@
+"""Texts as token ids, against transformers' own tokenizer of the same file."""
+
+import pytest
+
+from peftlab.backbone.hf.tokenizer import FileTokenizer
+from peftlab.backbone.timm.checkpoint import PACKAGED
+from peftlab.errors import UserError
+
+FILE = PACKAGED / "tiny_text" / "tokenizer.json"
+FIRST, SECOND = (
+    ["Who is Ada ?", "what", "a long text of many words, for truncation"],
+    ["yes", "no", "it is not so long"],
+)
+
+
+@pytest.fixture
+def theirs():
+    import transformers
+
+    named = {"pad_token": "[PAD]", "cls_token": "[CLS]", "sep_token": "[SEP]"}
+    return transformers.PreTrainedTokenizerFast(tokenizer_file=str(FILE), **named)
+
+
+@pytest.mark.parametrize("second", [None, SECOND])
+@pytest.mark.parametrize("length", [64, 16, 8])
+def test_tokens_and_truncation_are_those_of_transformers(theirs, second, length):
+    own = FileTokenizer(FILE, 0, 153)
+    found = own.encode(FIRST, second, length)
+    wanted = theirs(FIRST, second, truncation=True, max_length=length, return_token_type_ids=True)
+    assert [one.ids for one in found] == wanted["input_ids"]
+    assert [one.types for one in found] == wanted["token_type_ids"]
+    whole = theirs(FIRST, second)["input_ids"]
+    assert [one.num_dropped for one in found] == [max(len(ids) - length, 0) for ids in whole]
+    assert [len(one.ids) for one in own.encode(FIRST, second, 1000)] == [len(ids) for ids in whole]
+
+
+def test_the_hash_tells_the_file_and_the_padding():
+    first = FileTokenizer(FILE, 0, 153)
+    assert len(first.hash) == 64
+    assert first.hash == FileTokenizer(FILE, 0, 153).hash != FileTokenizer(FILE, 1, 153).hash
+
+
+def test_a_network_with_fewer_tokens_is_refused():
+    with pytest.raises(UserError, match="gives tokens up to 152, and the network has 100"):
+        FileTokenizer(FILE, 0, 100)

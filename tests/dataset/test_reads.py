@@ -1,0 +1,76 @@
+"""A data set and a backbone of two kinds: one sentence that names both, before anything is read."""
+
+from typing import Any
+
+import pytest
+from fixtures.configs import composed
+
+from peftlab.config.resolve import resolve
+from peftlab.dataset.reads import KINDS, check_reads
+from peftlab.errors import UserError
+from peftlab.option import Choice
+
+PICTURES = Choice("peftlab.dataset.image.dataset.image_dataset", {"name": "digits_lt"})
+TEXTS = Choice("peftlab.dataset.text.dataset.text_dataset", {"name": "sst2"})
+VIT = Choice("peftlab.backbone.timm.model.timm_model", {"name": "vit_tiny"})
+BERT = Choice("peftlab.backbone.hf.model.hf_model", {"name": "all-MiniLM-L6-v2"})
+OWN = Choice("mine.model.model", {})
+
+
+def test_texts_with_a_backbone_of_images() -> None:
+    with pytest.raises(UserError) as error:
+        check_reads(TEXTS, VIT)
+    assert str(error.value) == (
+        "dataset=sst2 has texts, and backbone.name=vit_tiny reads images; legal: a data set of images, as"
+        " dataset=digits_lt, or a backbone that reads texts, as backbone=minilm"
+    )
+
+
+def test_images_with_a_backbone_of_texts() -> None:
+    with pytest.raises(UserError) as error:
+        check_reads(PICTURES, BERT)
+    assert str(error.value) == (
+        "dataset=digits_lt has images, and backbone.name=all-MiniLM-L6-v2 reads texts; legal: a data set of texts, as"
+        " dataset=trec_lt, or a backbone that reads images, as backbone=vit_tiny_patch8_32"
+    )
+
+
+@pytest.mark.parametrize(
+    ("dataset", "backbone"), [(PICTURES, VIT), (TEXTS, BERT), (OWN, BERT), (TEXTS, OWN), (OWN, OWN)]
+)
+def test_what_fits_or_is_not_known(dataset: Choice, backbone: Choice) -> None:
+    check_reads(dataset, backbone)
+
+
+@pytest.mark.parametrize(
+    ("dataset", "backbone", "told", "is_wrong"),
+    [
+        (TEXTS, OWN, {"read": "images"}, True),
+        (TEXTS, OWN, {"read": "texts"}, False),
+        (TEXTS, OWN, {"read": None}, False),
+        (OWN, OWN, {"given": "images", "read": "texts"}, True),
+        (OWN, OWN, {"given": "signals", "read": "images"}, False),
+    ],
+)
+def test_what_they_say_themselves(
+    dataset: Choice, backbone: Choice, told: dict[str, Any], is_wrong: bool
+) -> None:
+    """A backbone of one's own says it with its spec, data of one's own with their items."""
+    if not is_wrong:
+        check_reads(dataset, backbone, **told)
+        return
+    with pytest.raises(UserError, match=" reads "):
+        check_reads(dataset, backbone, **told)
+
+
+def test_it_is_said_before_anything_is_read(tmp_path: Any) -> None:
+    with pytest.raises(
+        UserError, match=r"^dataset=text_hub has texts, and backbone\.name=\S+ reads images; legal: "
+    ):
+        resolve(composed("dataset=text_hub", f"dataset.path={tmp_path}"))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_is_proposed_exists(kind: str) -> None:
+    target = composed(KINDS[kind][2])["dataset"]["_target_"]
+    assert target.startswith(KINDS[kind][0])

@@ -1,0 +1,92 @@
+"""A run on texts from its command line to its export: what works, and what is refused in a sentence."""
+
+import csv
+import json
+import random
+from pathlib import Path
+
+import pytest
+import torch
+
+import peftlab
+from peftlab.command.export import main as export
+from peftlab.command.predict import main as predict
+
+WORDS = (
+    "backbone=tiny_text",
+    "dataset=text_folder",
+    "dataset.path=texts.csv",
+    "fit.batch_size=8",
+    "device=cpu",
+)
+
+
+@pytest.fixture
+def texts(tmp_path: Path) -> None:
+    """Three kinds of sentences, which begin differently."""
+    rng = random.Random(0)
+    rows = []
+    for label, words in {"place": "where is", "time": "when was", "person": "who made"}.items():
+        rows += [
+            (f"{words} {''.join(rng.choices('abcdefg', k=rng.randint(2, 12)))}", label) for _ in range(30)
+        ]
+    with (tmp_path / "texts.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([("text", "label"), *rows])
+
+
+def run_of(tmp_path: Path, name: str) -> dict:
+    return json.loads((tmp_path / name / "result.json").read_text())
+
+
+@pytest.mark.usefixtures("texts")
+def test_a_run_ends_is_read_again_and_leaves_as_an_adapter(call, tmp_path, capfd) -> None:
+    done = call(*WORDS, "fit.epochs=2", "scaling=meta", "hydra.run.dir=run")
+    assert done.code == 0, done.err
+    assert run_of(tmp_path, "run")["metrics"]["test/mean_acc"] > 0.3
+    model = peftlab.load(tmp_path / "run")
+    inputs = model.network.backbone.input_spec.example()
+    assert export([str(tmp_path / "run"), "--to", "adapter", "--out", str(tmp_path / "out")]) == 0
+    assert "on 32 texts (text_folder, train split)" in capfd.readouterr().out
+    again = peftlab.load(tmp_path / "out")
+    assert torch.equal(again(**inputs), model(**inputs))
+
+
+@pytest.mark.usefixtures("texts")
+def test_an_interrupted_run_ends_as_if_it_had_not_been(call, tmp_path) -> None:
+    for words in (
+        ("hydra.run.dir=whole",),
+        ("hydra.run.dir=parts", "fit.stop_after=1"),
+        ("hydra.run.dir=parts",),
+    ):
+        assert call(*WORDS, "fit.epochs=2", *words).code == 0
+    states = [peftlab.load(tmp_path / name).state() for name in ("whole", "parts")]
+    assert states[0].keys() == states[1].keys()
+    assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
+
+
+@pytest.mark.usefixtures("texts")
+def test_what_is_for_images_is_refused(call, tmp_path, capfd) -> None:
+    from PIL import Image
+
+    assert call(*WORDS, "fit.epochs=1", "hydra.run.dir=run").code == 0
+    Image.new("RGB", (8, 8)).save(tmp_path / "picture.png")
+    run = str(tmp_path / "run")
+    refused = (
+        (predict, [run, str(tmp_path / "picture.png")], "peftlab-predict is for networks that read images"),
+        (
+            export,
+            [run, "--to", "timm"],
+            "--to timm is for networks that read images, and tiny_text reads texts",
+        ),
+        (
+            export,
+            [run, "--to", "peft"],
+            "--to peft is for networks that read images, and tiny_text reads texts",
+        ),
+        (export, [run, "--to", "adapter", "--images", str(tmp_path)], "is for networks that read images"),
+    )
+    for main, words, said in refused:
+        with pytest.raises(SystemExit) as stop:
+            main(words)
+        assert stop.value.code == 2
+        assert said in capfd.readouterr().err
