@@ -43,7 +43,11 @@ PLACEMENT = {
     "from_file": [],
     **dict.fromkeys(("random_k", "sensitivity", "gradient_norm", "activation_energy"), KEEP),
 }
-NEEDS = {"backbone=timm": ["backbone.name=vit_tiny_patch16_224"]}
+NEEDS = {
+    "backbone=timm": ["backbone.name=vit_tiny_patch16_224"],
+    "backbone=hf": ["backbone.name=FacebookAI/roberta-base"],
+}
+ENCODERS = ("backbone=hf", "backbone=minilm", "backbone=tiny_text")
 DATA_OF_ONE_S_OWN = (
     *("aid", "hub", "image_folder", "mstar10_lt", "text_hub", "text_folder"),
     *("trec_lt", "clinc150_lt", "banking77_lt", "sst2", "rte", "sick"),
@@ -127,7 +131,11 @@ def test_every_choice_of_every_group_passes_every_check(
             UserError, match=r" has texts, and backbone\.name=vit_tiny\S+ reads images; legal: "
         ):
             resolve(config)
-        return
+        config["backbone"] = composed["backbone=tiny_text"]
+    if choice in ENCODERS:
+        with pytest.raises(UserError, match=r"^dataset=digits_lt has images, and .* reads texts; legal: "):
+            resolve(config)
+        config["dataset"] = composed["dataset=trec_lt"]
     resolve(config)
 
 

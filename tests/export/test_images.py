@@ -38,8 +38,8 @@ def test_they_are_spread_over_validation_or_else_training(perturbed, monkeypatch
         found = real_images(run, None)
     split = getattr(dataset_of(run), name)
     assert found.source == f"digits_lt, {name} split"
-    assert found.images.shape == (NUM_IMAGES, 3, 32, 32)
-    found_rows = rows(found.images, split, dataset_of(run).eval_transform)
+    assert found.inputs["images"].shape == (NUM_IMAGES, 3, 32, 32)
+    found_rows = rows(found.inputs["images"], split, dataset_of(run).eval_transform)
     assert found_rows == sorted(found_rows)
     assert (found_rows[0], found_rows[-1]) == (0, len(split) - 1)
 
@@ -51,8 +51,8 @@ def test_other_images_get_the_run_s_own_transform(perturbed, tmp_path):
         Image.fromarray(pixels).save(tmp_path / f"{name}.png")
     found = real_images(run, str(tmp_path))
     assert found.source == str(tmp_path)
-    assert found.images.shape == (2, 3, 32, 32)
-    assert found.images.mean(dim=(1, 2, 3)).abs().max() < 1e-5  # standardised
+    assert found.inputs["images"].shape == (2, 3, 32, 32)
+    assert found.inputs["images"].mean(dim=(1, 2, 3)).abs().max() < 1e-5  # standardised
 
 
 def test_data_that_is_gone_since_the_run(perturbed, tmp_path):
