@@ -224,7 +224,10 @@ def test_every_block_of_a_page_runs_in_its_order(
     """What a block prints stands in the `text` block below it, numbers aside; one that needs or takes much is resolved."""
     subprocess.run(["cp", "-r", f"{bench}/.", tmp_path], check=True)
     (tmp_path / "weights.safetensors").write_bytes((8).to_bytes(8, "little") + b"{}      ")
-    (tmp_path / "data" / "mstar10").mkdir(parents=True)  # what is only resolved looks no further than this
+    for own in ("mstar10", "text/trec", "text/sick"):  # what is only resolved looks no further than this
+        (tmp_path / "data" / own).mkdir(parents=True)
+    rows = [f"{word} number {row},{word}" for row in range(20) for word in ("card", "loan")]
+    (tmp_path / "messages.csv").write_text("\n".join(["text,label", *rows, ""]))
     monkeypatch.setenv("PEFTLAB_DATA", str(tmp_path / "data"))
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)

@@ -4,12 +4,14 @@ import os
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from fixtures.tokenizer import text_spec
 from hydra.core.global_hydra import GlobalHydra
 from safetensors.torch import save_file
 
@@ -250,3 +252,28 @@ def test_a_sweep_computes_what_its_jobs_share_once(
     assert not stop.value.code, capfd.readouterr().err[-2000:]
     assert len(list(tmp_path.rglob("result.json"))) == num
     assert calls == {"backbone": 1, "means": 1, "probe": 1}
+
+
+@pytest.mark.parametrize("is_known", [True, False])
+def test_data_that_the_backbone_does_not_read(composed: Made, is_known: bool) -> None:
+    """A backbone of one's own says with its spec what it reads, and data of one's own with their items."""
+    run = resolved(composed)
+    backbone = replace(open_trunk(run).backbone, input_spec=text_spec())
+    images = run.dataset
+    made = open_trunk(run).dataset
+    run = replace(run, dataset=images if is_known else _Own("mine.data", images.options, lambda *_args: made))
+    with pytest.raises(
+        UserError, match=r"^dataset=digits_lt has images, and backbone\.name=\S+ reads texts; legal: "
+    ):
+        open_dataset(run, backbone)
+
+
+class _Own(Choice):
+    """Data that a package of one's own makes."""
+
+    def __init__(self, target: str, options: Any, make: Made) -> None:
+        super().__init__(target, options)
+        object.__setattr__(self, "_make", make)
+
+    def __call__(self, *args: Any, **more: Any) -> Any:
+        return self._make(*args, **more)  # type: ignore[attr-defined]  # set above: a Choice is frozen
