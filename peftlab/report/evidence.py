@@ -209,7 +209,7 @@ def _both(cell: Cell, baseline: Cell, metric: Metric) -> Iterator[str]:
     if found is not None:
         yield (
             f"**Two variances**: best cell less baseline {found.value:+.1f}; its standard error is {found.by_seed:.2f} over seeds and"
-            f" {found.by_image:.2f} over test images, its 95 % interval over both {found.low:+.1f} to {found.high:+.1f}"
+            f" {found.by_image:.2f} over test items, its 95 % interval over both {found.low:+.1f} to {found.high:+.1f}"
             " (hierarchical bootstrap)."
         )
 

@@ -15,7 +15,7 @@ CLASSES = "per_class.csv"
 
 
 class Class(NamedTuple):
-    """A class in the runs of a cell. train: its training images; val: its validation images, NaN where no run tells; both are
+    """A class in the runs of a cell. train: its training items; val: its validation items, NaN where no run tells; both are
     means over runs. acc: the mean accuracy."""
 
     name: str
@@ -26,7 +26,7 @@ class Class(NamedTuple):
 
 
 def classes_of(cell: Cell) -> dict[str, Class]:
-    """The classes by name, from the most to the fewest training images; none where a finished run has no table of them."""
+    """The classes by name, from the most to the fewest training items; none where a finished run has no table of them."""
     rows: dict[str, list[dict[str, str]]] = {}
     for job in cell.jobs:
         for row in read_csv(job.folder / CLASSES) if job.state == "ok" else []:

@@ -1,4 +1,4 @@
-"""Section: accuracy of each class against how many training images it has, and what it is taken for."""
+"""Section: accuracy of each class against how many training items it has, and what it is taken for."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -40,7 +40,7 @@ def section(study: Study) -> Section | None:
     drawings = [
         Drawing(
             "class-frequency",
-            f"Accuracy of each class over its training images: {' and '.join(found.names)}",
+            f"Accuracy of each class over its training items: {' and '.join(found.names)}",
             partial(_frequency, found),
         )
     ]
@@ -61,7 +61,7 @@ def _sentences(found: Compared, counted: Counter[tuple[str, str]]) -> Iterator[s
     for name, own in zip(found.names, found.classes, strict=True):
         rho, num = _rank(own)
         yield (
-            f"**{name}**: Spearman's rank correlation of a class's accuracy with its training images is {rho:.2f} over {num}"
+            f"**{name}**: Spearman's rank correlation of a class's accuracy with its training items is {rho:.2f} over {num}"
             f" classes; {_none(own)}."
         )
     wrong = {pair: num for pair, num in counted.items() if pair[0] != pair[1]}
@@ -69,13 +69,13 @@ def _sentences(found: Compared, counted: Counter[tuple[str, str]]) -> Iterator[s
         train = {name: one.train for name, one in found.classes[-1].items()}
         up = sum(num for (true, said), num in wrong.items() if train.get(said, nan) > train.get(true, nan))
         yield (
-            f"Of the errors of {found.names[-1]}, {100 * up / sum(wrong.values()):.0f} % take an image for a class with more training"
-            " images than its own."
+            f"Of the errors of {found.names[-1]}, {100 * up / sum(wrong.values()):.0f} % take an item for a class with more training"
+            " items than its own."
         )
 
 
 def _rank(own: dict[str, Class]) -> tuple[float, int]:
-    """Spearman's correlation of accuracy and training images, and over how many classes; NaN where one of them does not vary."""
+    """Spearman's correlation of accuracy and training items, and over how many classes; NaN where one of them does not vary."""
     from peftlab.statistics.rank import spearman
 
     pairs = [(one.train, one.acc) for one in own.values() if isfinite(one.train + one.acc)]
@@ -97,8 +97,8 @@ def _classes(found: Compared) -> Table:
     columns = [
         Column("class", is_number=False),
         Column("group", is_number=False),
-        Column("training images"),
-        *([Column("validation images")] if has_val else []),
+        Column("training items"),
+        *([Column("validation items")] if has_val else []),
         *(Column(name, "%") for name in found.names),
         *([Column("difference", "points")] if len(found.names) > 1 else []),
     ]
@@ -147,11 +147,11 @@ def _worst(found: Compared, counted: Counter[tuple[str, str]]) -> Table:
     heads = ("class", "group", "taken for", "its group")
     columns = [
         *(Column(head, is_number=False) for head in heads),
-        Column("images"),
+        Column("items"),
         Column("of the class", "%"),
     ]
     title = f"The most frequent confusions of {found.names[-1]}"
-    return Table("confusions", title, columns, rows, "Test images, over all runs of the cell.")
+    return Table("confusions", title, columns, rows, "Test items, over all runs of the cell.")
 
 
 def _group(own: dict[str, Class], name: str) -> str:
@@ -166,12 +166,12 @@ def _frequency(found: Compared, *paths: Path) -> list[Path]:
     series = []
     for name, classes in zip(found.names, found.classes, strict=True):
         own = [one for one in classes.values() if one.train > 0]
-        names = [f"{name}, {one.name}, {one.train:.3g} images" for one in own]
+        names = [f"{name}, {one.name}, {one.train:.3g} items" for one in own]
         train, acc = np.array([one.train for one in own]), np.array([100 * one.acc for one in own])
         series.append(Series(name, train, acc, [one.group for one in own], names))
     note = "a point a class, mean over runs; lines: the mean of a group"
     draws = Words(
-        "accuracy and frequency of classes", "training images of the class", "accuracy (test, %)", note
+        "accuracy and frequency of classes", "training items of the class", "accuracy (test, %)", note
     )
     return draw_points(series, draws, *paths)
 
@@ -184,7 +184,7 @@ def _confusion(found: Compared, *paths: Path) -> list[Path]:
     matrices = [Matrix(found.names[-1], values[-1])]
     if len(values) > 1:
         matrices.append(Matrix("less the baseline", values[-1] - values[0], differences=True))
-    note = "test images over all runs; classes from the most training images to the fewest; grey: no image"
+    note = "test items over all runs; classes from the most training items to the fewest; grey: no item"
     return draw_confusion(matrices, names, ("what the classes are taken for", note), *paths)
 
 

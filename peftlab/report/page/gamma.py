@@ -115,7 +115,7 @@ def _table(study: Study, found: list[Learned]) -> Table:
         Column("highest at", is_number=False),
         Column("share, mean"),
     ]
-    note = "Lowest and highest of the means over runs. share: ‖γΔ‖/‖f‖ on training images."
+    note = "Lowest and highest of the means over runs. share: ‖γΔ‖/‖f‖ on training items."
     return Table("gamma", "Learned gamma by cell", columns, [_row(study, one) for one in found], note)
 
 

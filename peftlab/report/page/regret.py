@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 TITLE = "Selection and regret"
 NO_VALIDATION = (
     "These runs have no validation split, so **nothing may be chosen from this sweep**: its best cell on test is a description."
-    " `dataset.val_fraction=0.2` holds out training images to choose on."
+    " `dataset.val_fraction=0.2` holds out training items to choose on."
 )
 NOTE = (
     "regret: the best cell on test less the chosen one, both as means over all seeds; at random: of a cell that is drawn."

@@ -89,22 +89,22 @@ def _select(job: Job) -> str:
 
 
 def scarcity(found: Measured) -> Iterator[str]:
-    """How little validation says of rare classes: classes with 0 and with 1 image, and the images of each group."""
+    """How little validation says of rare classes: classes with 0 and with 1 item, and the items of each group."""
     cell = found.cells[0]
     classes = [one for one in classes_of(cell).values() if isfinite(one.val)]
     rows = [list(history(job.folder)) for job in cell.jobs if job.state == "ok"]
     last: dict[str, Any] = next((row for own in rows for row in reversed(own) if "val/mean_num" in row), {})
-    images = {name: number_of(last.get(f"val/{name}_num")) for name in ("mean", "tail")}
+    items = {name: number_of(last.get(f"val/{name}_num")) for name in ("mean", "tail")}
     where = f" of {found.name}" if found.name else ""
     if classes:
         none, single = ([one.group for one in classes if round(one.val) == num] for num in (0, 1))
         yield (
-            f"**Scarcity**: of {len(classes)} classes{where}, {len(none)} have no validation image{_of_tail(none)} and {len(single)} have"
-            f" one{_of_tail(single)}{_all(images)}."
+            f"**Scarcity**: of {len(classes)} classes{where}, {len(none)} have no validation item{_of_tail(none)} and {len(single)} have"
+            f" one{_of_tail(single)}{_all(items)}."
         )
-    elif isfinite(images["mean"]):
+    elif isfinite(items["mean"]):
         absent = number_of(last.get("val/num_absent"), 0.0)
-        yield f"**Scarcity**: {absent:.0f} classes{where} have no validation image{_all(images)}."
+        yield f"**Scarcity**: {absent:.0f} classes{where} have no validation item{_all(items)}."
 
 
 def _of_tail(groups: list[str]) -> str:
@@ -112,16 +112,16 @@ def _of_tail(groups: list[str]) -> str:
     return f" ({tail} of the tail)" if tail else ""
 
 
-def _all(images: dict[str, float]) -> str:
-    if not all(map(isfinite, images.values())):
+def _all(items: dict[str, float]) -> str:
+    if not all(map(isfinite, items.values())):
         return ""
-    mean, tail = images["mean"], images["tail"]
+    mean, tail = items["mean"], items["tail"]
     share = (
-        f"{tail:.0f} of the tail, so that one image there is {100 / tail:.1f} % of its answers"
+        f"{tail:.0f} of the tail, so that one item there is {100 / tail:.1f} % of its answers"
         if tail
         else "none of the tail"
     )
-    return f"; {mean:.0f} images in all, {share}"
+    return f"; {mean:.0f} items in all, {share}"
 
 
 def seconds(cell: Cell, seeds: list[int]) -> float:

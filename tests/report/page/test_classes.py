@@ -48,8 +48,8 @@ def test_baseline_and_best_by_class(sweep: Path) -> None:
     heads = [
         "class",
         "group",
-        "training images",
-        "validation images",
+        "training items",
+        "validation items",
         "base (baseline) (%)",
         "good (best) (%)",
     ]
@@ -65,9 +65,7 @@ def test_baseline_and_best_by_class(sweep: Path) -> None:
     ]
     assert "is 1.00 over 3 classes; 1 of them have no right answer in any run (emu)." in found.words[0]
     assert "each has a right answer" in found.words[1]
-    assert found.words[2].startswith(
-        "Of the errors of good (best), 100 % take an image for a class with more"
-    )
+    assert found.words[2].startswith("Of the errors of good (best), 100 % take an item for a class with more")
 
 
 def test_pictures(sweep: Path, tmp_path: Path) -> None:
@@ -75,7 +73,7 @@ def test_pictures(sweep: Path, tmp_path: Path) -> None:
     assert found is not None
     frequency, confusion = found.drawings
     svg = check_drawn(frequency, tmp_path)
-    assert "<title>base (baseline), dog, 10 images: 60.0</title>" in svg
+    assert "<title>base (baseline), dog, 10 items: 60.0</title>" in svg
     assert "<title>good (best), mean of tail: 50.0</title>" in svg
     svg = check_drawn(confusion, tmp_path)
     assert "<title>emu taken for dog: 50.0 %</title>" in svg

@@ -46,7 +46,7 @@ def test_regret_of_the_mean_and_of_one_seed(tmp_path: Path) -> None:
     assert "mean over 2 seeds): **b**, which loses 10.0 percentage points on test to c" in found.words[0]
     assert "loses 5.0 (0.0 to 10.0 over the seeds)" in found.words[1]
     assert (
-        "2 classes have no validation image; 30 images in all, 4 of the tail, so that one image there is 25.0 %"
+        "2 classes have no validation item; 30 items in all, 4 of the tail, so that one item there is 25.0 %"
         in found.words[2]
     )
 
@@ -55,7 +55,7 @@ def test_scarce_classes_are_counted_where_runs_tell(tmp_path: Path) -> None:
     found = section(study_of(put_cells(tmp_path / "sweep", num={"x": 9, "y": 1, "z": 0, "w": 1})))
     assert found is not None
     assert (
-        "of 4 classes, 1 have no validation image (1 of the tail) and 2 have one (2 of the tail)"
+        "of 4 classes, 1 have no validation item (1 of the tail) and 2 have one (2 of the tail)"
         in found.words[2]
     )
 
