@@ -50,6 +50,6 @@ def test_what_works_passes_and_what_images_choose_is_left_to_them(change: Change
 
 
 def test_a_backbone_of_one_s_own_is_not_asked(change: Change, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(early, "shapes", lambda _: pytest.fail("asked"))
+    monkeypatch.setattr(early, "shapes_of", lambda _: pytest.fail("asked"))
     resolved = resolve(change(**TINY))
     check_method(replace(resolved, backbone=Choice("own.net.make", resolved.backbone.options)))

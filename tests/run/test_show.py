@@ -3,6 +3,8 @@
 import math
 import re
 from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
@@ -59,7 +61,9 @@ def test_result_shows_intervals_and_an_empty_group_as_such(printed: Printed) -> 
             f"{group}_acc_high": value + 0.1,
         }
         metrics[f"{group}_num"] = 40.0
-    summary = Classify.__new__(Classify).summary(metrics)  # needs nothing of its data
+    task = Classify.__new__(Classify)
+    task.dataset = cast(Any, SimpleNamespace(noun="images"))  # all that it needs of its data
+    summary = task.summary(metrics)
     show.show_result("a run", summary.table, summary.line)
     assert printed(clear=False)[-1] == summary.line
     assert any("test result of a run" in line for line in printed(clear=False))

@@ -237,7 +237,7 @@ def test_ctrl_c_ends_it(request_of: Request) -> None:
             port = int(said.removeprefix(f"http://{HOST}:").partition("/")[0])
             assert ask(port, "/stamp")[0] == 200
             process.send_signal(signal.SIGINT)
-            out, err = process.communicate(timeout=20)
+            out, err = process.communicate(timeout=120)
         finally:
             process.kill()
     assert (process.returncode, out, err) == (130, "", "")
