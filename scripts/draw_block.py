@@ -25,7 +25,8 @@ UPPER, LOWER = 174, 78  # heights of the frozen layer and of delta where a site 
 
 def draw(*paths: Path) -> list[Path]:
     """The whole picture, once for each of `paths`."""
-    with plain_text(**{"font.family": "DejaVu Sans"}):
+    letters = {"font.family": "DejaVu Sans", "svg.fonttype": "path"}  # the same on every page that shows it
+    with plain_text(**letters):
         figure = Figure(figsize=(WIDTH / 100, HEIGHT / 100), dpi=150)
         figure.patch.set_alpha(0)  # the page is light by itself, also in a dark browser
         axes = figure.add_axes((0, 0, 1, 1), xlim=(0, WIDTH), ylim=(0, HEIGHT))
