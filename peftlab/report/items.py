@@ -1,10 +1,8 @@
 """What the runs of a cell said of each test item, and how sure a difference of two cells is over seeds and over items."""
 
-import csv
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from peftlab.record.table import ANSWERS
+from peftlab.record.table import ANSWERS, CLASSES, read_rows
 from peftlab.report.cell import Cell
 from peftlab.report.metric import Metric
 
@@ -35,18 +33,13 @@ def _right(cell: Cell, metric: Metric) -> "tuple[np.ndarray, np.ndarray] | None"
 
     rows, labels = list[list[bool]](), list[str]()
     for job in sorted((job for job in cell.jobs if job.state == "ok"), key=lambda job: job.seed or 0):
-        answers, classes = job.folder / ANSWERS, job.folder / "per_class.csv"
+        answers, classes = job.folder / ANSWERS, job.folder / CLASSES
         if not (answers.is_file() and classes.is_file()):
             return None
-        own = {row["class"] for row in _read(classes) if metric.label in ("mean", row["group"])}
-        said = [row for row in _read(answers) if row["class"] in own]
+        own = {row["class"] for row in read_rows(classes) if metric.label in ("mean", row["group"])}
+        said = [row for row in read_rows(answers) if row["class"] in own]
         labels = [row["class"] for row in said]
         rows.append([row["class"] == row["predicted"] for row in said])
     if not rows or not labels or len({len(row) for row in rows}) > 1:
         return None
     return np.array(rows, dtype=np.float64), np.unique(labels, return_inverse=True)[1]
-
-
-def _read(path: Path) -> list[dict[str, str]]:
-    with path.open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))

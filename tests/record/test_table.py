@@ -2,8 +2,9 @@
 
 import csv
 import io
+from pathlib import Path
 
-from peftlab.record.table import table_text
+from peftlab.record.table import read_rows, table_text
 
 ROWS = [["name", "value"], ['a "b", c', 1 / 3], ["line\nbreak", None], ["é", 1e-12]]
 
@@ -20,3 +21,12 @@ def test_every_field_comes_back_with_all_its_digits():
 
 def test_rows_may_be_of_any_kind():
     assert table_text(iter([("a", "b"), dict.fromkeys("xy").keys()])) == "a,b\r\nx,y\r\n"
+
+
+def test_what_was_written_is_read_by_its_columns_and_nothing_is_no_row(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text(table_text([["class", "acc"], ["a,b", 0.5], ["ü", None]]), encoding="utf-8", newline="")
+    assert read_rows(path) == [{"class": "a,b", "acc": "0.5"}, {"class": "ü", "acc": ""}]
+    path.write_bytes(b"class\n\xff\n")
+    assert read_rows(path) == [{"class": "\ufffd"}]
+    assert read_rows(tmp_path / "none.csv") == []

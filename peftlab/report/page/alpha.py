@@ -5,8 +5,8 @@ from math import isfinite, nan
 from pathlib import Path
 from typing import NamedTuple
 
+from peftlab.record.table import CLASSES, read_rows
 from peftlab.report.cell import Cell
-from peftlab.report.job import Job
 from peftlab.report.metric import Metric
 from peftlab.report.page.parts import Drawing, Section
 from peftlab.report.page.study import Study
@@ -102,15 +102,8 @@ def _bounds(study: Study, line: Line, metric: Metric) -> list[tuple[float, float
 
 def _chance(study: Study) -> float:
     """The mean accuracy of classes under a guess; NaN where runs have different numbers of classes, or record none."""
-    numbers = {_num_classes(job) for job in study.jobs if job.state == "ok"}
+    numbers = {len(read_rows(job.folder / CLASSES)) for job in study.jobs if job.state == "ok"}
     return 1 / numbers.pop() if len(numbers) == 1 and min(numbers) else nan
-
-
-def _num_classes(job: Job) -> int:
-    try:
-        return max(0, len((job.folder / "per_class.csv").read_text(encoding="utf-8").splitlines()) - 1)
-    except OSError:
-        return 0
 
 
 def _number(text: str) -> float:

@@ -1,17 +1,13 @@
 """What the runs of a cell say of each class and of each test item: per_class.csv and predictions.csv."""
 
-import csv
 from collections import Counter
 from collections.abc import Iterator
 from math import isfinite, nan
-from pathlib import Path
 from statistics import fmean
 from typing import NamedTuple
 
-from peftlab.record.table import ANSWERS
+from peftlab.record.table import ANSWERS, CLASSES, read_rows
 from peftlab.report.cell import Cell
-
-CLASSES = "per_class.csv"
 
 
 class Class(NamedTuple):
@@ -29,7 +25,7 @@ def classes_of(cell: Cell) -> dict[str, Class]:
     """The classes by name, from the most to the fewest training items; none where a finished run has no table of them."""
     rows: dict[str, list[dict[str, str]]] = {}
     for job in cell.jobs:
-        for row in read_csv(job.folder / CLASSES) if job.state == "ok" else []:
+        for row in read_rows(job.folder / CLASSES) if job.state == "ok" else []:
             if {"class", "group", "train_num", "acc"} <= row.keys():
                 rows.setdefault(row["class"], []).append(row)
     found = [
@@ -50,19 +46,11 @@ def confusions(cell: Cell) -> Counter[tuple[str, str]]:
     found: Counter[tuple[str, str]] = Counter()
     for job in cell.jobs:
         if job.state == "ok":
-            rows = read_csv(job.folder / ANSWERS)
+            rows = read_rows(job.folder / ANSWERS)
             found.update(
                 (row["class"], row["predicted"]) for row in rows if {"class", "predicted"} <= row.keys()
             )
     return found
-
-
-def read_csv(path: Path) -> list[dict[str, str]]:
-    """The rows of a table; none where there is no file."""
-    if not path.is_file():
-        return []
-    with path.open(newline="", encoding="utf-8", errors="replace") as file:
-        return list(csv.DictReader(file))
 
 
 def _mean(texts: Iterator[str | None]) -> float:

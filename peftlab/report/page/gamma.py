@@ -1,6 +1,5 @@
 """Section: gamma over block and position, and how it came there."""
 
-import csv
 import re
 from collections.abc import Iterator
 from functools import partial
@@ -9,6 +8,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING, NamedTuple
 
+from peftlab.record.table import read_rows
 from peftlab.report.cell import Cell
 from peftlab.report.history import history
 from peftlab.report.job import number as number_of
@@ -73,7 +73,7 @@ def section(study: Study) -> Section | None:
 def _learned(cell: Cell) -> Learned:
     found = Learned(cell, {}, {})
     for job in cell.jobs:
-        for row in _read(job.folder / FILE) if job.state == "ok" else []:
+        for row in read_rows(job.folder / FILE) if job.state == "ok" else []:
             try:
                 site = Site(int(row["block"]), row["position"])
                 gamma, share = float(row["gamma"]), float(row["ratio"])
@@ -82,13 +82,6 @@ def _learned(cell: Cell) -> Learned:
             found.gamma.setdefault(site, []).append(gamma)
             found.share.setdefault(site, []).append(share)
     return found
-
-
-def _read(path: Path) -> list[dict[str, str]]:
-    if not path.is_file():
-        return []
-    with path.open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
 
 
 def _extremes(study: Study, best: Learned) -> Iterator[str]:

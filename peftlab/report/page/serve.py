@@ -15,6 +15,7 @@ from peftlab.errors import UserError
 from peftlab.record.status import read_status
 from peftlab.report.job import job_folders
 from peftlab.report.page.report import Request, write_page
+from peftlab.report.page.write import INDEX
 
 HOST = "127.0.0.1"
 EVERY_S = 5.0  # between looks at the records
@@ -57,7 +58,7 @@ class Live:
     @property
     def path(self) -> str:
         """Of the page, as a browser asks for it."""
-        page = self.request.out.resolve() / "index.html"
+        page = self.request.out.resolve() / INDEX
         return "/" + quote(page.relative_to(self.root).as_posix())
 
     def has(self, path: Path) -> bool:
@@ -135,7 +136,7 @@ class Handler(SimpleHTTPRequestHandler):
         elif path == "/stamp":
             self._say(str(self.live.stamp).encode(), "text/plain")
         elif path == self.live.path:
-            page = (self.live.request.out / "index.html").read_text(encoding="utf-8")
+            page = (self.live.request.out / INDEX).read_text(encoding="utf-8")
             script = RELOAD.format(stamp=self.live.stamp)
             self._say(page.replace("</body>", f"{script}\n</body>").encode(), "text/html; charset=utf-8")
         elif self.live.has(Path(self.translate_path(self.path))):
