@@ -8,24 +8,13 @@ import datasets
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from fixtures.text import TEXT_HUB
 
 from peftlab.dataset.source import tables
 from peftlab.dataset.source.source import Source
 from peftlab.dataset.source.text_hub import text_hub
 from peftlab.errors import UserError
 
-KEYS: dict[str, Any] = {
-    "hub_id": None,
-    "folder": None,
-    "config_name": None,
-    "train_split": "train",
-    "val_split": None,
-    "test_split": "test",
-    "text_column": "text",
-    "pair_column": None,
-    "label_column": "label",
-    "class_order": "given",
-}
 Folder = Callable[..., Path]
 
 
@@ -35,7 +24,7 @@ def no_data_folder(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def find(path: Path | str | None, **keys: Any) -> Source:
-    return text_hub(None if path is None else str(path), **(KEYS | keys))
+    return text_hub(None if path is None else str(path), **(TEXT_HUB | keys))
 
 
 def all_of(split: Any) -> list[tuple[str, ...]]:

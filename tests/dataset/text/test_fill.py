@@ -2,10 +2,10 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
+from fixtures.text import TEXT_HUB
 
 from peftlab.dataset.cut import Cuts, tail_cut
 from peftlab.dataset.source.source import Source
@@ -15,18 +15,6 @@ from peftlab.dataset.text.fill import filled
 from peftlab.errors import UserError
 
 GROUPS = {"many_above": 10, "few_below": 5}
-KEYS: dict[str, Any] = {
-    "hub_id": None,
-    "folder": None,
-    "config_name": None,
-    "train_split": "train",
-    "val_split": None,
-    "test_split": "test",
-    "text_column": "text",
-    "pair_column": None,
-    "label_column": "label",
-    "class_order": "given",
-}
 COUNTS = {"train": [0] * 20 + [1] * 20, "test": [0] * 7 + [1] * 1}
 
 
@@ -36,7 +24,7 @@ def cuts(seed: int = 0, imbalance: float | None = 10.0) -> Cuts:
 
 @pytest.fixture
 def source(text_folder_of: Callable[..., Path]) -> Source:
-    return text_hub(str(text_folder_of(COUNTS)), **KEYS)
+    return text_hub(str(text_folder_of(COUNTS)), **TEXT_HUB)
 
 
 def words(split: Split) -> list[str]:
@@ -72,14 +60,14 @@ def test_a_text_that_trains_in_other_letters_is_not_drawn(text_folder_of: Callab
     root = text_folder_of(
         COUNTS, {"same": lambda row: "One!" if row % 2 else "one" if row < 40 else f"test {row}"}
     )
-    source = text_hub(str(root), **{**KEYS, "text_column": "same"})
+    source = text_hub(str(root), **{**TEXT_HUB, "text_column": "same"})
     with pytest.raises(UserError, match="would have no effect"):
         filled(source, cuts(), 100)
 
 
 def test_pairs_stay_pairs(text_folder_of: Callable[..., Path]) -> None:
     root = text_folder_of(COUNTS, {"more": lambda row: f"more {row}"})
-    test = filled(text_hub(str(root), **{**KEYS, "pair_column": "more"}), cuts(), 3).open_test()
+    test = filled(text_hub(str(root), **{**TEXT_HUB, "pair_column": "more"}), cuts(), 3).open_test()
     assert {len(words) for words in test.items.take(test.rows)} == {2}
     assert len(test) == 7 + 3
 
