@@ -72,7 +72,11 @@ def test_what_is_for_images_is_refused(call, tmp_path, capfd) -> None:
     Image.new("RGB", (8, 8)).save(tmp_path / "picture.png")
     run = str(tmp_path / "run")
     refused = (
-        (predict, [run, str(tmp_path / "picture.png")], "peftlab-predict is for networks that read images"),
+        (
+            predict,
+            [run, str(tmp_path / "picture.png")],
+            "gives images, and the run reads texts; legal: --text",
+        ),
         (
             export,
             [run, "--to", "timm"],

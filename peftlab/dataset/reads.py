@@ -11,6 +11,7 @@ IMAGES = (
     "backbone=vit_tiny_patch8_32",
 )
 TEXTS = ("peftlab.dataset.text.", "peftlab.backbone.hf.", "dataset=trec_lt", "backbone=minilm")
+TEXT_FILES = (".txt", ".csv", ".tsv", ".jsonl")  # what files of texts end in
 KINDS = {"images": IMAGES, "texts": TEXTS}
 
 
@@ -25,13 +26,18 @@ def check_reads(
         UserError: that names both.
     """
     given = given or _kind(dataset, 0)
-    read = read or _kind(backbone, 1)
+    read = read or read_by(backbone)
     if given == read or given not in KINDS or read not in KINDS:
         return
     raise UserError(
         f"dataset={dataset.options.get('name')} has {given}, and backbone.name={backbone.options.get('name')} reads {read};"
         f" legal: a data set of {read}, as {KINDS[read][2]}, or a backbone that reads {given}, as {KINDS[given][3]}"
     )
+
+
+def read_by(backbone: Choice) -> str | None:
+    """What a choice of backbone reads, before it is made; None of one's own."""
+    return _kind(backbone, 1)
 
 
 def _kind(choice: Choice, place: int) -> str | None:

@@ -52,13 +52,8 @@ def read_run(
 ) -> Trained:
     """The model of `load`, with what it was built from."""
     folder = Path(folder)
-    if not (folder / "config.yaml").is_file():
-        raise UserError(f"{folder} has no config.yaml; legal: the folder of a finished run")
+    resolved = read_resolved(folder, trust=trust)
     tensors, card = read_adapter(folder)
-    try:
-        resolved = resolve_again({**read_config(folder), "trust": list(trust)})
-    except UserError as error:
-        raise UserError(str(error) if str(folder) in str(error) else f"{folder / FILE}: {error}") from error
     _check_classes(folder, card["class_names"], class_names)
     backbone: Backbone = resolved.backbone(**_weights(folder, resolved))
     if backbone.hash != card["backbone_hash"]:
@@ -76,6 +71,20 @@ def read_run(
             f"{folder}: {CARD}, {WEIGHTS} and {FILE} do not fit each other ({reason}); {WAY_OUT}"
         ) from error
     return Trained(resolved, card, backbone, model.eval())
+
+
+def read_resolved(folder: Path, *, trust: Sequence[str] = ()) -> Resolved:
+    """What the run in a folder was asked for; neither weights nor data are read.
+
+    Raises:
+        UserError: for a config that is missing, or not legal.
+    """
+    if not (folder / FILE).is_file():
+        raise UserError(f"{folder} has no {FILE}; legal: the folder of a finished run")
+    try:
+        return resolve_again({**read_config(folder), "trust": list(trust)})
+    except UserError as error:
+        raise UserError(str(error) if str(folder) in str(error) else f"{folder / FILE}: {error}") from error
 
 
 def _weights(folder: Path, resolved: Resolved) -> dict[str, str]:

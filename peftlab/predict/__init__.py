@@ -1,1 +1,1 @@
-"""peftlab-predict: what a finished run says of new images."""
+"""peftlab-predict: what a finished run says of new images and texts."""

@@ -112,7 +112,14 @@ def test_wrong_inputs_are_one_sentence(capsys, run, images, tmp_path):
             str(tmp_path),
         ): "cannot be written; legal: a file in a folder that exists",
         (run, str(images), "--csv", str(tmp_path / "no" / "out.csv")): "cannot be written; legal: a file in",
-        (run,): "the following arguments are required: IMAGE_OR_FOLDER",
+        (run,): "nothing is given; legal: an image or a folder of images, a file of texts, or --text TEXT",
+        (
+            run,
+            "--text",
+            "words",
+        ): "--text gives texts, and the run reads images; legal: an image, or a folder of images",
+        (run, "notes.TXT"): "notes.TXT gives texts, and the run reads images",
+        (run, str(images), "--text", "words"): "both PATH and --text are given",
     }
     for words, sentence in cases.items():
         code, out, err = call(capsys, *words)
@@ -141,3 +148,80 @@ def test_a_run_with_a_function_of_ones_own_needs_trust_on_the_command_line(
         assert "--trust PACKAGE" in said or wrong == ("--trust", "people_own.delta")
     assert commands[command]([*words, "--trust", "os", "--trust", own]) == 0
     assert capsys.readouterr().out
+
+
+WORDS = ["the first of the texts", "two"]
+
+
+def rows_of(path):
+    with path.open(newline="") as file:
+        return list(csv.reader(file))
+
+
+def test_texts_from_the_command_line_and_from_files(capsys, text_run, tmp_path):
+    run = str(text_run(classes=NAMES))
+    out = tmp_path / "out.csv"
+    typed = [word for text in WORDS for word in ("--text", text)]
+    assert call(capsys, run, *typed, "--csv", str(out), "--top", "3")[0] == 0
+    rows = rows_of(out)
+    assert rows[0] == ["text", "rank", "class", "probability"]
+    assert [row[0] for row in rows[1:]] == [text for text in WORDS for _ in NAMES]
+    assert [sum(float(row[3]) for row in rows[1:] if row[0] == text) for text in WORDS] == pytest.approx(
+        [1, 1]
+    )
+    (tmp_path / "new.txt").write_text("\n".join(WORDS))
+    (tmp_path / "new.csv").write_text("\n".join(["id,text", *(f"0,{text}" for text in WORDS)]))
+    for name in ("new.txt", "new.csv"):
+        code, said, err = call(capsys, run, str(tmp_path / name), "--csv", str(out), "--top", "3")
+        assert (code, err) == (0, "")
+        assert said.splitlines()[0] == WORDS[0]
+        assert said.splitlines()[1].split() == ["1", rows[1][2], f"{float(rows[1][3]):.4f}"]
+        assert rows_of(out) == rows
+
+
+def test_pairs_on_the_command_line_and_in_a_file_with_the_columns_of_training(capsys, text_run, tmp_path):
+    run, out = str(text_run("dataset=rte", classes=["yes", "no"])), tmp_path / "out.csv"
+    assert call(capsys, run, "--text", "one", "--pair", "two", "--csv", str(out))[0] == 0
+    rows = rows_of(out)
+    assert rows[0] == ["text", "pair", "rank", "class", "probability"]
+    assert [row[:2] for row in rows[1:]] == [["one", "two"]] * 2
+    (tmp_path / "new.csv").write_text("hypothesis,premise\ntwo,one\n")
+    code, said, _ = call(capsys, run, str(tmp_path / "new.csv"), "--csv", str(out))
+    assert code == 0
+    assert said.splitlines()[0] == "one  |  two"
+    assert rows_of(out) == rows
+
+
+def test_texts_that_are_cut_are_counted_and_long_ones_are_shown_in_part(capsys, text_run, tmp_path):
+    run, long = str(text_run("dataset.max_length=10")), "many words " * 30
+    code, said, err = call(capsys, run, "--text", long, "--text", "one", "--csv", str(tmp_path / "out.csv"))
+    assert (code, err) == (0, "peftlab-predict: 1 of 2 texts cut to 10 tokens")
+    assert said.splitlines()[0] == long[:97] + "..."
+    assert rows_of(tmp_path / "out.csv")[1][0] == long
+
+
+def test_wrong_texts_are_one_sentence_before_the_model_is_read(capsys, text_run, tmp_path, monkeypatch):
+    single, pairs = str(text_run()), str(text_run("dataset=rte"))
+    (tmp_path / "a.csv").write_text("words\none\n")
+    (tmp_path / "a.png").write_bytes(b"")
+    monkeypatch.setattr("peftlab.model.load.read_run", None)
+    cases = {
+        (single, "--text", " "): "--text is empty; legal: a text",
+        (pairs, "--text", "one", "--pair", ""): "--pair is empty; legal: a text",
+        (single, "--text", "one", "--pair", "two"): "reads single texts; legal: no --pair",
+        (pairs, "--text", "one"): "reads pairs of texts; legal: --pair TEXT for each --text",
+        (pairs, "--text", "a", "--text", "b", "--pair", "c"): "--pair is given 1 times for 2 of --text",
+        (single, "--pair", "two"): "nothing is given; legal: ",
+        (single, str(tmp_path / "a.csv")): "line 2 of "
+        f"{tmp_path}/a.csv has no column text but words; legal: the columns that the run was trained on, text",
+        (
+            single,
+            str(tmp_path / "a.png"),
+        ): "a.png gives images, and the run reads texts; legal: --text TEXT, or",
+        (single, str(tmp_path / "gone.txt")): "gone.txt is no file; legal: a file that ends in",
+    }
+    for words, sentence in cases.items():
+        code, out, err = call(capsys, *words)
+        assert (code, out) == (2, "")
+        assert sentence in err
+        assert "\n" not in err

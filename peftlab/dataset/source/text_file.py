@@ -11,6 +11,8 @@ from peftlab.errors import UserError
 from peftlab.inputs.plain import plain
 
 ENDINGS = (".csv", ".tsv", ".jsonl")
+LINES = ".txt"  # a text in each line, which no table of texts and labels is
+LINE = "line"  # what the only column of such a file is called
 Row = tuple[int, dict[str, Any]]
 
 
@@ -43,7 +45,7 @@ def read_text_file(file: Path, named: Named) -> Table:
     """
     texts: dict[str, list[str]] = {key: [] for key, name in named._asdict().items() if name is not None}
     lines: list[int] = []
-    for line, row in _rows(file):
+    for line, row in rows_of(file, "dataset.path: "):
         lines.append(line)
         for key, values in texts.items():
             values.append(_cell(row, key, getattr(named, key), f"line {line} of {plain(str(file))}"))
@@ -54,21 +56,26 @@ def read_text_file(file: Path, named: Named) -> Table:
     return Table(file, Columns(texts["text"], texts.get("pair")), texts["label"], lines)
 
 
-def _rows(file: Path) -> Iterator[Row]:
-    lines = _json_lines if file.suffix.lower() == ".jsonl" else _separated
+def rows_of(file: Path, asked: str) -> Iterator[Row]:
+    """Each row with its line, by the names of the columns; a sentence about the file begins with what `asked` for it.
+
+    Raises:
+        UserError: for a file that cannot be read, or is no table.
+    """
+    lines = {LINES: _plain_lines, ".jsonl": _json_lines}
     try:
-        yield from lines(file)
+        yield from lines.get(file.suffix.lower(), _separated)(file, asked)
     except OSError as error:
         raise UserError(
-            f"dataset.path: {plain(str(file))} cannot be read ({error.strerror}); legal: a file that this user may read"
+            f"{asked}{plain(str(file))} cannot be read ({error.strerror}); legal: a file that this user may read"
         ) from error
     except UnicodeDecodeError as error:
         raise UserError(
-            f"dataset.path: {plain(str(file))} is no text in UTF-8 ({error.reason} at byte {error.start}); legal: UTF-8"
+            f"{asked}{plain(str(file))} is no text in UTF-8 ({error.reason} at byte {error.start}); legal: UTF-8"
         ) from error
 
 
-def _separated(file: Path) -> Iterator[Row]:
+def _separated(file: Path, asked: str) -> Iterator[Row]:
     with file.open(encoding="utf-8-sig", newline="") as stream:
         reader = csv.reader(stream, delimiter="\t" if file.suffix.lower() == ".tsv" else ",", strict=True)
         try:
@@ -78,18 +85,24 @@ def _separated(file: Path) -> Iterator[Row]:
                     continue
                 if len(values) != len(names):
                     raise UserError(
-                        f"dataset.path: line {reader.line_num} of {plain(str(file))} has {len(values)} values for"
+                        f"{asked}line {reader.line_num} of {plain(str(file))} has {len(values)} values for"
                         f" {len(names)} columns; legal: one for each, in quotation marks where it has a separator"
                     )
                 yield reader.line_num, dict(zip(names, values, strict=True))
         except csv.Error as error:
             raise UserError(
-                f"dataset.path: line {reader.line_num} of {plain(str(file))} cannot be read ({error}); legal: values with a"
+                f"{asked}line {reader.line_num} of {plain(str(file))} cannot be read ({error}); legal: values with a"
                 " separator between them, in quotation marks where they hold one"
             ) from error
 
 
-def _json_lines(file: Path) -> Iterator[Row]:
+def _plain_lines(file: Path, asked: str) -> Iterator[Row]:
+    with file.open(encoding="utf-8-sig") as stream:
+        for number, line in enumerate(stream, 1):
+            yield number, {LINE: line.rstrip("\n")}
+
+
+def _json_lines(file: Path, asked: str) -> Iterator[Row]:
     with file.open(encoding="utf-8-sig") as stream:
         for number, line in enumerate(stream, 1):
             if not line.strip():
@@ -100,7 +113,7 @@ def _json_lines(file: Path) -> Iterator[Row]:
                 row = None
             if not isinstance(row, dict):
                 raise UserError(
-                    f"dataset.path: line {number} of {plain(str(file))} is no mapping of JSON; legal: as"
+                    f"{asked}line {number} of {plain(str(file))} is no mapping of JSON; legal: as"
                     ' {"text": "...", "label": "..."}'
                 )
             yield number, row

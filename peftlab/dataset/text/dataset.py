@@ -45,10 +45,10 @@ def text_dataset(
     Raises:
         UserError: for a value that is not legal or would have no effect, and for an unreadable source.
     """
-    length = _used_length(spec, max_length)
+    length = used_length(spec, max_length)
     cuts = Cuts(imbalance, max_per_class, seed, groups, group_counts_imbalance, val_fraction, run_seed)
     found = source(path) if fill_test is None else filled(source(path), cuts, fill_test)
-    transform = TextTransform(spec.inputs, spec.tokenizer.pad_id, _text(spec, length))
+    transform = used_transform(spec, length)
     made = cut_dataset(
         name,
         _tokenised(found, partial(_tokens, spec, length)),
@@ -60,7 +60,12 @@ def text_dataset(
     return replace(made, note=_note(made, length))
 
 
-def _used_length(spec: TextSpec, max_length: int | None) -> int:
+def used_length(spec: TextSpec, max_length: int | None) -> int:
+    """How many tokens of a text are read.
+
+    Raises:
+        UserError: for more than the backbone takes.
+    """
     if max_length is not None and max_length > spec.max_length:
         raise UserError(
             f"dataset.max_length={max_length} is more than the {spec.max_length} tokens that the backbone takes; legal: at most"
@@ -88,8 +93,10 @@ def _opened(tokens: Callable[[Split], Split], open_test: Callable[[], Split]) ->
     return tokens(open_test())
 
 
-def _text(spec: TextSpec, length: int) -> str:
-    return f"at most {length} tokens of the tokenizer {spec.tokenizer.hash[:16]} -> {', '.join(spec.inputs)}"
+def used_transform(spec: TextSpec, length: int) -> TextTransform:
+    """From token ids to what the backbone reads."""
+    text = f"at most {length} tokens of the tokenizer {spec.tokenizer.hash[:16]} -> {', '.join(spec.inputs)}"
+    return TextTransform(spec.inputs, spec.tokenizer.pad_id, text)
 
 
 def _note(dataset: Dataset, length: int) -> str:

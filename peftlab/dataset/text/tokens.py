@@ -25,6 +25,11 @@ class Ids(NamedTuple):
     types: UInt8[np.ndarray, " t"]
 
 
+def ids_of(found: Encoded) -> Ids:
+    """The same as arrays."""
+    return Ids(np.array(found.ids, dtype=np.int32), np.array(found.types, dtype=np.uint8))
+
+
 class _Table(NamedTuple):
     """Tokens of all rows, one behind the other; row r is `ends[r]:ends[r + 1]`. `dropped`: what truncation took of each."""
 

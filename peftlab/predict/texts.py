@@ -1,0 +1,44 @@
+"""Class probabilities of texts."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from peftlab.dataset.text.dataset import used_length, used_transform
+from peftlab.dataset.text.texts import Columns
+from peftlab.dataset.text.tokens import ids_of
+from peftlab.model.load import Trained
+
+
+class Said(NamedTuple):
+    """Of each text its probabilities, and how many texts were cut to how many tokens."""
+
+    probabilities: Float[Tensor, "n c"]
+    num_cut: int
+    max_length: int
+
+
+def predict_texts(trained: Trained, columns: Columns, *, batch_size: int) -> Said:
+    """softmax(logits) of every text or pair, in their order, its tokens made as in the run, in fp32; on a GPU if there is one.
+
+    Texts of like length share a batch, so that little of it is padding.
+    """
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    model = trained.model.to(device).eval()
+    spec: Any = trained.backbone.input_spec
+    length = used_length(spec, trained.resolved.dataset.options["max_length"])
+    transform = used_transform(spec, length)
+    found = spec.tokenizer.encode(*columns, length)
+    order = np.argsort([-len(one.ids) for one in found], kind="stable")
+    rows: dict[int, Tensor] = {}
+    for start in range(0, len(order), batch_size):
+        part = order[start : start + batch_size].tolist()
+        inputs = transform([ids_of(found[row]) for row in part])
+        with torch.no_grad():
+            logits = model(**{name: value.to(device) for name, value in inputs.items()})
+        rows |= dict(zip(part, logits.float().softmax(-1).cpu(), strict=True))
+    cut = sum(one.num_dropped > 0 for one in found)
+    return Said(torch.stack([rows[row] for row in range(len(found))]), cut, length)
