@@ -72,7 +72,7 @@ def random_vit(name: str, **model_args: Any) -> Any:
 
 
 def encoder(kind: str) -> Any:
-    """A small text encoder with no special weight."""
+    """A small text network with no special weight."""
     from fixtures.text import random_encoder
 
     return random_encoder(kind)
@@ -80,6 +80,10 @@ def encoder(kind: str) -> Any:
 
 SMALL = {"depth": 2, "embed_dim": 16, "num_heads": 2}
 SMALL_SWIN = {"img_size": 32, "window_size": 4, "depths": (1, 1), "embed_dim": 8, "num_heads": (2, 4)}
+TEXT_KINDS = (
+    *("bert", "roberta", "xlm-roberta", "distilbert"),
+    *("llama", "qwen2", "mistral", "gpt2", "gptj", "gpt_neox", "opt"),
+)
 FAMILIES = {
     "plain": lambda: random_vit("vit_tiny_patch16_224", img_size=32, patch_size=8, **SMALL),
     "dinov2": lambda: random_vit("vit_small_patch14_reg4_dinov2", img_size=28, qk_norm=True, **SMALL),
@@ -89,7 +93,7 @@ FAMILIES = {
     ),
     "eva02": lambda: random_vit("eva02_base_patch14_224", img_size=32, patch_size=8, **SMALL),
     "swin": lambda: random_vit("swin_tiny_patch4_window7_224", **SMALL_SWIN),
-    **{kind: partial(encoder, kind) for kind in ("bert", "roberta", "xlm-roberta", "distilbert")},
+    **{kind: partial(encoder, kind) for kind in TEXT_KINDS},
 }
 
 

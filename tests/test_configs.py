@@ -257,7 +257,8 @@ def test_every_job_of_every_experiment_passes_every_check(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Composed as the sweep itself composes its jobs: the file's own params, one by one."""
-    (tmp_path / "mstar10").mkdir()  # no check of a config looks further
+    for folder in ("mstar10", "text/trec"):  # no check of a config looks further
+        (tmp_path / folder).mkdir(parents=True)
     monkeypatch.setenv("PEFTLAB_DATA", str(tmp_path))
     with opened_configs():
         loader = GlobalHydra.instance().config_loader()

@@ -9,7 +9,7 @@ from torch.func import functional_call
 
 from peftlab.errors import UserError
 from peftlab.inputs.image import InputSpec
-from peftlab.inputs.text import TextSpec
+from peftlab.inputs.text import TextSpec, asked
 from peftlab.site import POSITIONS, Site
 
 NUM_HEADS = ("num_heads", "num_attention_heads", "n_heads")  # what an attention module calls it
@@ -72,7 +72,9 @@ class Backbone:
 
     `blocks` are the module names of the blocks from bottom to top, `labels` what people call them: 0, 1, ... or
     stage.block. `num_prefix_tokens` stand before the patches (CLS, registers); prompts go behind them.
-    `refused` says of a position that this family lacks why.
+    `refused` says of a position that this family lacks why. `is_causal`: a token sees those before it alone; `rotary` is the
+    module that makes `position_embeddings` of the blocks out of positions, if they take any, and `unembedding` gives a score
+    of every token of the vocabulary, if the network has it.
     """
 
     model: nn.Module
@@ -87,6 +89,9 @@ class Backbone:
     hash: str
     refused: dict[str, str] = field(default_factory=dict)
     read: Callable[[nn.Module, dict[str, Tensor]], Tensor] = only_input
+    is_causal: bool = False
+    rotary: str | None = None
+    unembedding: nn.Module | None = None
 
     def features(self, inputs: dict[str, Tensor], weights: Mapping[str, Tensor] | None = None) -> Tensor:
         """Pooled features, `[b, num_features]`; `weights` take the place of the network's own of their names."""
@@ -95,13 +100,19 @@ class Backbone:
         named = {f"model.{name}": value for name, value in weights.items()}
         return functional_call(_Reader(self.model, self.read), named, (inputs,))
 
+    @staticmethod
+    def asked(inputs: dict[str, Tensor]) -> Tensor | None:
+        """Which tokens of texts say what is asked, `[b, t]`; None is all."""
+        return asked(inputs)
+
     def num_heads(self, block: int) -> int:
         """Attention heads of a block; 1 where its attention is of a kind of its own."""
         place = self.places.get(Site(block, "kv"))
         if place is None:
             return 1
         attention = self.model.get_submodule(place.input.module)
-        return next((int(getattr(attention, name)) for name in NUM_HEADS if hasattr(attention, name)), 1)
+        owners = (attention, getattr(attention, "config", None))
+        return next((int(getattr(at, name)) for at in owners for name in NUM_HEADS if hasattr(at, name)), 1)
 
     def image_spec(self, asked: str) -> InputSpec:
         """What it expects of pictures, for what was `asked`.

@@ -8,6 +8,15 @@ from jaxtyping import Int64
 from torch import Tensor
 
 EXAMPLE_TOKENS = 16
+TOKENS = "attention_mask"  # of the inputs: 1 for a token, 0 for padding
+ANSWERS = "answer_mask"  # of texts with answers: 1 for a token of the answer
+
+
+def asked(inputs: dict[str, Tensor]) -> Int64[Tensor, "b t"] | None:
+    """1 for each token that says what is asked: no padding, and no answer, which a model that is to give it has not seen. None
+    is all that is in the inputs."""
+    tokens, answers = inputs.get(TOKENS), inputs.get(ANSWERS)
+    return tokens if tokens is None or answers is None else tokens * (1 - answers)
 
 
 class Encoded(NamedTuple):

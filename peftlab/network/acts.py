@@ -110,7 +110,8 @@ def on_heads(run: Pass, anchor: Anchor, frozen: Forward, read: Tensor, *args: An
     def act(attend: Callable[..., Tensor], q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         gamma, gate = run.factors(anchor, read)
         if gamma is not None and gamma.ndim:
-            gamma = gamma.unflatten(0, (k.shape[1], 1, -1))
+            gamma = gamma.unflatten(0, (-1, 1, k.shape[-1]))
+            gamma = gamma.repeat_interleave(q.shape[1] // gamma.shape[0], dim=0)  # queries that share a key
         heads: Tensor = delta(attend, q, k, v, gamma, None if gate is None else gate.unsqueeze(1))
         if run.norms is not None:
             alone = attend(q, k, v)

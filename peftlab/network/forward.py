@@ -72,6 +72,10 @@ class Pass:
         if gate is None:
             return gamma, None
         x = read if anchor.gate_reads is None else self.taken(site, anchor.gate_reads)
+        if self.mask is not None and x.ndim == 2:  # the tokens of all texts one behind the other (OPT's FFN)
+            x = x.unflatten(0, (len(self.mask), -1))
+            value = gate(x, tokens_of(self.mask, x, self.num_prefix_tokens))
+            return gamma, value.expand(*x.shape[:2], 1).flatten(0, 1)
         tokens = tokens_of(self.mask, x, self.num_prefix_tokens)
         return gamma, gate(x) if tokens is None else gate(x, tokens)
 

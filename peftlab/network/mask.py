@@ -1,4 +1,5 @@
-"""Which tokens are padding, and the attention mask that says it: its rows follow the batch's, its sides the tokens.
+"""Which tokens are padding or answers, and the attention mask that says which see which: its rows follow the batch's, its
+sides the tokens.
 
 A mask of attention has four axes, `[b, 1, q, k]`. Where a batch has one row, or the mask one for all, it needs no change.
 """
@@ -8,8 +9,6 @@ from typing import Any
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
-
-TOKENS = "attention_mask"  # of the inputs: 1 for a token, 0 for padding
 
 
 def each(values: Any, change: Any) -> Any:
@@ -29,13 +28,21 @@ def rows(mask: Tensor, start: int, stop: int) -> Tensor:
     return mask if len(mask) == 1 else mask[start:stop]
 
 
-def with_room(mask: Tensor, start: int, count: int) -> Tensor:
-    """For `count` more tokens behind the first `start`: all see them, and they see what the token before them sees."""
+def with_room(mask: Tensor, start: int, count: int, is_causal: bool = False) -> Tensor:
+    """For `count` more tokens behind the first `start`: all see them, and they see what the token before them sees.
+
+    In a causal mask they come first, and each sees itself and those before it.
+    """
     new = mask.new_ones if mask.dtype == torch.bool else mask.new_zeros
     columns = new(*mask.shape[:-1], count)
     wide = torch.cat([mask[..., :start], columns, mask[..., start:]], dim=-1)
     if mask.shape[-2] == 1:
         return wide
+    if is_causal:
+        own = torch.ones(count, wide.shape[-1], dtype=torch.bool, device=mask.device).tril()
+        if mask.dtype != torch.bool:
+            own = mask.new_zeros(own.shape).masked_fill(~own, torch.finfo(mask.dtype).min)
+        return torch.cat([own.expand(*wide.shape[:-2], *own.shape), wide], dim=-2)
     before = max(start - 1, 0)
     own = wide[..., before : before + 1, :].expand(*wide.shape[:-2], count, wide.shape[-1])
     return torch.cat([wide[..., :start, :], own, wide[..., start:, :]], dim=-2)

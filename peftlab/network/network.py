@@ -14,7 +14,6 @@ from peftlab.network.acts import Acts, acts_of, sources_of
 from peftlab.network.below import Below, first_block
 from peftlab.network.cell import Cell
 from peftlab.network.forward import Norms, Pass
-from peftlab.network.mask import TOKENS
 from peftlab.network.rows import Rows, nested
 from peftlab.network.tokens import check_prompts, prompts_of
 
@@ -70,7 +69,10 @@ class Network:
         Raises:
             UserError: for several cells of which one cannot share a forward.
         """
-        more: Now = {"mask": inputs.get(TOKENS), "num_prefix_tokens": self.backbone.num_prefix_tokens}
+        more: Now = {
+            "mask": self.backbone.asked(inputs),
+            "num_prefix_tokens": self.backbone.num_prefix_tokens,
+        }
         runs = [Pass(cell, **now, **more) for cell, now in zip(cells, nows or [{}] * len(cells), strict=True)]
         with _evaluating(self._modules.values()):
             if len(runs) == 1:

@@ -19,12 +19,14 @@ def nested(acts: Sequence[Act], frozen: Forward) -> Forward:
 
 
 class _Around:
-    """`act(frozen, ...)` as a forward."""
+    """`act(frozen, ...)` as a forward. What a module reads comes first, even where it is given by its name."""
 
     def __init__(self, act: Act, frozen: Forward) -> None:
         self._act, self._frozen = act, frozen
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if not args and kwargs:
+            args = (kwargs.pop(next(iter(kwargs))),)
         return self._act(self._frozen, *args, **kwargs)
 
 

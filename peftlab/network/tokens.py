@@ -18,12 +18,14 @@ from peftlab.peft.delta import OnTokens
 
 
 class Stop(NamedTuple):
-    """A block on the way of the prompts, with the site that is there, if one is."""
+    """A block on the way of the prompts, with the site that is there, if one is; `rotary` makes its turns out of positions."""
 
     block: nn.Module
     anchor: Anchor | None
     is_first: bool
     is_last: bool
+    is_causal: bool
+    rotary: nn.Module | None
 
 
 def check_prompts(anchors: list[Anchor]) -> None:
@@ -56,7 +58,9 @@ def prompts_of(run: Pass, backbone: Backbone, modules: dict[str, nn.Module]) -> 
     for name in backbone.blocks if sites else ():
         anchor = sites.get(name)
         if anchor is not None or some_travel:
-            stop = Stop(modules[name], anchor, not acts, name == backbone.blocks[-1])
+            rotary = None if backbone.rotary is None else modules[backbone.rotary]
+            last = name == backbone.blocks[-1]
+            stop = Stop(modules[name], anchor, not acts, last, backbone.is_causal, rotary)
             acts[name] = [partial(_through, run, stop, backbone.num_prefix_tokens)]
         some_travel = some_travel or (anchor is not None and getattr(anchor.delta, "travels", False))
     return acts
@@ -77,8 +81,8 @@ def _through(
     count = 0 if prompts is None else prompts.shape[1]
     run.entered = None if leave else prompts
     if count:
-        room = partial(with_room, start=start, count=count)
-        args, kwargs = each(args, room), each(kwargs, room)
+        room = partial(with_room, start=start, count=count, is_causal=stop.is_causal)
+        args, kwargs = each(args, room), _turned(stop, each(kwargs, room), x, count)
     with _unrotated(stop.block, start + count):
         x = frozen(x, *args, **kwargs)
     return torch.cat([x[:, :start], x[:, start + count :]], dim=1) if leave and count else x
@@ -92,6 +96,26 @@ def _prompts(run: Pass, anchor: Anchor, own: Tensor, entered: Tensor | None, lef
     prompts = prompts.to(own).expand(own.shape[0], prompts.shape[-2], -1)
     run.note(anchor.site, prompts, own)
     return prompts
+
+
+def _turned(stop: Stop, kwargs: dict[str, Any], x: Tensor, count: int) -> dict[str, Any]:
+    """A block's named arguments with a position of their own for the `count` prompts, from 0, and the tokens behind them."""
+    if stop.rotary is None or "position_ids" not in kwargs:
+        return kwargs
+    tokens = kwargs["position_ids"]
+    prompts = torch.arange(count, device=tokens.device).expand(len(tokens), -1)
+    positions = torch.cat([prompts, tokens + count], dim=1)
+    most = getattr(stop.rotary, "max_positions", None)  # of a table of turns (GPT-J)
+    if most is not None and positions.shape[1] > most:
+        raise UserError(
+            f"peft: {count} prompts before {tokens.shape[1]} tokens are more than the {most} positions of the network; legal:"
+            f" together at most {most}"
+        )
+    return {
+        **kwargs,
+        "position_ids": positions,
+        "position_embeddings": stop.rotary(x, position_ids=positions),
+    }
 
 
 @contextmanager

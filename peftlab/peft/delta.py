@@ -42,15 +42,15 @@ class Additive(Delta):
 
 
 class OnHeads(Delta):
-    """A delta that acts on the output of the attention product, head by head."""
+    """A delta that acts on the output of the attention product, head by head. Several heads of q may share one of k and v."""
 
     @abstractmethod
     def forward(
         self,
         attend: Attend,
         q: Heads,
-        k: Float[Tensor, "b h m d"],
-        v: Float[Tensor, "b h m d"],
+        k: Float[Tensor, "b g m d"],
+        v: Float[Tensor, "b g m d"],
         gamma: Float[Tensor, ""] | Float[Tensor, "h 1 d"] | None,
         gate: Float[Tensor, "b 1 1 1"] | Float[Tensor, "b 1 n 1"] | None,
     ) -> Heads:

@@ -1,10 +1,13 @@
 """peft=layernorm: only the layer norms."""
 
+import re
 from dataclasses import dataclass
 
 from peftlab.errors import UserError
 from peftlab.peft.selection import Selection
 from peftlab.peft.weights import Chosen, Weights
+
+NORM = re.compile(r"norm|\bln_", re.IGNORECASE)  # norm1, LayerNorm, self_attn_layer_norm, ln_1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,7 +26,7 @@ class LayerNorm(Selection):
             UserError: if there is none.
         """
         candidates = weights.candidates(self.outside_blocks)
-        norms = [weight for weight in candidates if "norm" in weight.name.lower()]
+        norms = [weight for weight in candidates if NORM.search(weight.name)]
         if not norms:
             raise UserError(
                 "placement: the chosen sites have no layer norm, so peft=layernorm would train nothing; legal: norm1, norm2"

@@ -33,13 +33,13 @@ class MhPa(OnHeads):
         self,
         attend: Attend,
         q: Heads,
-        k: Float[Tensor, "b h m d"],
-        v: Float[Tensor, "b h m d"],
+        k: Float[Tensor, "b g m d"],
+        v: Float[Tensor, "b g m d"],
         gamma: Float[Tensor, ""] | Float[Tensor, "h 1 d"] | None,
         gate: Float[Tensor, "b 1 1 1"] | Float[Tensor, "b 1 n 1"] | None,
     ) -> Heads:
         """Frozen attention + gamma ReLU(q P_k^T) P_v."""
-        P_k, P_v = (split_heads(vectors, q.shape[1]).to(q) for vectors in (self.P_k, self.P_v))
+        P_k, P_v = (split_heads(vectors, q).to(q) for vectors in (self.P_k, self.P_v))
         added = torch.relu(q @ P_k.transpose(-1, -2)) @ P_v
         for factor in (gamma, gate):
             added = added if factor is None else added * factor

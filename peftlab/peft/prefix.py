@@ -62,13 +62,13 @@ class Prefix(OnHeads, Reparametrised):
         self,
         attend: Attend,
         q: Heads,
-        k: Float[Tensor, "b h m d"],
-        v: Float[Tensor, "b h m d"],
+        k: Float[Tensor, "b g m d"],
+        v: Float[Tensor, "b g m d"],
         gamma: Float[Tensor, ""] | Float[Tensor, "h 1 d"] | None,
         gate: Float[Tensor, "b 1 1 1"] | Float[Tensor, "b 1 n 1"] | None,
     ) -> Heads:
         """Attention over the prefix and the tokens; with a gamma, so far from attention over the tokens alone."""
-        P_k, P_v = (split_heads(vectors, k.shape[1]).to(k) for vectors in self.vectors())
+        P_k, P_v = (split_heads(vectors, k).to(k) for vectors in self.vectors())
         shape = (k.shape[0], -1, -1, -1)
         P_k, P_v = P_k.expand(shape), P_v.expand(shape)
         if gate is not None:
@@ -80,9 +80,10 @@ class Prefix(OnHeads, Reparametrised):
         return alone + gamma * (both - alone)
 
 
-def split_heads(vectors: Float[Tensor, "l d"], num_heads: int) -> Float[Tensor, "1 h l d_h"]:
-    """The vectors of each head."""
-    return vectors.unflatten(-1, (num_heads, -1)).transpose(0, 1).unsqueeze(0)
+def split_heads(vectors: Float[Tensor, "l w"], like: Float[Tensor, "b h n d"]) -> Float[Tensor, "1 h l d"]:
+    """The vectors of each head of `like`; where several queries share a key, their heads have the same."""
+    heads = vectors.unflatten(-1, (-1, like.shape[-1])).transpose(0, 1)
+    return heads.repeat_interleave(like.shape[1] // heads.shape[0], dim=0).unsqueeze(0)
 
 
 def _linear(num_in: int, num_out: int, rng: torch.Generator) -> tuple[nn.Parameter, nn.Parameter]:

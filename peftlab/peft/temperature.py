@@ -32,8 +32,8 @@ class Temperature(OnHeads):
         self,
         attend: Attend,
         q: Heads,
-        k: Float[Tensor, "b h m d"],
-        v: Float[Tensor, "b h m d"],
+        k: Float[Tensor, "b g m d"],
+        v: Float[Tensor, "b g m d"],
         gamma: Float[Tensor, ""] | Float[Tensor, "h 1 d"] | None,
         gate: Float[Tensor, "b 1 1 1"] | Float[Tensor, "b 1 n 1"] | None,
     ) -> Heads:

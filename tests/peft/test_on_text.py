@@ -34,7 +34,7 @@ def built(family, recipe, adapt):
     return make
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", [*KINDS, "llama", "gptj", "opt"])
 def test_lora_equals_hugging_face_s(hugging_face, built, kind):
     backbone, model, inputs = built(kind, "lora", **{"peft.rank": RANK, "scaling.value": SCALE})
     paths = {site: backbone.place(site).output.module for site in model.sites}
@@ -43,20 +43,20 @@ def test_lora_equals_hugging_face_s(hugging_face, built, kind):
         warnings.simplefilter("ignore")
         wrapped = hugging_face.get_peft_model(copy.deepcopy(backbone.model), config)
     layers = {site: wrapped.base_model.model.get_submodule(path) for site, path in paths.items()}
-    assert len(layers) == 12
+    assert len(layers) == (14 if kind == "llama" else 12)
     with torch.no_grad():
         for site, layer in layers.items():
             layer.lora_A["default"].weight.copy_(model.delta_at(site).A)
             layer.lora_B["default"].weight.copy_(model.delta_at(site).B)
     ours, theirs = model.features(**inputs), backbone.read(wrapped.eval(), inputs)
-    torch.testing.assert_close(ours, theirs, rtol=1e-6, atol=1e-6)
+    torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=3e-6)
     slope = torch.randn(ours.shape, generator=torch.Generator().manual_seed(4))
     ours.backward(slope)
     theirs.backward(slope)
     for site, layer in layers.items():
         for own, other in ((model.delta_at(site).A, layer.lora_A), (model.delta_at(site).B, layer.lora_B)):
             grad = other["default"].weight.grad
-            assert (own.grad - grad).norm() <= 1e-5 * grad.norm()
+            assert (own.grad - grad).norm() <= 3e-5 * grad.norm()
 
 
 def block_of(backbone, block, heads=None, **acts):

@@ -2,6 +2,8 @@
 
 from peftlab.backbone.hf.family import Family
 
+USUAL = {"is_decoder": False, "add_cross_attention": False, "position_embedding_type": "absolute"}
+
 BERT = Family(
     module="transformers.models.bert",
     config="BertConfig",
@@ -23,6 +25,7 @@ BERT = Family(
     norm1="attention.output.LayerNorm",
     norm2="output.LayerNorm",
     reads_types=True,
+    usual=USUAL,
 )
 # one type of token only; positions are counted from behind the number of the padding token
 ROBERTA = BERT._replace(
@@ -56,6 +59,5 @@ DISTILBERT = Family(
     act="ffn.activation",
     norm1="sa_layer_norm",
     norm2="output_layer_norm",
-    reads_types=False,
 )
-FAMILIES = {"bert": BERT, "roberta": ROBERTA, "xlm-roberta": XLM_ROBERTA, "distilbert": DISTILBERT}
+ENCODERS = {"bert": BERT, "roberta": ROBERTA, "xlm-roberta": XLM_ROBERTA, "distilbert": DISTILBERT}

@@ -1,17 +1,22 @@
 """What is known of a family of Hugging Face models, as data: its classes, and the module of each place of a block."""
 
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 
 class Family(NamedTuple):
     """Of the models of one `model_type`; modules are named from the block.
 
     `module` is that of transformers with the classes `config` and `model`, `prefix` what names of weights begin with in
-    the file of a model with a head. `linear` has the position of every linear layer, `norm1` and `norm2` the norm behind
-    the attention and behind the FFN. `product` is the module in which q, k and v meet; `attn` and `ffn` name the module
-    whose input the sub-layer reads and the one that gives what it writes, before the residual sum. `act` gives the input
-    of mlp2. `reads_types`: whether tokens of the second text of a pair have an embedding of their own.
-    `counts_from_padding`: whether the first position is that behind the number of the padding token.
+    the file of a model with a head. `linear` has the position of every linear layer, `fused` the layer that q, k and v are
+    thirds of if they have none of their own; `norm1` and `norm2` are the norms of the attention and of the FFN (None: the
+    FFN reads behind that of the attention), before the sub-layer if `norm_first`, else behind it. `product` is the module in
+    which q, k and v meet; `attn` and `ffn` name the module whose input the sub-layer reads and the one that gives what it
+    writes, before the residual sum. `act` gives the input of mlp2, None where more than that goes into it.
+    `reads_types`: whether tokens of the second text of a pair have an embedding of their own. `counts_from_padding`: whether
+    the first position is that behind the number of the padding token. `is_causal`: whether a token sees those before it alone;
+    then `model` is that with the output embedding, and `rotary` makes what turns queries and keys out of positions, in the
+    families that turn them. `usual` are the keys of a config.json that have to be so, or the forward is another one.
     """
 
     module: str
@@ -19,12 +24,17 @@ class Family(NamedTuple):
     model: str
     prefix: str
     blocks: str
-    linear: dict[str, str]
+    linear: Mapping[str, str]
     product: str
     attn: tuple[str, str]
     ffn: tuple[str, str]
-    act: str
     norm1: str
-    norm2: str
-    reads_types: bool
+    norm2: str | None
+    act: str | None = None
+    fused: str | None = None
+    norm_first: bool = False
+    reads_types: bool = False
     counts_from_padding: bool = False
+    is_causal: bool = False
+    rotary: str | None = None
+    usual: Mapping[str, Any] = {}

@@ -7,7 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from peftlab.backbone.hf.bert import FAMILIES
+from peftlab.backbone.hf.families import FAMILIES
 from peftlab.backbone.hf.family import Family
 from peftlab.backbone.timm.checkpoint import PACKAGED, is_whole
 from peftlab.errors import UserError
@@ -107,19 +107,22 @@ def family_of(name: str, config: Mapping[str, Any]) -> Family:
         raise UserError(
             f"backbone.name={name}: no table of places for model_type {kind}; legal: {', '.join(sorted(FAMILIES))}"
         )
-    odd = {"is_decoder": False, "add_cross_attention": False, "position_embedding_type": "absolute"}
-    for key, usual in odd.items():
+    family = FAMILIES[str(kind)]
+    for key, usual in family.usual.items():
         if config.get(key, usual) != usual:
             raise UserError(
                 f"backbone.name={name}: {CONFIG} has {key}={config[key]}, which has no table; legal: {key}={usual}"
             )
-    return FAMILIES[str(kind)]
+    return family
 
 
-def pooling_of(folder: Path) -> str:
-    """`mean` for models that sentence-transformers pools so, else `first`."""
+def pooling_of(folder: Path, is_causal: bool) -> str:
+    """`mean` for models that sentence-transformers pools so, else the token that can have seen the others: `first`, or
+    `last` of a causal model."""
     given = json_of(folder / POOLING) or {}
-    return "mean" if given.get("pooling_mode_mean_tokens") is True else "first"
+    if given.get("pooling_mode_mean_tokens") is True:
+        return "mean"
+    return "last" if is_causal else "first"
 
 
 def length_of(folder: Path, most: int) -> int:

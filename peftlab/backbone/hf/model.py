@@ -1,4 +1,4 @@
-"""backbone=minilm, backbone=hf: an encoder of Hugging Face, from a folder, a package or the hub."""
+"""backbone=minilm, backbone=hf: an encoder or a decoder of Hugging Face, from a folder, a package or the hub."""
 
 import hashlib
 import logging
@@ -23,6 +23,7 @@ from peftlab.backbone.hf.folder import (
     pooling_of,
 )
 from peftlab.backbone.hf.hub import hub_folder
+from peftlab.backbone.hf.layout import arrange
 from peftlab.backbone.hf.read import READ
 from peftlab.backbone.hf.table import hf_table
 from peftlab.backbone.hf.tokenizer import FileTokenizer
@@ -43,15 +44,15 @@ def hf_model(
     pretrained: bool,
     sha256: str | None,
     depth: NumBlocks | None,
-    pool: Literal["mean", "first"] | None,
+    pool: Literal["mean", "first", "last"] | None,
     max_length: PositiveInt | None,
 ) -> Backbone:
-    """A frozen encoder in fp32, without pooler and heads, in eval mode.
+    """A frozen network in fp32, in eval mode: without pooler and heads, but for the output embedding of a decoder.
 
     `name` is a folder with config.json, model.safetensors and tokenizer.json, the same as `python:PACKAGE/FOLDER` of a package
     that pip has installed or `package:NAME` of this one, or a name of the hub. `pretrained: false` leaves the weights random.
-    Features are the mean of the last hidden states of all tokens, or that of the first one; `pool: null` is what the
-    model's own files say. `max_length` in tokens (null: the model's own); `depth` is what the YAML promises.
+    Features are the mean of the last hidden states of all tokens, or that of the first or the last one; `pool: null` is what
+    the model's own files say. `max_length` in tokens (null: the model's own); `depth` is what the YAML promises.
 
     Raises:
         UserError: for files that are missing, damaged or of different models, and a family without a table.
@@ -59,26 +60,35 @@ def hf_model(
     check_folder({"name": name, "pretrained": pretrained, "sha256": sha256})
     folder = local_folder(name) or hub_folder(name)
     family, config = check_files(name, folder, pretrained)
-    model = created(name, family, config)
+    model, unembedding = created(name, family, config)
     if pretrained:
-        load_weights(model, family, folder, name, sha256)
+        unembedding = load_weights(model, unembedding, family, folder, name, sha256)
     options = {"name": name, "depth": depth, "pool": pool, "max_length": max_length}
-    backbone = backbone_of(model.float(), family, folder, options)
+    backbone = backbone_of(model, unembedding, family, folder, options)
     return replace(backbone, hash=_hash(backbone))
 
 
-def backbone_of(model: nn.Module, family: Family, folder: Path, options: dict[str, Any]) -> Backbone:
-    """The backbone of an encoder, without a hash, whose other files lie in `folder`; `options` are those of the config.
+def backbone_of(
+    model: nn.Module, unembedding: nn.Module | None, family: Family, folder: Path, options: dict[str, Any]
+) -> Backbone:
+    """The backbone of a network, without a hash, whose other files lie in `folder`; `options` are those of the config.
 
     Raises:
-        UserError: if it is not as deep as promised, or cannot take texts as long as wanted.
+        UserError: if it is not as deep as promised, cannot take texts as long as wanted, or its first token sees no other.
     """
-    model.eval().requires_grad_(False)
-    config: Any = model.config
+    shown, pool = called(options["name"]), options["pool"] or pooling_of(folder, family.is_causal)
+    if family.is_causal and pool == "first":
+        raise UserError(
+            f"backbone.pool=first does not go with {shown}, whose first token sees no other; legal: last, mean"
+        )
+    arrange(model)
     table = hf_table(model, family)
-    shown = called(options["name"])
+    if unembedding is not None:
+        model.add_module("unembedding", unembedding)  # so that it goes where the network goes
+    model.float().eval().requires_grad_(False)
+    config: Any = model.config
     check_depth(options["depth"], table, shown)
-    pad_id = config.pad_token_id or 0
+    pad_id = max(config.pad_token_id or 0, 0)
     tokenizer = FileTokenizer(folder / TOKENIZER, pad_id, config.vocab_size)
     most = config.max_position_embeddings - (pad_id + 1 if family.counts_from_padding else 0)
     length = _length(folder, most, options["max_length"])
@@ -90,13 +100,16 @@ def backbone_of(model: nn.Module, family: Family, folder: Path, options: dict[st
         input_spec=TextSpec(tokenizer, length, inputs),
         num_features=config.hidden_size,
         hash="meta",
-        read=READ[options["pool"] or pooling_of(folder)],
+        read=READ[pool],
+        is_causal=family.is_causal,
+        rotary=family.rotary,
+        unembedding=unembedding,
         **given,
     )
 
 
-def created(name: str, family: Family, config: dict[str, Any]) -> nn.Module:
-    """transformers' network of a config.json with random weights.
+def created(name: str, family: Family, config: dict[str, Any]) -> tuple[nn.Module, nn.Module | None]:
+    """transformers' network of a config.json with random weights; of a decoder its output embedding, too.
 
     Raises:
         UserError: if it cannot be made.
@@ -105,16 +118,19 @@ def created(name: str, family: Family, config: dict[str, Any]) -> nn.Module:
         module: Any = import_module(family.module)
         configs, networks = getattr(module, family.config), getattr(module, family.model)
     logging.getLogger("transformers").setLevel(logging.ERROR)
-    more = {} if family.prefix == "distilbert." else {"add_pooling_layer": False}
+    has_pooler = not family.is_causal and family.prefix != "distilbert."
+    more = {"add_pooling_layer": False} if has_pooler else {}
     try:
         own = configs.from_dict({**config, "chunk_size_feed_forward": 0})
         own._attn_implementation = "sdpa"  # the function that a prefix acts at
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(stream_seed(0, "backbone"))
-            network: nn.Module = networks(own, **more)
+            network: Any = networks(own, **more)
     except Exception as error:  # a config of numbers that do not go together
         raise UserError(f"backbone.name={name}: config.json is that of no network ({error})") from error
-    return network
+    if not family.is_causal:
+        return network, None
+    return network.get_submodule(family.prefix.rstrip(".")), network.get_output_embeddings()
 
 
 def _hash(backbone: Backbone) -> str:

@@ -1,13 +1,18 @@
-"""From texts to features: the mean of the last hidden states over the tokens that are no padding, or that of the first."""
+"""From texts to features: out of the last hidden states, those that stand for a text or for each token of an answer."""
 
 from collections.abc import Callable
 from typing import Any
 
+import torch
 from torch import Tensor, nn
+
+from peftlab.inputs.text import ANSWERS
+
+# The batch may stand in the network several times, one behind the other, for several cells: then it does in the features.
 
 
 def read_mean(model: nn.Module, inputs: dict[str, Tensor]) -> Tensor:
-    """`[b, d]`; the batch may stand in the network several times, one behind the other, for several cells."""
+    """The mean over the tokens that are no padding, `[b, d]`."""
     hidden = _hidden(model, inputs)
     mask = inputs["attention_mask"].to(hidden.dtype).unsqueeze(-1)
     mask = mask.repeat(hidden.shape[0] // mask.shape[0], 1, 1)
@@ -15,16 +20,39 @@ def read_mean(model: nn.Module, inputs: dict[str, Tensor]) -> Tensor:
 
 
 def read_first(model: nn.Module, inputs: dict[str, Tensor]) -> Tensor:
-    """`[b, d]`."""
+    """The first token's, `[b, d]`."""
     return _hidden(model, inputs)[:, 0]
+
+
+def read_last(model: nn.Module, inputs: dict[str, Tensor]) -> Tensor:
+    """The last token's that is no padding, `[b, d]`; where texts have answers, of each token of an answer that of the token
+    before it, `[t, d]`, text by text."""
+    hidden = _hidden(model, inputs)
+    answers = inputs.get(ANSWERS)
+    if answers is not None:
+        before = hidden[:, :-1]
+        if answers.is_meta:  # no numbers that say how many
+            return before.flatten(0, 1)
+        return before[answers[:, 1:].bool().repeat(hidden.shape[0] // answers.shape[0], 1)]
+    mask = inputs["attention_mask"]
+    last = mask.shape[1] - 1 - mask.flip(1).argmax(dim=1)
+    rows = torch.arange(hidden.shape[0], device=hidden.device)
+    return hidden[rows, last.repeat(hidden.shape[0] // mask.shape[0])]
 
 
 def _hidden(model: nn.Module, inputs: dict[str, Tensor]) -> Tensor:
     network: Any = model
+    given: dict[str, Any] = {key: value for key, value in inputs.items() if key != ANSWERS}
     if inputs["attention_mask"].is_meta:  # no numbers, of which transformers asks whether they hide any token
-        inputs = {key: value for key, value in inputs.items() if key != "attention_mask"}
-    hidden: Tensor = network(**inputs).last_hidden_state
+        given.pop("attention_mask")
+    if getattr(network.config, "use_cache", False):
+        given.setdefault("use_cache", False)
+    hidden: Tensor = network(**given).last_hidden_state
     return hidden
 
 
-READ: dict[str, Callable[[nn.Module, dict[str, Tensor]], Tensor]] = {"mean": read_mean, "first": read_first}
+READ: dict[str, Callable[[nn.Module, dict[str, Tensor]], Tensor]] = {
+    "mean": read_mean,
+    "first": read_first,
+    "last": read_last,
+}

@@ -1,4 +1,4 @@
-"""A Hugging Face encoder without numbers: its shapes and its table of places."""
+"""A Hugging Face network without numbers: its shapes and its table of places."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -23,5 +23,5 @@ def shapes(options: Mapping[str, Any]) -> Backbone:
     folder = local_folder(name) or hub_folder(name)
     family, config = check_files(name, folder, options["pretrained"])
     with torch.device("meta"), Unfilled():
-        model = created(name, family, config)
-    return backbone_of(model, family, folder, dict(options))
+        model, unembedding = created(name, family, config)
+        return backbone_of(model, unembedding, family, folder, dict(options))

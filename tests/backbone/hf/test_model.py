@@ -2,11 +2,12 @@
 
 import json
 from importlib.util import find_spec
+from itertools import product
 from pathlib import Path
 
 import pytest
 import torch
-from fixtures.text import OPTIONS, random_encoder, text_inputs, write_model
+from fixtures.text import DECODERS, OPTIONS, random_encoder, text_inputs, write_model
 
 from peftlab.backbone.hf.model import hf_model
 from peftlab.config.directory import config_dir
@@ -18,7 +19,8 @@ TEXTS = [
     "Who was the first man who has stood on the moon, and when did he ?",
     "Why ?",
 ]
-KINDS = ("bert", "roberta", "xlm-roberta", "distilbert")
+ENCODERS = ("bert", "roberta", "xlm-roberta", "distilbert")
+KINDS = (*ENCODERS, *DECODERS)
 
 
 @pytest.fixture(scope="module")
@@ -66,8 +68,10 @@ def test_minilm_gives_the_features_of_its_published_recipe(minilm):
     assert (minilm.depth, minilm.num_features, minilm.input_spec.max_length) == (6, 384, 256)
 
 
-@pytest.mark.parametrize("pool", ["mean", "first"])
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    ("kind", "pool"),
+    [*product(ENCODERS, ("mean", "first")), *product(DECODERS, ("mean", "last"))],
+)
 def test_a_text_has_the_same_features_alone_and_in_a_padded_batch(kind, pool):
     backbone = random_encoder(kind, pool=pool)
     inputs = text_inputs(backbone.input_spec, [12, 3, 7], torch.Generator().manual_seed(2))
@@ -82,12 +86,17 @@ def test_a_text_has_the_same_features_alone_and_in_a_padded_batch(kind, pool):
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_folder_gives_its_weights(model_folder, kind, prefix):
     """With or without the prefix that a model with a head has in front of the names of its encoder."""
-    from peftlab.backbone.hf.bert import FAMILIES
+    from peftlab.backbone.hf.families import FAMILIES
 
     folder = model_folder(kind, FAMILIES[kind].prefix if prefix else "")
     backbone, wanted = hf_model(name=str(folder), pretrained=True, **OPTIONS), random_encoder(kind)
     state = backbone.model.state_dict()
-    assert all(torch.equal(state[name], value) for name, value in wanted.model.state_dict().items())
+    given = wanted.model.state_dict()
+    if backbone.unembedding is None:  # an embedding of its own that the file of a model without heads lacks
+        given = {name: value for name, value in given.items() if not name.startswith("unembedding.")}
+    assert all(torch.equal(state[name], value) for name, value in given.items())
+    has_own = kind not in ("gpt2", "opt")  # theirs is the one of the input
+    assert (backbone.unembedding is None) == (kind not in DECODERS or (has_own and not prefix))
     assert len(backbone.hash) == 64
     assert not any(value.requires_grad for value in backbone.model.parameters())
     assert not backbone.model.training
@@ -136,10 +145,15 @@ def broken(folder, file, content):
         ("config.json", "{", "config.json cannot be read"),
         (
             "config.json",
-            '{"model_type": "gpt2"}',
-            "no table of places for model_type gpt2; legal: bert, distilbert, rob",
+            '{"model_type": "bloom"}',
+            "no table of places for model_type bloom; legal: bert, distilbert, gpt2",
         ),
         ("config.json", '{"model_type": "bert", "is_decoder": true}', "is_decoder=True, which has no table"),
+        (
+            "config.json",
+            '{"model_type": "opt", "do_layer_norm_before": false}',
+            "do_layer_norm_before=False, which has no table; legal: do_layer_norm_before=True",
+        ),
         ("tokenizer.json", "{}", "cannot be read"),
         (
             "config.json",
@@ -178,6 +192,15 @@ def test_wrong_options(tmp_path, changes, words):
     with pytest.raises(UserError) as refused:
         hf_model(**{"name": str(folder), "pretrained": False, **OPTIONS, **changes})
     assert words in str(refused.value)
+
+
+def test_the_first_token_of_a_decoder_stands_for_no_text(tmp_path):
+    folder = write_model(tmp_path / "model", "llama")
+    with pytest.raises(UserError, match=r"backbone\.pool=first does not go with model, .* legal: last, mean"):
+        hf_model(**{"name": str(folder), "pretrained": False, **OPTIONS, "pool": "first"})
+    assert (
+        hf_model(name=str(folder), pretrained=False, **{**OPTIONS, "pool": None}).read.__name__ == "read_last"
+    )
 
 
 def test_another_file_than_the_sha256_says_is_refused(model_folder):

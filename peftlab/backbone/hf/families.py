@@ -1,0 +1,6 @@
+"""Every family that has a table, by the `model_type` of its config.json."""
+
+from peftlab.backbone.hf.bert import ENCODERS
+from peftlab.backbone.hf.decoder import DECODERS
+
+FAMILIES = {**ENCODERS, **DECODERS}

@@ -1,0 +1,67 @@
+"""Linear layers in the layout of the rest of the house: weight [d_out, d_in], and q, k and v one behind the other.
+
+GPT-2 keeps weights as [d_in, d_out], GPT-NeoX the q, k and v of a head beside each other. What a network computes stays.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+Named = dict[str, Tensor]
+
+
+class PerHead(nn.Module):
+    """A layer `fused` that gives q, k and v of all heads, and what follows it expects them head by head."""
+
+    def __init__(self, fused: nn.Linear, num_heads: int) -> None:
+        super().__init__()
+        self.fused = _linear(_split(fused.weight, num_heads), _split(fused.bias, num_heads))
+        self.num_heads = num_heads
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`[..., d_in]` to `[..., heads * 3 * d_h]`."""
+        return self.fused(x).unflatten(-1, (3, self.num_heads, -1)).transpose(-3, -2).flatten(-3)
+
+
+def arrange(model: nn.Module) -> None:
+    """Put layers of this layout in the place of those of another, with the same numbers."""
+    config: Any = model.config
+    for name, layer in list(model.named_modules()):
+        parent, _, own = name.rpartition(".")
+        if type(layer).__name__ == "Conv1D":
+            setattr(model.get_submodule(parent), own, _linear(layer.weight.T, layer.bias))
+        elif own == "query_key_value":
+            assert isinstance(layer, nn.Linear)
+            setattr(model.get_submodule(parent), own, PerHead(layer, config.num_attention_heads))
+
+
+def published(model: nn.Module, state: Named) -> Named:
+    """Weights of an arranged model under the names and in the layout of transformers; `arrange` reversed."""
+    config: Any = model.config
+    transposed = (".c_attn.weight", ".c_proj.weight", ".c_fc.weight") if config.model_type == "gpt2" else ()
+    found = {}
+    for name, value in state.items():
+        if ".query_key_value.fused." in name:
+            by_head = value.unflatten(0, (3, config.num_attention_heads, -1)).transpose(0, 1)
+            value = by_head.flatten(0, 2).contiguous()
+            name = name.replace(".fused.", ".")
+        found[name] = value.T.contiguous() if transposed and name.endswith(transposed) else value
+    return found
+
+
+def _split(value: Tensor | None, num_heads: int) -> Tensor | None:
+    """Rows by head and then by q, k and v, as rows by q, k and v and then by head."""
+    if value is None:
+        return None
+    return value.unflatten(0, (num_heads, 3, -1)).transpose(0, 1).flatten(0, 2)
+
+
+def _linear(weight: Tensor | None, bias: Tensor | None) -> nn.Linear:
+    assert weight is not None
+    with torch.device("meta"):
+        layer = nn.Linear(weight.shape[1], weight.shape[0], bias=bias is not None)
+    layer.weight = nn.Parameter(weight.detach().contiguous())
+    if bias is not None:
+        layer.bias = nn.Parameter(bias.detach().contiguous())
+    return layer
