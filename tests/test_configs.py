@@ -257,7 +257,13 @@ def test_every_job_of_every_experiment_passes_every_check(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Composed as the sweep itself composes its jobs: the file's own params, one by one."""
-    for folder in ("mstar10", "text/trec"):  # no check of a config looks further
+    for folder in (
+        "mstar10",
+        "text/trec",
+        "text/sst2",
+        "text/rte",
+        "text/sick",
+    ):  # no check of a config looks further
         (tmp_path / folder).mkdir(parents=True)
     monkeypatch.setenv("PEFTLAB_DATA", str(tmp_path))
     with opened_configs():

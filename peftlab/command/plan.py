@@ -25,7 +25,7 @@ SCHEMA = 1
 LOCAL = "hydra_plugins.peftlab.local.Local"
 WORDS = {"true": "text", "false": None, "json": "json"}
 NOTE = (
-    "time and memory: the median of 3 steps with random images, weights and 10 classes, on this machine as it is now; without"
+    "time and memory: the median of 3 steps with random inputs and weights and 10 classes, on this machine as it is now; without"
     " the start, reading data, outer steps, validation and test; hydra/launcher=fused takes less"
 )
 
