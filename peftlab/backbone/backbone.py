@@ -9,7 +9,7 @@ from torch.func import functional_call
 
 from peftlab.errors import UserError
 from peftlab.inputs.image import InputSpec
-from peftlab.inputs.text import TextSpec, asked
+from peftlab.inputs.text import Masks, TextSpec, masks_of
 from peftlab.site import POSITIONS, Site
 
 NUM_HEADS = ("num_heads", "num_attention_heads", "n_heads")  # what an attention module calls it
@@ -101,9 +101,9 @@ class Backbone:
         return functional_call(_Reader(self.model, self.read), named, (inputs,))
 
     @staticmethod
-    def asked(inputs: dict[str, Tensor]) -> Tensor | None:
-        """Which tokens of texts say what is asked, `[b, t]`; None is all."""
-        return asked(inputs)
+    def masks(inputs: dict[str, Tensor]) -> Masks:
+        """Which tokens of texts are no padding, and which of them say what is asked."""
+        return masks_of(inputs)
 
     def num_heads(self, block: int) -> int:
         """Attention heads of a block; 1 where its attention is of a kind of its own."""

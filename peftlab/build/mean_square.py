@@ -1,28 +1,33 @@
 """The mean square of tensors inside the frozen backbone."""
 
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from peftlab.backbone.backbone import Backbone, Port
 from peftlab.errors import UserError
+from peftlab.network.mask import without_padding
 
 
 def mean_squares(
     backbone: Backbone, ports: Iterable[Port], batches: Iterable[dict[str, Tensor]]
 ) -> dict[Port, float]:
-    """E[y^2] at each port over all batches of inputs, tokens and channels; no batch counts more than its entries do.
+    """E[y^2] at each port over all batches of inputs, tokens and channels; no batch counts more than its entries do, and padding
+    does not count.
 
     Raises:
         UserError: if a module is never called.
     """
     modules = dict(backbone.model.named_modules())
     sums: dict[Port, tuple[Tensor, int]] = {}
-    handles = [_watch(modules, port, sums) for port in ports]
+    present: list[Tensor | None] = [None]
+    handles = [_watch(modules, port, sums, present) for port in ports]
     try:
         with torch.no_grad():
             for inputs in batches:
+                present[0] = backbone.masks(inputs).present
                 backbone.features(inputs)
     finally:
         for handle in handles:
@@ -36,14 +41,20 @@ def mean_squares(
 
 
 def _watch(
-    modules: Mapping[str, nn.Module], port: Port, sums: dict[Port, tuple[Tensor, int]]
+    modules: Mapping[str, nn.Module],
+    port: Port,
+    sums: dict[Port, tuple[Tensor, int]],
+    present: list[Tensor | None],
 ) -> torch.utils.hooks.RemovableHandle:
     def add(value: Tensor) -> None:
-        own = port.value(value, modules).double()
+        own = without_padding(port.value(value, modules), present[0], 0).double()
         total, number = sums.get(port, (own.new_zeros(()), 0))
         sums[port] = (total + own.square().sum(), number + own.numel())
 
+    def add_input(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        add(args[0] if args else next(iter(kwargs.values())))  # Llama's attention is called by names
+
     module = modules[port.module]
     if port.side == "in":
-        return module.register_forward_pre_hook(lambda module, args: add(args[0]))
+        return module.register_forward_pre_hook(add_input, with_kwargs=True)
     return module.register_forward_hook(lambda module, args, output: add(output))

@@ -12,11 +12,18 @@ TOKENS = "attention_mask"  # of the inputs: 1 for a token, 0 for padding
 ANSWERS = "answer_mask"  # of texts with answers: 1 for a token of the answer
 
 
-def asked(inputs: dict[str, Tensor]) -> Int64[Tensor, "b t"] | None:
-    """1 for each token that says what is asked: no padding, and no answer, which a model that is to give it has not seen. None
-    is all that is in the inputs."""
-    tokens, answers = inputs.get(TOKENS), inputs.get(ANSWERS)
-    return tokens if tokens is None or answers is None else tokens * (1 - answers)
+class Masks(NamedTuple):
+    """1 for each token of a batch of texts that is no padding (`present`), and of these that says what is asked (`asked`): a
+    model that is to give an answer has not seen it. `[b, t]`; None is all."""
+
+    present: Tensor | None
+    asked: Tensor | None
+
+
+def masks_of(inputs: dict[str, Tensor]) -> Masks:
+    """Those of a network's inputs."""
+    present, answers = inputs.get(TOKENS), inputs.get(ANSWERS)
+    return Masks(present, present if present is None or answers is None else present * (1 - answers))
 
 
 class Encoded(NamedTuple):

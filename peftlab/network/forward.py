@@ -11,7 +11,7 @@ from peftlab.errors import UserError
 from peftlab.network.anchor import Anchor
 from peftlab.network.cell import Cell
 from peftlab.network.kernel.low_rank_linear import Source
-from peftlab.network.mask import tokens_of
+from peftlab.network.mask import tokens_of, without_padding
 from peftlab.peft.view import Now
 from peftlab.site import Site
 
@@ -24,7 +24,8 @@ class Pass:
 
     scales: gamma of each site; a site that it does not hold has the factor 1. rng: the stream of dropout. widths:
     `Now.width` of some sites. norms: if a dict, takes ||gamma delta|| / ||f|| of each site. dropout: false keeps it off.
-    mask: which tokens are no padding, `[b, t]` (None: all); num_prefix_tokens stand before prompts.
+    present: which tokens are no padding, and asked: which of them a gate may read, `[b, t]` (None: all); num_prefix_tokens stand
+    before prompts.
     seen: what a site or its gate reads of another module than the site writes, until then. entered: the prompts that
     entered the block below, if they left it again. given: what modules gave, until the layer that reads it.
     """
@@ -34,7 +35,8 @@ class Pass:
     widths: Mapping[Site, int] = field(default_factory=dict)
     norms: Norms | None = None
     dropout: bool = True
-    mask: Tensor | None = None
+    present: Tensor | None = None
+    asked: Tensor | None = None
     num_prefix_tokens: int = 0
     scales: dict[Site, Tensor] = field(init=False)
     seen: dict[tuple[Site, Port], Tensor] = field(default_factory=dict, init=False)
@@ -72,16 +74,19 @@ class Pass:
         if gate is None:
             return gamma, None
         x = read if anchor.gate_reads is None else self.taken(site, anchor.gate_reads)
-        if self.mask is not None and x.ndim == 2:  # the tokens of all texts one behind the other (OPT's FFN)
-            x = x.unflatten(0, (len(self.mask), -1))
-            value = gate(x, tokens_of(self.mask, x, self.num_prefix_tokens))
+        if self.asked is not None and x.ndim == 2:  # the tokens of all texts one behind the other (OPT's FFN)
+            x = x.unflatten(0, (len(self.asked), -1))
+            value = gate(x, tokens_of(self.asked, x, self.num_prefix_tokens))
             return gamma, value.expand(*x.shape[:2], 1).flatten(0, 1)
-        tokens = tokens_of(self.mask, x, self.num_prefix_tokens)
+        tokens = tokens_of(self.asked, x, self.num_prefix_tokens)
         return gamma, gate(x) if tokens is None else gate(x, tokens)
 
     def note(self, site: Site, added: Tensor, old: Tensor) -> None:
         """||gamma delta|| / ||f|| of a site, if somebody wants it."""
         if self.norms is not None:
+            added, old = (
+                without_padding(value, self.present, self.num_prefix_tokens) for value in (added, old)
+            )
             # on a device without numbers there is nothing to measure, and a norm there takes longer than the method itself
             ratio = added.new_empty(()) if added.is_meta else added.detach().norm() / old.detach().norm()
             self.norms[site] = ratio.float()

@@ -58,5 +58,22 @@ def tokens_of(mask: Int[Tensor, "b t"] | None, read: Tensor, start: int) -> Tens
     return torch.cat([mask[:, :start], mask.new_ones(len(mask), count), mask[:, start:]], dim=1)
 
 
+def without_padding(value: Tensor, present: Int[Tensor, "b t"] | None, start: int) -> Tensor:
+    """The rows of `value` that belong to tokens that are `present`; of texts, one row behind the other, or head by head.
+
+    With prompts behind the first `start` tokens; what is no token's own is left as it is.
+    """
+    if present is None or present.is_meta:
+        return value
+    if value.ndim == 2 and value.shape[0] % len(present) == 0:
+        value = value.unflatten(0, (len(present), -1))
+    if value.ndim == 4:
+        value = value.transpose(1, 2).flatten(2)
+    if value.ndim != 3 or len(value) != len(present) or value.shape[1] < present.shape[1]:
+        return value
+    tokens = tokens_of(present, value, start)
+    return value if tokens is None else value[tokens.bool()]
+
+
 def _is_mask(value: Any) -> bool:
     return isinstance(value, Tensor) and value.ndim == 4

@@ -69,10 +69,8 @@ class Network:
         Raises:
             UserError: for several cells of which one cannot share a forward.
         """
-        more: Now = {
-            "mask": self.backbone.asked(inputs),
-            "num_prefix_tokens": self.backbone.num_prefix_tokens,
-        }
+        masks = self.backbone.masks(inputs)
+        more: Now = {**masks._asdict(), "num_prefix_tokens": self.backbone.num_prefix_tokens}
         runs = [Pass(cell, **now, **more) for cell, now in zip(cells, nows or [{}] * len(cells), strict=True)]
         with _evaluating(self._modules.values()):
             if len(runs) == 1:

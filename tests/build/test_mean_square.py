@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from fixtures.text import text_inputs
 from torch import nn
 
 from peftlab.backbone.backbone import Backbone, Port
@@ -43,3 +44,23 @@ def test_a_module_that_is_never_called_is_an_error_and_no_hook_stays(net):
     with pytest.raises(UserError, match=r"^placement: net never calls idle; its forward bypasses it"):
         mean_squares(net, [Port("qkv", "in"), Port("idle", "out")], [{"images": torch.randn(2, 3, 2, 2)}])
     assert not any(module._forward_hooks or module._forward_pre_hooks for module in net.model.modules())
+
+
+@pytest.mark.parametrize("kind", ["bert", "distilbert", "llama", "gpt_neox", "opt"])
+def test_padding_does_not_count(family, kind):
+    backbone = family(kind)
+    lengths = (9, 4, 6)
+    inputs = text_inputs(backbone.input_spec, lengths, torch.Generator().manual_seed(1))
+    ports = [
+        port
+        for place in backbone.places.values()
+        for port in (place.input, place.output)
+        if port.side in ("in", "out")
+    ]
+    alone = [
+        {name: value[row : row + 1, :length] for name, value in inputs.items()}
+        for row, length in enumerate(lengths)
+    ]
+    together, one_by_one = mean_squares(backbone, ports, [inputs]), mean_squares(backbone, ports, alone)
+    for port in ports:
+        assert together[port] == pytest.approx(one_by_one[port], rel=1e-5), port

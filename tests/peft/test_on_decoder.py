@@ -10,6 +10,7 @@ from fixtures.text import DECODERS, text_inputs
 
 from peftlab.config.directory import config_dir
 from peftlab.errors import UserError
+from peftlab.inputs.text import Masks
 from peftlab.network.mask import with_room
 from peftlab.site import Site
 
@@ -88,7 +89,8 @@ def test_a_gate_reads_the_question_alone_or_a_token_itself(built, method, kind, 
 def test_a_gate_that_read_answers_would_leak(built, monkeypatch):
     """So that the tests above can fail."""
     _, model, inputs = built("llama", "lora", "gated")
-    monkeypatch.setattr("peftlab.backbone.backbone.asked", lambda inputs: inputs["attention_mask"])
+    mask = inputs["attention_mask"]
+    monkeypatch.setattr("peftlab.backbone.backbone.masks_of", lambda inputs: Masks(mask, mask))
     with pytest.raises(AssertionError):
         check_no_leak(model, inputs)
 

@@ -200,3 +200,14 @@ def test_room_in_a_mask():
     assert torch.equal(with_room(mask, 1, 2), wanted[:, None, None, :])
     added = torch.zeros(1, 1, 1, 2).masked_fill(torch.tensor([False, True]), -1e9)
     assert with_room(added, 1, 1).flatten().tolist() == [0.0, 0.0, torch.tensor(-1e9).item()]
+
+
+@pytest.mark.parametrize("kind", ["bert", "llama", "opt"])
+@pytest.mark.parametrize("method", ["lora", "adapter_pfeiffer", "prefix", "mh_pa", "soft_prompt"])
+def test_how_strongly_a_site_acts_does_not_depend_on_padding(built, method, kind):
+    _, model, inputs = built(kind, method)
+    one = {name: value[1:2, : LENGTHS[1]] for name, value in inputs.items()}
+    padded = {name: value[1:2] for name, value in inputs.items()}
+    alone, wide = model.ratios(**one), model.ratios(**padded)
+    for site in model.sites:
+        torch.testing.assert_close(wide[site], alone[site], rtol=1e-4, atol=1e-6)
