@@ -27,6 +27,7 @@ from peftlab.model.model import Model
 
 PAGE = Path(__file__).parents[1] / "docs" / "methods.md"
 BEGIN, END = "<!-- made by scripts/capabilities.py -->", "<!-- end -->"
+TEXT = "minilm"  # needs peftlab[text]
 SCALINGS = ("fixed", "learned", "meta", "gated")
 # a mask is chosen on images, of which there are none here: one entry stands for all
 MASKED = {f"blocks_0_{name}_weight": torch.tensor([0]) for name in ("attn_proj", "mlp_fc2")}
@@ -59,9 +60,9 @@ def capabilities(names: list[str]) -> str:
     ]
     counts = [
         [f"`{name}`", *(f"{one:,}" if isinstance(one, int) else numbers.of(one) for one in row)]
-        for name, row in table(names, list(BACKBONES)).items()
+        for name, row in table(names, [*BACKBONES, TEXT]).items()
     ]
-    families = [_family(name) for name in BACKBONES]
+    families = [_family(name) for name in (*BACKBONES, TEXT)]
     parts = [_markdown(head, rows), _markdown(["method", *families], counts), numbers.listed()]
     return "\n\n".join(part for part in parts if part)
 

@@ -6,7 +6,7 @@ from functools import partial
 
 import pytest
 import torch
-from fixtures.text import text_inputs
+from fixtures.text import DECODERS, text_inputs
 from torch.nn import functional as F
 
 from peftlab.network.mask import with_room
@@ -152,7 +152,7 @@ def test_an_adapter_reads_the_stream_or_what_is_written_and_writes_before_the_no
     assert (wanted - backbone.features(inputs)).abs().max() > 1e-3
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", [*KINDS, *DECODERS])
 @pytest.mark.parametrize(
     ("method", "scaling"),
     [
@@ -173,7 +173,7 @@ def test_no_method_lets_a_text_depend_on_its_padding(built, kind, method, scalin
         torch.testing.assert_close(together[row : row + 1], alone, rtol=2e-5, atol=2e-5)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", [*KINDS, *DECODERS])
 @pytest.mark.parametrize("method", ["lora", "prefix", "adapter_parallel", "mh_pa"])
 def test_cells_that_share_a_forward_give_what_they_give_alone(family, recipe, adapt, inputs_of, kind, method):
     """The mask follows the rows of each cell; one joins at the first block, one at the second."""
