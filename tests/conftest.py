@@ -20,6 +20,7 @@ pytest_plugins = [
     "fixtures.space",
     "fixtures.sweep",
     "fixtures.text",
+    "fixtures.text_export",
     "fixtures.text_run",
     "fixtures.trackio_file",
     "fixtures.wandb_file",

@@ -49,6 +49,15 @@ def test_a_run_ends_is_read_again_and_leaves_as_an_adapter(call, tmp_path, capfd
     assert "on 32 texts (text_folder, train split)" in capfd.readouterr().out
     again = peftlab.load(tmp_path / "out")
     assert torch.equal(again(**inputs), model(**inputs))
+    for to in ("hf", "peft"):
+        assert export([str(tmp_path / "run"), "--to", to]) == 0
+        said = capfd.readouterr().out
+        assert "head is none of transformers': the model gives features" in said
+        assert "on 32 texts (text_folder, train split)" in said
+    (tmp_path / "other.txt").write_text("who made it\nwhen was that")
+    words = [str(tmp_path / "run"), "--to", "hf", "--texts", str(tmp_path / "other.txt"), "--force"]
+    assert export(words) == 0
+    assert f"on 2 texts ({tmp_path / 'other.txt'})" in capfd.readouterr().out
 
 
 @pytest.mark.usefixtures("texts")
@@ -81,11 +90,6 @@ def test_what_is_for_images_is_refused(call, tmp_path, capfd) -> None:
             export,
             [run, "--to", "timm"],
             "--to timm is for networks that read images, and tiny_text reads texts",
-        ),
-        (
-            export,
-            [run, "--to", "peft"],
-            "--to peft is for networks that read images, and tiny_text reads texts",
         ),
         (export, [run, "--to", "adapter", "--images", str(tmp_path)], "is for networks that read images"),
     )

@@ -124,6 +124,16 @@ class Backbone:
             raise UserError(f"{asked} is for networks that read images, and {self.name} reads texts")
         return self.input_spec
 
+    def text_spec(self, asked: str) -> TextSpec:
+        """What it expects of texts, for what was `asked`.
+
+        Raises:
+            UserError: if it reads pictures.
+        """
+        if not isinstance(self.input_spec, TextSpec):
+            raise UserError(f"{asked} is for networks that read texts, and {self.name} reads images")
+        return self.input_spec
+
     @property
     def num_weights(self) -> int:
         """Parameters of the frozen network."""

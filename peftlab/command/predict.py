@@ -4,7 +4,7 @@ import sys
 from argparse import Namespace
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from peftlab.command.parser import Parser
 from peftlab.dataset.reads import TEXT_FILES, read_by
@@ -147,15 +147,14 @@ def _of_images(folder: Path, asked: Asked, trust: list[str]) -> Answers:
 
 def _of_texts(folder: Path, asked: Asked, trust: list[str]) -> Answers:
     """What the run was trained on says whether they are pairs, and what the columns of a file are called."""
-    from peftlab.dataset.source.loose_texts import read_texts
+    from peftlab.dataset.source.loose_texts import columns_of, read_texts
     from peftlab.dataset.text.texts import Columns
     from peftlab.model.load import read_resolved, read_run
     from peftlab.predict.texts import predict_texts
 
     resolved = read_resolved(folder, trust=trust)
     _check_noun(asked, read_by(resolved.backbone))
-    source: Any = resolved.dataset.options["source"].options
-    text, pair = source.get("text_column", "text"), source.get("pair_column")
+    text, pair = columns_of(resolved.dataset)
     if asked.path is not None:
         columns = read_texts(asked.path, text, pair)
     elif bool(asked.pairs) != (pair is not None):

@@ -3,7 +3,9 @@
 from typing import Any
 
 from peftlab.dataset.image.dataset import used_transform
+from peftlab.dataset.text.dataset import used_length
 from peftlab.export.head import FILE, num_outputs
+from peftlab.export.text_lines import hf_lines, peft_lines
 from peftlab.model.load import Trained
 
 
@@ -43,9 +45,10 @@ def _input(trained: Trained) -> dict[str, Any]:
     if given.noun == "texts":
         texts: Any = given
         return {
-            "max_length": texts.max_length,
+            "max_length": used_length(texts, node["max_length"]),
             "inputs": list(texts.inputs),
             "tokenizer": texts.tokenizer.hash,
+            "pool": trained.backbone.read.__name__.removeprefix("read_"),
         }
     spec = trained.backbone.image_spec("its transform")
     transform = used_transform(spec, node)
@@ -61,8 +64,10 @@ def _input(trained: Trained) -> dict[str, Any]:
 
 def readme(trained: Trained, to: str) -> str:
     """A few lines for people."""
-    lines = {"timm": _timm, "peft": _peft, "adapter": _adapter}[to](trained)
-    if to != "adapter" and not num_outputs(trained):
+    reads_texts = trained.backbone.input_spec.noun == "texts"
+    of_peft = peft_lines if reads_texts else _peft
+    lines = {"timm": _timm, "hf": hf_lines, "peft": of_peft, "adapter": _adapter}[to](trained)
+    if to != "adapter" and not num_outputs(trained) and not reads_texts:
         lines += _head(trained)
     title = f"# {trained.backbone.name}, {len(trained.card['class_names'])} classes"
     text = f"Input: {_reads(trained)}. Classes, hashes and the comparison with the run are in `export.yaml`."

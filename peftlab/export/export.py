@@ -1,4 +1,4 @@
-"""From the folder of a finished run to an export, compared with the run on real images before it is put in its place."""
+"""From the folder of a finished run to an export, compared with the run on real images or texts before it is put in its place."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,13 +9,15 @@ import yaml
 from jaxtyping import Float
 from torch import Tensor
 
+from peftlab.backbone.hf.exported import copy_of, read_hf
 from peftlab.backbone.timm.plain import plain_model
 from peftlab.errors import UserError
 from peftlab.export.card import card_of, readme
 from peftlab.export.head import num_outputs, read_head
 from peftlab.export.images import real_images
-from peftlab.export.publish import CARD, staged
+from peftlab.export.publish import CARD, files_in, staged
 from peftlab.export.to_adapter import to_adapter
+from peftlab.export.to_hf import to_hf
 from peftlab.export.to_peft import read_peft, to_peft
 from peftlab.export.to_timm import read_timm, to_timm
 from peftlab.model.load import Trained, read_run
@@ -24,7 +26,7 @@ TOLERANCE = 1e-3  # of the largest logit: a rounding error is far below, a wrong
 
 
 class Outputs(NamedTuple):
-    """Of one model on the compared images."""
+    """Of one model on what is compared."""
 
     features: Float[Tensor, "b d"] | None
     logits: Float[Tensor, "b c"]
@@ -40,8 +42,10 @@ def export(
         RuntimeError: if what was written does not give the run's logits; then nothing is left of it.
     """
     trained = read_run(folder, trust=trust)
-    if to != "adapter":
-        trained.backbone.image_spec(f"--to {to}")
+    if to == "timm":
+        trained.backbone.image_spec("--to timm")
+    elif to == "hf":
+        trained.backbone.text_spec("--to hf")
     if rank is not None:
         _at(trained, rank)
     compared = real_images(trained, images)
@@ -61,7 +65,7 @@ def export(
             numbers["largest_feature_difference"] = (found.features - features).abs().max().item()
         numbers |= {"num_images": len(wanted.logits), "images": compared.source}
         (stage / "README.md").write_text(readme(trained, to))
-        files = sorted([*(path.name for path in stage.iterdir()), CARD])
+        files = sorted([*files_in(stage), CARD])
         card = card_of(trained, to, rank, more, numbers, files)
         (stage / CARD).write_text(yaml.safe_dump(card, sort_keys=False, allow_unicode=True))
     return card
@@ -77,11 +81,9 @@ def _at(trained: Trained, rank: int) -> None:
 
 
 def _write(trained: Trained, folder: Path, to: str, stage: Path, rank: int | None) -> dict[str, Any]:
-    if to == "timm":
-        return to_timm(trained, stage)
-    if to == "peft":
-        return to_peft(trained, stage)
-    return to_adapter(trained, stage, folder, rank)
+    if to == "adapter":
+        return to_adapter(trained, stage, folder, rank)
+    return {"timm": to_timm, "hf": to_hf, "peft": to_peft}[to](trained, stage)
 
 
 def _outputs(trained: Trained, to: str, stage: Path, inputs: dict[str, Tensor]) -> Outputs:
@@ -90,6 +92,9 @@ def _outputs(trained: Trained, to: str, stage: Path, inputs: dict[str, Tensor]) 
         model = read_run(stage, trust=trained.resolved.root.trust).model
         features = model.features(**inputs)
         return Outputs(features, model.head(features))
+    if trained.backbone.input_spec.noun == "texts":
+        features = _features(trained, to, stage, inputs)
+        return Outputs(features, read_head(trained, stage)(features))
     state = read_timm(stage) if to == "timm" else read_peft(trained, stage)
     plain = plain_model(trained.resolved.backbone.options, num_outputs(trained))
     plain.load_state_dict(state, strict=True)
@@ -97,3 +102,9 @@ def _outputs(trained: Trained, to: str, stage: Path, inputs: dict[str, Tensor]) 
         return Outputs(None, plain(inputs["images"]))
     features = plain(inputs["images"])
     return Outputs(features, read_head(trained, stage)(features))
+
+
+def _features(trained: Trained, to: str, stage: Path, inputs: dict[str, Tensor]) -> Tensor:
+    if to == "hf":
+        return read_hf(stage).features(inputs)
+    return trained.backbone.read(copy_of(trained.backbone, read_peft(trained, stage)), inputs)

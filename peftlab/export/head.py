@@ -12,8 +12,14 @@ FILE = "head.safetensors"
 
 
 def num_outputs(trained: Trained) -> int:
-    """`num_classes` of the timm model: 0 if the head is no affine map, so that the model gives features."""
-    return len(trained.card["class_names"]) if trained.resolved.head.word == "linear" else 0
+    """`num_classes` of the timm model: 0 if the head is no affine map, so that the model gives features.
+
+    0 for every network of Hugging Face, whose classifiers do not read the features that are pooled here.
+    """
+    reads_texts = trained.backbone.input_spec.noun == "texts"
+    return (
+        len(trained.card["class_names"]) if trained.resolved.head.word == "linear" and not reads_texts else 0
+    )
 
 
 def classifier_state(trained: Trained) -> dict[str, Tensor]:
@@ -27,7 +33,7 @@ def classifier_state(trained: Trained) -> dict[str, Tensor]:
 
 
 def save_head(trained: Trained, folder: Path) -> None:
-    """The head in a file of its own, if it is no affine map."""
+    """The head in a file of its own, if it is in no classifier."""
     if not num_outputs(trained):
         state = {name: value.detach().clone() for name, value in trained.model.head.state_dict().items()}
         save_file(state, folder / FILE)

@@ -1,6 +1,7 @@
 """Every delta folded into the weight of the layer that it acts on."""
 
 from collections.abc import Iterable
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -14,7 +15,7 @@ State = dict[str, Tensor]
 LEGAL = "peftlab-export RUN --to adapter, or a method that is linear in what one layer reads or writes"
 
 
-def merge(trained: Trained) -> State:
+def merge(trained: Trained, to: str = "timm") -> State:
     """The backbone's state dict with selected weights in their place and every site folded in, in fp32.
 
     With the delta g (M x + t), g the gamma of the site, and W the rows of the layer that the site writes:
@@ -28,7 +29,7 @@ def merge(trained: Trained) -> State:
     with torch.no_grad():
         selected = {name: value.detach() for name, value in model.cell.selected.weights().items()}
         state: State = {**model.backbone.state_dict(), **selected}
-        refuse("timm", reasons(trained, state), LEGAL)
+        refuse(to, reasons(trained, state), LEGAL)
         scales, one = model.gamma.scales(), torch.ones(())
         wide: State = {}
         for anchor in _in_order(model.cell.anchors):
@@ -40,6 +41,14 @@ def merge(trained: Trained) -> State:
                     wide.setdefault(key, state[key].double())
             _fold(anchor, form, wide, *keys)
         return {**state, **{key: value.float() for key, value in wide.items()}}
+
+
+def merged_sites(trained: Trained) -> dict[str, Any]:
+    """What `merge` does, for the card."""
+    merged: dict[str, list[str]] = {}
+    for site in trained.model.sites:
+        merged.setdefault(type(trained.model.delta_at(site)).__name__, []).append(str(site))
+    return {"merged": merged, "selected_weights": sorted(trained.model.cell.selected.weights())}
 
 
 def _in_order(anchors: Iterable[Anchor]) -> list[Anchor]:

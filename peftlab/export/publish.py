@@ -49,11 +49,23 @@ def staged(out: Path) -> Iterator[Path]:
 def _replace(stage: Path, out: Path) -> None:
     """The files of the earlier export go, its card first; the new card comes last. What else lies there stays."""
     files = read_yaml(out / CARD, "card").get("files")
-    old = {Path(name).name for name in files if isinstance(name, str)} if isinstance(files, list) else set()
+    listed = [Path(name) for name in files if isinstance(name, str)] if isinstance(files, list) else []
+    old = {path.as_posix() for path in listed if _is_inside(out / path, out)}
     (out / CARD).unlink()
-    new = {path.name for path in stage.iterdir()}
+    new = set(files_in(stage))
     for name in old - new:
         if (out / name).is_file():
             (out / name).unlink()
     for name in sorted(new, key=lambda name: (name == CARD, name)):
+        (out / name).parent.mkdir(exist_ok=True)
         os.replace(stage / name, out / name)
+
+
+def _is_inside(file: Path, folder: Path) -> bool:
+    """Whether it is still there when links and `..` are followed: somebody else may have written the card."""
+    return file.resolve().is_relative_to(folder.resolve())
+
+
+def files_in(folder: Path) -> list[str]:
+    """All files in a folder and those below it, by their names from there."""
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())

@@ -7,7 +7,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from peftlab.export.head import classifier_state, num_outputs, save_head
-from peftlab.export.merge import merge
+from peftlab.export.merge import merge, merged_sites
 from peftlab.model.load import Trained
 
 FILE = "model.safetensors"
@@ -22,14 +22,7 @@ def to_timm(trained: Trained, folder: Path) -> dict[str, Any]:
     state = {**merge(trained), **classifier_state(trained)}
     save_file({name: value.contiguous().clone() for name, value in state.items()}, folder / FILE)
     save_head(trained, folder)
-    merged: dict[str, list[str]] = {}
-    for site in trained.model.sites:
-        merged.setdefault(type(trained.model.delta_at(site)).__name__, []).append(str(site))
-    return {
-        "num_classes": num_outputs(trained),
-        "merged": merged,
-        "selected_weights": sorted(trained.model.cell.selected.weights()),
-    }
+    return {"num_classes": num_outputs(trained), **merged_sites(trained)}
 
 
 def read_timm(folder: Path) -> dict[str, Tensor]:

@@ -45,3 +45,44 @@ def test_per_image_standardisation_is_said(run_folder, export):
     card = export(run_folder("lora", **{"dataset.standardise": True}), "timm").card
     assert (card["input"]["mean"], card["input"]["std"]) == ("of each image", "of each image")
     assert card["input"]["transform"].endswith("standardise each image")
+
+
+@pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing:FutureWarning")  # PEFT asks transformers
+@pytest.mark.parametrize("head", ["linear", "cosine"])
+@pytest.mark.parametrize("pool", ["mean", "first"])
+@pytest.mark.parametrize("to", ["hf", "peft"])
+def test_the_readme_of_a_run_on_texts(hf_run, export, texts, monkeypatch, to, pool, head):
+    from fixtures.text_export import TEXTS, own_features
+
+    run = hf_run("bert", "scaling=learned", f"backbone.pool={pool}", head=head)
+    out = export(run.folder, to, images=texts).folder
+    names = run_readme(out, {"texts": TEXTS}, monkeypatch)
+    with torch.no_grad():
+        wanted = peftlab.load(run.folder).head(own_features(run.folder))
+    torch.testing.assert_close(names["logits"], wanted, rtol=1e-4, atol=1e-3)
+
+
+def test_the_readme_of_pairs(hf_run, export, monkeypatch, tmp_path):
+    from peftlab.dataset.text.dataset import inputs_of
+    from peftlab.dataset.text.texts import Columns
+
+    first, second = ["one", "what is it ?"], ["a longer one", "two"]
+    (tmp_path / "pairs.csv").write_text(
+        "premise,hypothesis\n" + "\n".join(map(",".join, zip(first, second, strict=True)))
+    )
+    run = hf_run("bert", "dataset=sick")
+    out = export(run.folder, "hf", images=str(tmp_path / "pairs.csv")).folder
+    names = run_readme(out, {"texts": first, "second_texts": second}, monkeypatch)
+    model = peftlab.load(run.folder)
+    with torch.no_grad():
+        wanted = model(**inputs_of(model.network.backbone.input_spec, 60, Columns(first, second)))
+    torch.testing.assert_close(names["logits"], wanted, rtol=1e-4, atol=1e-3)
+
+
+def test_where_the_frozen_model_is(text_run, export, texts):
+    """Of a package by its name, since where it lies differs from machine to machine."""
+    out = export(text_run("peft=lora"), "peft", images=texts).folder
+    assert (
+        'base = str(files("peftlab.backbone") / "weights" / "tiny_text")' in (out / "README.md").read_text()
+    )
+    assert "they are random" in (out / "README.md").read_text()

@@ -5,6 +5,7 @@ import warnings
 
 import pytest
 import torch
+from fixtures.text_export import given_by, own_features, pooled
 from safetensors.torch import load_file
 from torch.nn import functional as F
 
@@ -36,6 +37,9 @@ def wrap(hugging_face, model, folder):
     """The library's own loading; any key that is missing or left over is a warning, so an error here."""
     with warnings.catch_warnings():
         warnings.simplefilter("error")
+        warnings.filterwarnings(
+            "ignore", ".*is_gradient_checkpointing", FutureWarning
+        )  # PEFT asks transformers
         return hugging_face.PeftModel.from_pretrained(model, str(folder)).eval()
 
 
@@ -186,3 +190,51 @@ def test_timm_does_leave_a_lora_on_beit_s_qkv_out(hugging_face, plain):
             model, hugging_face.LoraConfig(target_modules=["qkv"], init_lora_weights=False)
         ).eval()
         assert torch.equal(wrapped(images), alone)
+
+
+def on_texts(hugging_face, base, out, pool="mean"):
+    """What the library computes from the folder, on the model as transformers reads it."""
+    import transformers
+
+    tokenizer = transformers.AutoTokenizer.from_pretrained(base)
+    model = wrap(hugging_face, transformers.AutoModel.from_pretrained(base), out)
+    names = ("input_ids", "attention_mask", "token_type_ids")
+    known = names[:2] if "roberta" in str(base) or "distilbert" in str(base) else names
+    given = given_by(tokenizer, known)
+    with torch.no_grad():
+        return pooled(model(**given).last_hidden_state, given["attention_mask"], pool)
+
+
+@pytest.mark.parametrize("kind", ["bert", "roberta", "xlm-roberta", "distilbert"])
+@pytest.mark.parametrize(
+    ("scaling", "words"),
+    [("fixed", ("scaling.value=4",)), ("learned", ()), ("learned", ("scaling.granularity=channel",))],
+)
+def test_features_of_texts_equal_the_run_s(hugging_face, hf_run, export, texts, kind, scaling, words):
+    run = hf_run(kind, f"scaling={scaling}", *words)
+    out = export(run.folder, "peft", images=texts)
+    found, wanted = on_texts(hugging_face, run.base, out.folder), own_features(run.folder)
+    assert (found - wanted).abs().max() < 1e-4 * wanted.abs().max()
+    assert out.card["num_classes"] == 0
+    assert json.loads((out.folder / CONFIG).read_text())["modules_to_save"] is None
+
+
+def test_the_head_of_a_run_on_texts_is_a_file(hf_run, export, texts):
+    run = hf_run("bert", head="linear")
+    out = export(run.folder, "peft", images=texts).folder
+    head = peftlab.load(run.folder).head.state_dict()
+    found = load_file(out / "head.safetensors")
+    assert all(torch.equal(found[name], value) for name, value in head.items())
+
+
+@pytest.mark.parametrize(
+    ("method", "words"),
+    [
+        ("ia3", r"Ia3 at .* \(it is no low-rank update\)"),
+        ("mam", r"Prefix at .* \(it acts inside the attention product\)"),
+        ("bitfit", r"no place for selected weights"),
+    ],
+)
+def test_what_has_no_place_of_a_run_on_texts(hf_run, export, texts, method, words):
+    with pytest.raises(UserError, match=words):
+        export(hf_run("bert", f"peft={method}").folder, "peft", images=texts)

@@ -38,7 +38,7 @@ class FileTokenizer:
             )
         kept = {key: value for key, value in content.items() if key not in DECIDED}
         self.hash = hashlib.sha256(json.dumps([kept, pad_id], sort_keys=True).encode()).hexdigest()
-        self.pad_id = pad_id
+        self.pad_id, self.file = pad_id, file
 
     def encode(self, first: list[str], second: list[str] | None, max_length: int) -> list[Encoded]:
         """Each text, or each pair of texts, as at most `max_length` tokens; of a pair the longer text is cut first."""

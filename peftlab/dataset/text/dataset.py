@@ -6,14 +6,16 @@ from functools import partial
 from typing import Annotated, Any
 
 import numpy as np
+from jaxtyping import Int64
+from torch import Tensor
 
 from peftlab.dataset.cut import Cuts
 from peftlab.dataset.dataset import Dataset, cut_dataset
 from peftlab.dataset.source.source import Source
 from peftlab.dataset.split import Split
 from peftlab.dataset.text.fill import filled
-from peftlab.dataset.text.texts import Texts
-from peftlab.dataset.text.tokens import Tokens, shared_tokens
+from peftlab.dataset.text.texts import Columns, Texts
+from peftlab.dataset.text.tokens import Tokens, ids_of, shared_tokens
 from peftlab.dataset.text.transform import TextTransform
 from peftlab.errors import UserError
 from peftlab.inputs.text import TextSpec
@@ -97,6 +99,12 @@ def used_transform(spec: TextSpec, length: int) -> TextTransform:
     """From token ids to what the backbone reads."""
     text = f"at most {length} tokens of the tokenizer {spec.tokenizer.hash[:16]} -> {', '.join(spec.inputs)}"
     return TextTransform(spec.inputs, spec.tokenizer.pad_id, text)
+
+
+def inputs_of(spec: TextSpec, max_length: int | None, columns: Columns) -> dict[str, Int64[Tensor, "b t"]]:
+    """Texts of no split as the run would read them, all in one batch."""
+    length = used_length(spec, max_length)
+    return used_transform(spec, length)([ids_of(one) for one in spec.tokenizer.encode(*columns, length)])
 
 
 def _note(dataset: Dataset, length: int) -> str:

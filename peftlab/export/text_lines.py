@@ -1,0 +1,98 @@
+"""The Python of README.md for networks that read texts."""
+
+from peftlab.dataset.source.loose_texts import columns_of
+from peftlab.dataset.text.dataset import used_length
+from peftlab.export.head import FILE
+from peftlab.model.load import Trained
+
+POOLED = {
+    "read_mean": [
+        'mask = given["attention_mask"].unsqueeze(-1)',
+        "features = (hidden * mask).sum(dim=1) / mask.sum(dim=1)  # the mean over the tokens",
+    ],
+    "read_first": ["features = hidden[:, 0]  # of the first token"],
+}
+
+
+def hf_lines(trained: Trained) -> list[str]:
+    """transformers on the folder alone."""
+    return [
+        "from safetensors.torch import load_file",
+        "from torch.nn import functional as F",
+        "from transformers import AutoModel, AutoTokenizer",
+        "",
+        'tokenizer = AutoTokenizer.from_pretrained("THIS_FOLDER")',
+        'model = AutoModel.from_pretrained("THIS_FOLDER").eval()',
+        *_features(trained),
+        *_logits(trained),
+    ]
+
+
+def peft_lines(trained: Trained) -> list[str]:
+    """Hugging Face PEFT on the frozen model."""
+    options = trained.resolved.backbone.options
+    imports, base = _base(str(options["name"]))
+    lines = [
+        *imports,
+        "from peft import PeftModel",
+        "from safetensors.torch import load_file",
+        "from torch.nn import functional as F",
+        "from transformers import AutoModel, AutoTokenizer",
+        "",
+        f"base = {base}",
+        "tokenizer = AutoTokenizer.from_pretrained(base)",
+    ]
+    if options["pretrained"]:
+        lines.append("model = AutoModel.from_pretrained(base)")
+    else:
+        lines += [
+            "model = AutoModel.from_config(AutoConfig.from_pretrained(base))",
+            "# load the frozen weights here: they are random, hash in export.yaml",
+        ]
+        lines = [line.replace("import AutoModel,", "import AutoConfig, AutoModel,") for line in lines]
+    return [
+        *lines,
+        'model = PeftModel.from_pretrained(model, "THIS_FOLDER").eval()',
+        *_features(trained),
+        *_logits(trained),
+    ]
+
+
+def _base(name: str) -> tuple[list[str], str]:
+    """What to import, and where the frozen model is."""
+    kind, _, rest = name.partition(":")
+    if kind == "python":
+        package, _, below = rest.partition("/")
+        return ["from importlib.resources import files", ""], f'str(files("{package}") / "{below}")'
+    if kind == "package":
+        return [
+            "from importlib.resources import files",
+            "",
+        ], f'str(files("peftlab.backbone") / "weights" / "{rest}")'
+    return [], repr(name)
+
+
+def _features(trained: Trained) -> list[str]:
+    spec = trained.backbone.text_spec("its tokens")
+    is_pair = columns_of(trained.resolved.dataset)[1] is not None
+    given = "texts, second_texts" if is_pair else "texts"
+    length = used_length(spec, trained.resolved.dataset.options["max_length"])
+    return [
+        "",
+        f"# lists of {'texts and of the second text of each' if is_pair else 'texts'}",
+        f'given = tokenizer({given}, padding=True, truncation=True, max_length={length}, return_tensors="pt")',
+        f"hidden = model(**{{name: given[name] for name in {list(spec.inputs)}}}).last_hidden_state",
+        *POOLED[trained.backbone.read.__name__],
+    ]
+
+
+def _logits(trained: Trained) -> list[str]:
+    own = trained.resolved.head
+    lines = ["", f'head = load_file("{FILE}")']
+    if own.word == "cosine":
+        scale = own.options["scale"]
+        weight = 'F.normalize(head["weight"], dim=-1)'
+        return [*lines, f"logits = {scale} * F.linear(F.normalize(features, dim=-1), {weight})"]
+    if own.word == "linear":
+        return [*lines, 'logits = F.linear(features, head["weight"], head["bias"])']
+    return [*lines, f"# of the kind {own.word}"]

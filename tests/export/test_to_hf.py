@@ -1,0 +1,121 @@
+"""transformers alone, and sentence-transformers alone, from the folder alone, give the run's features on real texts."""
+
+import json
+
+import pytest
+import torch
+from fixtures.text_export import TEXTS, given_by, own_features, pooled
+from safetensors.torch import load_file, save_file
+
+import peftlab
+from peftlab.backbone.hf.exported import read_hf
+from peftlab.errors import UserError
+
+METHODS = ["lora", "dylora", "ssf", "ia3", "bitfit", "full", "layernorm"]
+KINDS = ["bert", "roberta", "xlm-roberta", "distilbert"]
+
+
+def theirs(folder, pool="mean"):
+    """By transformers; a weight that is left over is told in what it returns."""
+    import transformers
+
+    tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
+    model, told = transformers.AutoModel.from_pretrained(folder, output_loading_info=True)
+    assert not told["unexpected_keys"]
+    assert all(key.startswith("pooler.") for key in told["missing_keys"])
+    given = given_by(tokenizer, read_hf(folder).input_spec.inputs)
+    with torch.no_grad():
+        return pooled(model.eval()(**given).last_hidden_state, given["attention_mask"], pool)
+
+
+def far(one, other):
+    return (one - other).abs().max() / other.abs().max()
+
+
+@pytest.mark.parametrize("scaling", ["fixed", "learned"])
+@pytest.mark.parametrize("method", METHODS)
+def test_every_method_that_can_be_folded(hf_run, export, texts, method, scaling):
+    if scaling == "learned" and method in ("bitfit", "full", "layernorm"):
+        pytest.skip("there is no delta to scale")
+    run = hf_run("bert", f"peft={method}", f"scaling={scaling}")
+    found = export(run.folder, "hf", images=texts)
+    wanted = own_features(run.folder)
+    assert far(theirs(found.folder), wanted) < 1e-4
+    assert far(theirs(run.base), wanted) > 1e-2, "nothing is adapted"
+    assert found.card["num_images"] == len(TEXTS)
+    assert found.card["largest_feature_difference"] < 1e-4 * wanted.abs().max()
+
+
+@pytest.mark.parametrize("pool", ["mean", "first"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_family_and_pooling(hf_run, export, texts, kind, pool):
+    run = hf_run(kind, f"backbone.pool={pool}", "scaling=learned")
+    folder = export(run.folder, "hf", images=texts).folder
+    assert far(theirs(folder, pool), own_features(run.folder)) < 1e-4
+    again = read_hf(folder)
+    assert again.read.__name__ == f"read_{pool}"
+    assert json.loads((folder / "config.json").read_text())["architectures"] == [type(again.model).__name__]
+
+
+@pytest.mark.parametrize("pool", ["mean", "first"])
+def test_sentence_transformers_reads_the_pooling_too(hf_run, export, texts, pool):
+    library = pytest.importorskip("sentence_transformers")
+    run = hf_run("bert", f"backbone.pool={pool}")
+    folder = export(run.folder, "hf", images=texts).folder
+    found = library.SentenceTransformer(str(folder), device="cpu").encode(TEXTS, convert_to_tensor=True)
+    assert far(found, own_features(run.folder)) < 1e-4
+
+
+def test_the_pooler_of_the_model_s_own_file_stays(hf_run, export, texts):
+    run = hf_run("bert")
+    state = load_file(run.base / "model.safetensors")
+    pooler = {"pooler.dense.weight": torch.randn(16, 16), "pooler.dense.bias": torch.randn(16)}
+    named = {f"bert.{key}": value for key, value in {**state, **pooler}.items()}
+    save_file({**named, "cls.predictions.bias": torch.zeros(153)}, run.base / "model.safetensors")
+    found = load_file(export(run.folder, "hf", images=texts).folder / "model.safetensors")
+    assert found.keys() == {*state, *pooler}
+    assert all(torch.equal(found[key], value) for key, value in pooler.items())
+
+
+@pytest.mark.parametrize("head", ["linear", "cosine"])
+def test_the_head_has_a_file(hf_run, export, texts, head):
+    run = hf_run("bert", head=head)
+    folder = export(run.folder, "hf", images=texts).folder
+    model = peftlab.load(run.folder)
+    assert load_file(folder / "head.safetensors").keys() == model.head.state_dict().keys()
+    assert "transformers" in (folder / "README.md").read_text()
+
+
+def test_an_export_is_replaced_with_what_lies_in_its_folders(hf_run, export, texts):
+    from peftlab.export.export import export as write
+
+    run = hf_run("bert")
+    first = export(run.folder, "hf", images=texts)
+    (first.folder / "1_Pooling" / "mine").write_text("kept")
+    write(run.folder, "hf", first.folder, rank=None, images=texts)
+    assert (first.folder / "1_Pooling" / "mine").read_text() == "kept"
+    assert "1_Pooling/config.json" in first.card["files"]
+    write(run.folder, "adapter", first.folder, rank=None, images=texts)
+    assert not (first.folder / "1_Pooling" / "config.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("method", "words"),
+    [
+        ("adaptformer", r"--to hf has no place for Adapter at 0.ffn, 1.ffn \(it is not linear\)"),
+        ("prefix", r"--to hf has no place for Prefix at 0.kv, 1.kv \(it acts inside the attention product\)"),
+        ("vpt_deep", r"--to hf has no place for Prompt at .* \(it works with tokens of its own\)"),
+    ],
+)
+def test_what_has_no_place_is_named_with_the_reason(hf_run, export, texts, method, words):
+    with pytest.raises(UserError, match=words):
+        export(hf_run("bert", f"peft={method}").folder, "hf", images=texts)
+
+
+def test_networks_of_the_other_kind_are_refused(hf_run, run_folder, export, texts):
+    with pytest.raises(UserError, match=r"--to timm is for networks that read images, and .* reads texts"):
+        export(hf_run("bert").folder, "timm", images=texts)
+    with pytest.raises(UserError, match=r"--to hf is for networks that read texts, and .* reads images"):
+        export(run_folder("lora"), "hf")
+    with pytest.raises(UserError, match=r"--texts=.*texts.txt is for networks that read texts"):
+        export(run_folder("lora"), "timm", images=texts)
