@@ -9,7 +9,7 @@ import yaml
 from jaxtyping import Float
 from torch import Tensor
 
-from peftlab.backbone.hf.exported import copy_of, read_hf
+from peftlab.backbone.hf.exported import network_of, read_hf
 from peftlab.backbone.timm.plain import plain_model
 from peftlab.errors import UserError
 from peftlab.export.card import card_of, readme
@@ -107,4 +107,4 @@ def _outputs(trained: Trained, to: str, stage: Path, inputs: dict[str, Tensor]) 
 def _features(trained: Trained, to: str, stage: Path, inputs: dict[str, Tensor]) -> Tensor:
     if to == "hf":
         return read_hf(stage).features(inputs)
-    return trained.backbone.read(copy_of(trained.backbone, read_peft(trained, stage)), inputs)
+    return trained.backbone.read(network_of(trained.backbone, read_peft(trained, stage)), inputs)

@@ -11,6 +11,10 @@ POOLED = {
         "features = (hidden * mask).sum(dim=1) / mask.sum(dim=1)  # the mean over the tokens",
     ],
     "read_first": ["features = hidden[:, 0]  # of the first token"],
+    "read_last": [
+        'last = given["attention_mask"].sum(dim=1) - 1',
+        "features = hidden[range(len(last)), last]  # of the last token",
+    ],
 }
 
 
@@ -21,7 +25,7 @@ def hf_lines(trained: Trained) -> list[str]:
         "from torch.nn import functional as F",
         "from transformers import AutoModel, AutoTokenizer",
         "",
-        'tokenizer = AutoTokenizer.from_pretrained("THIS_FOLDER")',
+        *_tokenizer(trained, '"THIS_FOLDER"'),
         'model = AutoModel.from_pretrained("THIS_FOLDER").eval()',
         *_features(trained),
         *_logits(trained),
@@ -40,7 +44,7 @@ def peft_lines(trained: Trained) -> list[str]:
         "from transformers import AutoModel, AutoTokenizer",
         "",
         f"base = {base}",
-        "tokenizer = AutoTokenizer.from_pretrained(base)",
+        *_tokenizer(trained, "base"),
     ]
     if options["pretrained"]:
         lines.append("model = AutoModel.from_pretrained(base)")
@@ -55,6 +59,16 @@ def peft_lines(trained: Trained) -> list[str]:
         'model = PeftModel.from_pretrained(model, "THIS_FOLDER").eval()',
         *_features(trained),
         *_logits(trained),
+    ]
+
+
+def _tokenizer(trained: Trained, place: str) -> list[str]:
+    """Decoders have padding on the left or none at all where they come from."""
+    if not trained.backbone.is_causal:
+        return [f"tokenizer = AutoTokenizer.from_pretrained({place})"]
+    return [
+        f'tokenizer = AutoTokenizer.from_pretrained({place}, padding_side="right")',
+        "tokenizer.pad_token = tokenizer.pad_token or tokenizer.eos_token",
     ]
 
 

@@ -1,4 +1,4 @@
-"""--to peft: a folder that Hugging Face PEFT loads on the same timm model."""
+"""--to peft: a folder that Hugging Face PEFT loads on the same model of timm or transformers."""
 
 import json
 from collections import Counter
@@ -10,6 +10,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from peftlab.backbone.hf.exported import auto_model_state, has_turned_weights, in_auto_model
 from peftlab.export.affine import LowRank, affine
 from peftlab.export.head import classifier_state, num_outputs, save_head
 from peftlab.export.merge import why_not_one_map
@@ -19,7 +20,8 @@ from peftlab.network.anchor import Anchor
 
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 PREFIX = "base_model.model."
-LEGAL = "low-rank updates beside linear layers (lora, dylora), or --to timm, --to adapter"
+Layers = dict[str, tuple[Tensor, Tensor]]  # (B, A) by module
+LEGAL = "low-rank updates beside linear layers (lora, dylora), or --to timm, --to hf, --to adapter"
 
 
 def to_peft(trained: Trained, folder: Path) -> dict[str, Any]:
@@ -32,7 +34,7 @@ def to_peft(trained: Trained, folder: Path) -> dict[str, Any]:
         UserError: if anything but low-rank updates of linear layers was trained.
     """
     refuse("peft", reasons(trained), LEGAL)
-    layers = _layers(trained)
+    layers = _theirs(trained, _layers(trained))
     head = classifier_state(trained)
     tensors = {f"{PREFIX}{name}": value for name, value in head.items()}
     for name, (B, A) in layers.items():
@@ -48,17 +50,45 @@ def to_peft(trained: Trained, folder: Path) -> dict[str, Any]:
 def read_peft(trained: Trained, folder: Path) -> dict[str, Tensor]:
     """The frozen weights with what PEFT computes from the folder: W + B A, and the modules that it saves whole."""
     tensors = {name.removeprefix(PREFIX): value for name, value in load_file(folder / WEIGHTS).items()}
-    state = {name: value.clone() for name, value in trained.model.backbone.state_dict().items()}
+    state = {name: value.clone() for name, value in _frozen(trained).items()}
     for name, value in tensors.items():
         module, _, end = name.partition(".lora_")
         if end == "B.weight":
-            state[f"{module}.weight"] += value @ tensors[f"{module}.lora_A.weight"]
+            W = state[f"{module}.weight"]
+            change = value @ tensors[f"{module}.lora_A.weight"]
+            W += change.T if _is_turned(trained) else change
         elif not end:
             state[name] = value
     return state
 
 
-def _layers(trained: Trained) -> dict[str, tuple[Tensor, Tensor]]:
+def _frozen(trained: Trained) -> dict[str, Tensor]:
+    """Under the names of the library of the network, and in its layout."""
+    own = trained.model.backbone.state_dict()
+    return auto_model_state(trained.backbone, own) if _reads_texts(trained) else own
+
+
+def _reads_texts(trained: Trained) -> bool:
+    return trained.backbone.input_spec.noun == "texts"
+
+
+def _is_turned(trained: Trained) -> bool:
+    """Whether the layers of the library have weights as [d_in, d_out] (GPT-2)."""
+    return _reads_texts(trained) and has_turned_weights(trained.backbone)
+
+
+def _theirs(trained: Trained, layers: Layers) -> Layers:
+    """The same by the names of the library of the network, with the outputs in its order."""
+    if not _reads_texts(trained):
+        return layers
+    found = {}
+    for own, (B, A) in layers.items():
+        name, rows = in_auto_model(trained.backbone, own, B)
+        found[name] = rows, A
+    return found
+
+
+def _layers(trained: Trained) -> Layers:
     """(B, A) of every linear layer that has sites."""
     modules, scales = dict(trained.model.backbone.named_modules()), trained.model.gamma.scales()
     parts: dict[str, list[tuple[tuple[int, int], LowRank]]] = {}
@@ -98,7 +128,7 @@ def _config(trained: Trained, ranks: dict[str, int], saved: list[str]) -> dict[s
         "modules_to_save": saved or None,
         "lora_dropout": 0.0,
         "bias": "none",
-        "fan_in_fan_out": False,
+        "fan_in_fan_out": _is_turned(trained),
         "use_rslora": False,
         "use_dora": False,
     }

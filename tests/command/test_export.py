@@ -53,7 +53,7 @@ def test_wrong_inputs_are_one_sentence(capsys, tmp_path):
 def test_help(capsys):
     code, text = said(capsys, "--help")
     assert code == 0
-    assert "--to {timm,peft,adapter}" in text
+    assert "--to {timm,hf,peft,adapter}" in text
 
 
 def test_an_export_is_written_once_and_replaced_when_forced(capsys, run_folder):
@@ -70,7 +70,7 @@ def test_an_export_is_written_once_and_replaced_when_forced(capsys, run_folder):
 def test_a_cosine_head_is_told(capsys, run_folder):
     code, text = said(capsys, str(run_folder("lora")), "--to", "timm")
     assert code == 0
-    assert "the cosine head is no linear layer: the model gives features (num_classes=0)" in text
+    assert "the cosine head is no linear layer: the model gives features, and head.safetensors" in text
 
 
 def test_a_method_that_cannot_leave(capsys, run_folder):

@@ -49,12 +49,14 @@ def test_per_image_standardisation_is_said(run_folder, export):
 
 @pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing:FutureWarning")  # PEFT asks transformers
 @pytest.mark.parametrize("head", ["linear", "cosine"])
-@pytest.mark.parametrize("pool", ["mean", "first"])
+@pytest.mark.parametrize(
+    ("kind", "pool"), [("bert", "mean"), ("bert", "first"), ("llama", "last"), ("gpt2", "mean")]
+)
 @pytest.mark.parametrize("to", ["hf", "peft"])
-def test_the_readme_of_a_run_on_texts(hf_run, export, texts, monkeypatch, to, pool, head):
+def test_the_readme_of_a_run_on_texts(hf_run, export, texts, monkeypatch, to, kind, pool, head):
     from fixtures.text_export import TEXTS, own_features
 
-    run = hf_run("bert", "scaling=learned", f"backbone.pool={pool}", head=head)
+    run = hf_run(kind, "scaling=learned", f"backbone.pool={pool}", head=head)
     out = export(run.folder, to, images=texts).folder
     names = run_readme(out, {"texts": TEXTS}, monkeypatch)
     with torch.no_grad():

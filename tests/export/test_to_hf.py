@@ -4,11 +4,13 @@ import json
 
 import pytest
 import torch
+from fixtures.text import DECODERS
 from fixtures.text_export import TEXTS, given_by, own_features, pooled
 from safetensors.torch import load_file, save_file
 
 import peftlab
 from peftlab.backbone.hf.exported import read_hf
+from peftlab.backbone.hf.families import FAMILIES
 from peftlab.errors import UserError
 
 METHODS = ["lora", "dylora", "ssf", "ia3", "bitfit", "full", "layernorm"]
@@ -19,11 +21,10 @@ def theirs(folder, pool="mean"):
     """By transformers; a weight that is left over is told in what it returns."""
     import transformers
 
-    tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
     model, told = transformers.AutoModel.from_pretrained(folder, output_loading_info=True)
-    assert not told["unexpected_keys"]
+    assert set(told["unexpected_keys"]) <= {"lm_head.weight", "lm_head.bias"}  # of a decoder
     assert all(key.startswith("pooler.") for key in told["missing_keys"])
-    given = given_by(tokenizer, read_hf(folder).input_spec.inputs)
+    given = given_by(folder)
     with torch.no_grad():
         return pooled(model.eval()(**given).last_hidden_state, given["attention_mask"], pool)
 
@@ -46,21 +47,43 @@ def test_every_method_that_can_be_folded(hf_run, export, texts, method, scaling)
     assert found.card["largest_feature_difference"] < 1e-4 * wanted.abs().max()
 
 
-@pytest.mark.parametrize("pool", ["mean", "first"])
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("pool", ["mean", "first", "last"])
+@pytest.mark.parametrize("kind", [*KINDS, *DECODERS])
 def test_every_family_and_pooling(hf_run, export, texts, kind, pool):
+    if pool == ("first" if kind in DECODERS else "last"):
+        pytest.skip("it says nothing of the text")
     run = hf_run(kind, f"backbone.pool={pool}", "scaling=learned")
     folder = export(run.folder, "hf", images=texts).folder
     assert far(theirs(folder, pool), own_features(run.folder)) < 1e-4
     again = read_hf(folder)
     assert again.read.__name__ == f"read_{pool}"
-    assert json.loads((folder / "config.json").read_text())["architectures"] == [type(again.model).__name__]
+    own = json.loads((folder / "config.json").read_text())["architectures"]
+    assert own == [FAMILIES[kind].model]
 
 
-@pytest.mark.parametrize("pool", ["mean", "first"])
-def test_sentence_transformers_reads_the_pooling_too(hf_run, export, texts, pool):
+@pytest.mark.parametrize("kind", DECODERS)
+def test_a_decoder_keeps_its_output_embedding(hf_run, export, texts, kind):
+    """The whole language model, by transformers from the folder alone, against the run's own last hidden states."""
+    import transformers
+
+    run = hf_run(kind, "scaling=learned")
+    folder = export(run.folder, "hf", images=texts).folder
+    model, told = transformers.AutoModelForCausalLM.from_pretrained(folder, output_loading_info=True)
+    assert not told["unexpected_keys"]
+    assert not told["missing_keys"]
+    given = given_by(folder)
+    with torch.no_grad():
+        logits = pooled(model.eval()(**given).logits, given["attention_mask"], "last")
+        unembedding = peftlab.load(run.folder).network.backbone.unembedding
+        assert far(logits, unembedding(own_features(run.folder))) < 1e-4
+
+
+@pytest.mark.parametrize(
+    ("kind", "pool"), [("bert", "mean"), ("bert", "first"), ("llama", "last"), ("gpt2", "mean")]
+)
+def test_sentence_transformers_reads_the_pooling_too(hf_run, export, texts, kind, pool):
     library = pytest.importorskip("sentence_transformers")
-    run = hf_run("bert", f"backbone.pool={pool}")
+    run = hf_run(kind, f"backbone.pool={pool}")
     folder = export(run.folder, "hf", images=texts).folder
     found = library.SentenceTransformer(str(folder), device="cpu").encode(TEXTS, convert_to_tensor=True)
     assert far(found, own_features(run.folder)) < 1e-4

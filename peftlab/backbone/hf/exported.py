@@ -2,7 +2,6 @@
 
 import json
 import shutil
-from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -10,18 +9,27 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from peftlab.backbone.backbone import Backbone
+from peftlab.backbone.hf.families import FAMILIES
+from peftlab.backbone.hf.family import Family
 from peftlab.backbone.hf.folder import CONFIG, LENGTH, POOLING, TOKENIZER, WEIGHTS, json_of
-from peftlab.backbone.hf.model import hf_model
+from peftlab.backbone.hf.layout import arrange, published
+from peftlab.backbone.hf.model import created, hf_model
 from peftlab.backbone.hf.tokenizer import FileTokenizer
+from peftlab.backbone.hf.weights import HEAD
 from peftlab.errors import UserError
 
 POOLER = (
     "pooler."  # what BERT has behind its last block, which is asked for by transformers and by nobody here
 )
+UNEMBEDDING = "unembedding."
 # what sentence-transformers reads beside the model
 MODULES = "modules.json"
 STEPS = (("Transformer", ""), ("Pooling", POOLING.partition("/")[0]))
-POOLINGS = {"read_mean": "pooling_mode_mean_tokens", "read_first": "pooling_mode_cls_token"}
+POOLINGS = {
+    "read_mean": "pooling_mode_mean_tokens",
+    "read_first": "pooling_mode_cls_token",
+    "read_last": "pooling_mode_lasttoken",
+}
 WORDS = ("tokenizer_config.json", "special_tokens_map.json", "vocab.txt", "vocab.json", "merges.txt")
 
 
@@ -37,14 +45,42 @@ def source_folder(backbone: Backbone, asked: str) -> Path:
     return tokenizer.file.parent
 
 
+def family_of(backbone: Backbone) -> Family:
+    """The family of a network of Hugging Face."""
+    network: Any = backbone.model
+    return FAMILIES[network.config.model_type]
+
+
+def in_auto_model(backbone: Backbone, module: str, rows: Tensor) -> tuple[str, Tensor]:
+    """What transformers' AutoModel calls a linear layer of the network, and `rows`, one for each of its outputs, in the order there."""
+    ((name, value),) = published(backbone.model, {f"{module}.rows": rows}).items()
+    return f"{family_of(backbone).prefix.partition('.')[2]}{name.removesuffix('.rows')}", value
+
+
+def auto_model_state(backbone: Backbone, state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Weights of the network by the names and in the layout of transformers' AutoModel."""
+    inner = family_of(backbone).prefix.partition(".")[2]
+    own = {key: value for key, value in state.items() if not key.startswith(UNEMBEDDING)}
+    return {f"{inner}{key}": value for key, value in published(backbone.model, own).items()}
+
+
+def has_turned_weights(backbone: Backbone) -> bool:
+    """Whether the linear layers of transformers' own network have weights as [d_in, d_out]."""
+    network: Any = backbone.model
+    return bool(network.config.model_type == "gpt2")
+
+
 def write_hf(backbone: Backbone, state: dict[str, Tensor], max_length: int, folder: Path) -> None:
-    """config.json, model.safetensors (`state`, by the names of transformers' AutoModel), the tokenizer, and how texts of at most
-    so many tokens become features."""
-    source = source_folder(backbone, "--to hf")
+    """config.json, model.safetensors, the tokenizer, and how texts of at most so many tokens become features.
+
+    `state` has the network's own names. The file has those of transformers' AutoModel, or of a decoder those of the model
+    with the output embedding, which AutoModel reads, too.
+    """
+    source, family = source_folder(backbone, "--to hf"), family_of(backbone)
     config = {key: value for key, value in (json_of(source / CONFIG) or {}).items() if key != "torch_dtype"}
-    config |= {"architectures": [type(backbone.model).__name__], "dtype": "float32"}
+    config |= {"architectures": [family.model], "dtype": "float32"}
     (folder / CONFIG).write_text(json.dumps(config, indent=2) + "\n")
-    whole = {**_pooler(source), **state}
+    whole = {**_pooler(source), **_named(backbone, state)}
     save_file(
         {key: value.contiguous().clone() for key, value in whole.items()}, folder / WEIGHTS, {"format": "pt"}
     )
@@ -69,11 +105,27 @@ def read_hf(folder: Path) -> Backbone:
     return hf_model(name=str(folder.absolute()), pretrained=True, **options)
 
 
-def copy_of(backbone: Backbone, state: dict[str, Tensor]) -> nn.Module:
-    """The same network with these weights, and none of the backbone's own changed."""
-    network = deepcopy(backbone.model)
-    network.load_state_dict(state, strict=True)
-    return network
+def network_of(backbone: Backbone, state: dict[str, Tensor]) -> nn.Module:
+    """A network of its own with the weights `state` of transformers' AutoModel."""
+    own: Any = backbone.model
+    family = family_of(backbone)
+    network, _ = created(backbone.name, family, own.config.to_dict())
+    inner = family.prefix.partition(".")[2]
+    network.load_state_dict({key.removeprefix(inner): value for key, value in state.items()}, strict=True)
+    arrange(network)
+    return network.eval()
+
+
+def _named(backbone: Backbone, state: dict[str, Tensor]) -> dict[str, Tensor]:
+    family, found = family_of(backbone), published(backbone.model, state)
+    head = {key: value for key, value in found.items() if key.startswith(UNEMBEDDING)}
+    if not family.is_causal:
+        return found
+    network: Any = backbone.model
+    is_tied = network.get_input_embeddings().weight is getattr(backbone.unembedding, "weight", None)
+    named = {f"{family.prefix}{key}": value for key, value in found.items() if key not in head}
+    own = {} if is_tied else {f"{HEAD}{key.removeprefix(UNEMBEDDING)}": value for key, value in head.items()}
+    return {**named, **own}
 
 
 def _pooler(source: Path) -> dict[str, Tensor]:
