@@ -114,6 +114,12 @@ class Backbone:
         owners = (attention, getattr(attention, "config", None))
         return next((int(getattr(at, name)) for at in owners for name in NUM_HEADS if hasattr(at, name)), 1)
 
+    def num_key_heads(self, block: int) -> int:
+        """Heads of k and v of a block, each of which several heads of q may share."""
+        heads, keys = self.num_heads(block), self.places.get(Site(block, "kv"))
+        out = self.places.get(Site(block, "out"))
+        return heads if keys is None or out is None else heads * keys.num_out // out.num_in
+
     def image_spec(self, asked: str) -> InputSpec:
         """What it expects of pictures, for what was `asked`.
 

@@ -62,7 +62,7 @@ def _weights(cells: Cells, backbone: Backbone, start: Start) -> Weights:
     return Weights(
         list(inside.values()),
         outside,
-        {block: backbone.num_heads(block) for block in with_heads},
+        {block: backbone.num_key_heads(block) for block in with_heads},
         sum(value.numel() for value in values.values()),
         sum(value.numel() for value in start.head.parameters()),
         lambda num: start.measured().gradients(num),

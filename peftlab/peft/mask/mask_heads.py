@@ -10,7 +10,8 @@ from peftlab.peft.weights import Weights
 
 @dataclass(frozen=True, kw_only=True)
 class MaskHeads(Groups):
-    """Head i is its rows of q, k and v (weight and bias) and its columns of the output projection, as far as placed."""
+    """Head i is its rows of q, k and v (weight and bias) and its columns of the output projection, as far as placed; heads of
+    q that share one of k and v go together."""
 
     def slices(self, weights: Weights) -> list[Sliced]:
         """By head.

@@ -69,8 +69,11 @@ def test_the_best_head_by_hand(recipe, family, adapt, monkeypatch):
         assert torch.equal(mask, rows.T if site.position == "out" else rows), site
 
 
-@pytest.mark.parametrize(("name", "num"), [("plain", 600), ("dinov2", 600), ("eva02", 600), ("swin", 270)])
-def test_the_rows_of_a_head_write_what_its_columns_read(recipe, family, adapt, name, num):
+SIZES = {"plain": 600, "dinov2": 600, "eva02": 600, "swin": 270, "bert": 600, "gpt2": 300, "llama": 400}
+
+
+@pytest.mark.parametrize(("name", "num"), SIZES.items())
+def test_the_rows_of_a_head_write_what_its_columns_read(recipe, family, adapt, inputs_of, name, num):
     """Another value of the selected rows changes the selected columns of what the projection reads, and no others."""
     backbone = family(name)
     config = config_of(recipe, num, backbone)
@@ -84,25 +87,24 @@ def test_the_rows_of_a_head_write_what_its_columns_read(recipe, family, adapt, n
         assert columns.any()
         assert not columns.all()
         assert torch.equal(weight, columns.expand_as(weight))
-        assert changed(backbone, modules, masks, block) == columns.nonzero().flatten().tolist()
+        found = changed(backbone, inputs_of(backbone, 2), modules, masks, block)
+        assert found == columns.nonzero().flatten().tolist()
 
 
-def changed(backbone, modules, masks, block):
+def changed(backbone, inputs, modules, masks, block):
     """Which channels of what `out` reads differ once the selected entries of q, k and v are others."""
     seen = []
     module = modules[backbone.place(Site(block, "out")).input.module]
     handle = module.register_forward_hook(lambda module, args, output: seen.append(args[0].detach().clone()))
     values = dict(backbone.model.named_parameters())
-    size = backbone.input_spec.size
-    images = torch.randn(2, 3, size, size)
     before = {key: value.clone() for key, value in values.items()}
     with torch.no_grad():
-        backbone.model(images)
+        backbone.features(inputs)
         for position in "qkv":
             for key, part in backbone.place(Site(block, position)).parameters:
                 piece = values[key].chunk(part[1])[part[0]]
                 piece.add_(0.5 * masks[Site(block, position), piece.dim()])
-        backbone.model(images)
+        backbone.features(inputs)
         for key, value in values.items():
             value.copy_(before[key])
     handle.remove()
