@@ -55,6 +55,22 @@ def test_a_job_that_is_not_there_yet_is_not_judged(tmp_path: Path) -> None:
     assert (race.stopped, race.round(1)) == ({}, [0, 1, 2, 3])
 
 
+@pytest.mark.parametrize("state", ["running", "interrupted"])
+def test_nothing_is_decided_while_somebody_else_goes_on_with_a_job(tmp_path: Path, state: str) -> None:
+    """Two of one command: all jobs were there when it was asked who was cut off, and one has gone on since."""
+    jobs = entries(tmp_path)
+    for entry, accuracy in zip(jobs, (0.1, 0.1, 0.2, 0.2), strict=True):
+        put(entry, 2, accuracy)
+    race = Race(tmp_path, POLICY, jobs)
+    assert race.cut_off([0, 1, 2, 3], 0) == []
+    put(jobs[2], 3, 0.2, state)
+    assert race.decide(0) == [2]
+    assert (race.rungs, (tmp_path / "race.json").exists()) == ([], False)
+    put(jobs[2], 4, 0.2)
+    assert race.decide(0) == []
+    assert race.stopped == {"position=q": "not among the first 1"}
+
+
 def test_runs_without_validation_are_told_so(tmp_path: Path) -> None:
     jobs = entries(tmp_path)
     for entry in jobs:

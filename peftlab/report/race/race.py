@@ -20,6 +20,7 @@ from peftlab.report.race.policy import Policy, judge
 
 FILE = "race.json"
 FORMAT = 1
+Status = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -85,31 +86,32 @@ class Race:
     def cut_off(self, places: Sequence[int], rung: int) -> list[int]:
         """Those of these entries that did not get to a rung and say nothing of their cells: somebody else has ended them, the
         machine has failed them, or they did not begin."""
-        return [place for place in places if self._is_cut_off(place, self.epoch(place, rung))]
+        return self._cut_off({place: read_status(self.entries[place].folder) for place in places}, rung)
 
-    def _is_cut_off(self, place: int, epoch: int | None) -> bool:
-        status = read_status(self.entries[place].folder)
-        if status.get("state") == "failed":
-            return status.get("of_machine") is True
-        if status.get("state") == STOPPED:
-            return epoch is None or (stopped_after(status) or 0) < epoch
-        return status.get("state") not in DONE
+    def _cut_off(self, known: dict[int, Status], rung: int) -> list[int]:
+        return [place for place, status in known.items() if _is_cut_off(status, self.epoch(place, rung))]
 
-    def decide(self, rung: int) -> None:
+    def decide(self, rung: int) -> list[int]:
         """Judge the cells at a rung, once, and write it down. One whose jobs are not there (they failed) is not judged.
+
+        Nothing is decided if some are cut off, as by somebody else who goes on with them meanwhile: their places are given back.
 
         Raises:
             UserError: if no job has the metric.
         """
         if rung < len(self.rungs) or rung >= len(self.policy.rungs):
-            return
-        found = judge(self.policy, self._values(rung))
+            return []
+        known = {place: read_status(self.entries[place].folder) for place in self.round(rung)}
+        if cut_off := self._cut_off(known, rung):
+            return cut_off
+        found = judge(self.policy, self._values(rung, known))
         cells = {
             name: {"mean": said.mean, "difference": list(said.difference), "stops": said.stops}
             for name, said in found.items()
         }
         self.rungs.append({"share": self.policy.rungs[rung], "cells": cells})
         self.save()
+        return []
 
     def save(self, **more: Any) -> None:
         """race.json, whole or not at all."""
@@ -134,28 +136,34 @@ class Race:
             for epoch in [self.epoch(place, rung)]
         )
 
-    def _values(self, rung: int) -> dict[str, dict[int, Bounds]]:
+    def _values(self, rung: int, known: dict[int, Status]) -> dict[str, dict[int, Bounds]]:
         found: dict[str, dict[int, Bounds]] = {}
-        for place in self.round(rung):
+        for place, status in known.items():
             entry, epoch = self.entries[place], self.epoch(place, rung) or self.entries[place].epochs
-            if (value := curve(entry.folder, self.policy.metric).get(epoch)) is not None and _is_there(
-                entry, epoch
-            ):
+            value = curve(entry.folder, self.policy.metric).get(epoch)
+            if value is not None and _is_there(status, epoch):
                 found.setdefault(self.names[place], {})[entry.seed] = value
-        if not self.round(rung):
+        if not known:
             return found
         if not found and (there := sorted({name for e in self.entries for name in validated(e.folder)})):
             raise UserError(
                 f"hydra.sweeper.metric={self.policy.metric} is not measured; legal: {', '.join(there)}"
             )
-        if not found and any(_is_there(entry, 1) for entry in self.entries):
+        if not found and any(_is_there(read_status(entry.folder), 1) for entry in self.entries):
             raise no_validation("null or 0")
         return found
 
 
-def _is_there(entry: Entry, epoch: int) -> bool:
+def _is_cut_off(status: Status, epoch: int | None) -> bool:
+    if status.get("state") == "failed":
+        return status.get("of_machine") is True
+    if status.get("state") == STOPPED:
+        return epoch is None or (stopped_after(status) or 0) < epoch
+    return status.get("state") not in DONE
+
+
+def _is_there(status: Status, epoch: int) -> bool:
     """Whether a job has trained up to an epoch: it is finished, or stopped there or later."""
-    status = read_status(entry.folder)
     return status.get("state") in DONE[:1] or (stopped_after(status) or 0) >= epoch
 
 

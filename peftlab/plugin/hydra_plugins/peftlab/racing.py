@@ -47,12 +47,12 @@ class Racing(Product):
                 words = [part(jobs[place], race.epoch(place, rung), first=not returns) for place in places]
                 returns.append(self.launch_all(words))
                 places = first(partial(race.cut_off, places, rung))
+            places = places or first(partial(race.decide, rung))
             if places:  # what is decided without them would be another race
                 say(
                     f"{folder}: {len(places)} of its jobs cut off, and the race with them; the same command goes on"
                 )
                 return returns
-            first(partial(race.decide, rung))
         for line in first(lambda: write_race(race)[1]):
             print(line)
         return returns
