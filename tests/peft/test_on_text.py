@@ -211,3 +211,38 @@ def test_how_strongly_a_site_acts_does_not_depend_on_padding(built, method, kind
     alone, wide = model.ratios(**one), model.ratios(**padded)
     for site in model.sites:
         torch.testing.assert_close(wide[site], alone[site], rtol=1e-4, atol=1e-6)
+
+
+def test_a_prefix_equals_hugging_face_s_where_tokens_have_the_same_positions(hugging_face, built):
+    """PEFT adds the length of the prefix to the positions that it is given and, given none, lets tokens begin behind the prefix; it
+    leaves out which text of a pair a token is of."""
+    length = 3
+    backbone, model, inputs = built("bert", "prefix", **{"peft.length": length})
+    config = hugging_face.PrefixTuningConfig(
+        task_type="FEATURE_EXTRACTION",
+        num_virtual_tokens=length,
+        num_layers=2,
+        token_dim=16,
+        num_attention_heads=2,
+        num_transformer_submodules=1,
+    )
+    given = {**inputs, "token_type_ids": torch.zeros_like(inputs["token_type_ids"])}
+    positions = torch.arange(inputs["input_ids"].shape[1]).expand(len(LENGTHS), -1)
+    with warnings.catch_warnings(), torch.no_grad():
+        warnings.simplefilter("ignore")
+        wrapped = hugging_face.get_peft_model(copy.deepcopy(backbone.model), config).eval()
+        rows = [model.delta_at(Site(block, "kv")).P for block in range(2)]
+        flat = torch.cat([vectors for pair in rows for vectors in pair], dim=1)
+        wrapped.prompt_encoder["default"].embedding.weight.copy_(flat)
+        ours = model.features(**given)
+
+        def theirs(inputs, **more):
+            hidden = wrapped(**inputs, **more).last_hidden_state
+            mask = inputs["attention_mask"].unsqueeze(-1)
+            return (hidden * mask).sum(1) / mask.sum(1)
+
+        found = theirs(given, position_ids=positions - length)
+        torch.testing.assert_close(ours, found, rtol=1e-5, atol=3e-6)
+        assert (ours - theirs(given)).abs().max() > 0.01, "PEFT no longer moves the tokens"
+        assert (ours - model.features(**inputs)).abs().max() > 0.01
+        assert torch.equal(theirs(given), theirs(inputs)), "PEFT reads the types now"
