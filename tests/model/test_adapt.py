@@ -382,3 +382,46 @@ def test_the_backbone_is_a_table_of_the_same_network():
     assert isinstance(backbone, Backbone)
     assert backbone.model is network
     assert (backbone.depth, backbone.num_features, backbone.name) == (4, 32, NAME)
+
+
+TEXT_CASES = [case for case in CASES if case[0].get("placement") != {"depth": 1}]
+
+
+@pytest.mark.parametrize(("given", "words"), TEXT_CASES)
+@pytest.mark.parametrize("kind", ["BertModel", "BertForSequenceClassification", "LlamaForCausalLM"])
+def test_a_network_of_transformers_is_that_of_a_run(adapt, inputs_of, kind, given, words):
+    """Names, values and outputs are those of the same words on the same weights, read from files."""
+    import transformers
+    from fixtures.configs import composed
+    from fixtures.text import config_of, random_encoder
+
+    if kind == "LlamaForCausalLM" and "bitfit" in str(words):
+        pytest.skip("it has no bias")
+    if kind != "BertModel" and "mask_random" in str(words):
+        pytest.skip("a mask keeps a share of all weights, and a head is not there in both")
+    family = "llama" if "Llama" in kind else "bert"
+    config = transformers.AutoConfig.for_model(**config_of(family))
+    more = {"add_pooling_layer": False} if kind == "BertModel" else {}
+    network = getattr(transformers, kind)(config, **more)
+    wanted = random_encoder(family)
+    state = {key: value for key, value in wanted.model.state_dict().items() if "unembedding" not in key}
+    network.base_model.load_state_dict(state, strict=False)
+    before = [sorted(vars(module)) for module in network.modules()]
+    ours = peftlab.adapt(network, num_classes=3, pool="last" if family == "llama" else "mean", **given).eval()
+    theirs, _ = adapt(composed(*words, "backbone=tiny_text", "dataset=trec_lt", "head.init=random"), wanted)
+    found, expected = ours.state(), theirs.state()
+    assert list(found) == list(expected)
+    deltas = [key for key in found if not key.startswith("head")]
+    assert [key for key in deltas if not torch.equal(found[key], expected[key])] == []
+    theirs.load_state(found)
+    inputs = inputs_of(wanted, 5)
+    assert torch.equal(ours(**inputs), theirs.eval()(**inputs))
+    assert torch.equal(ours(*inputs.values()), ours(**inputs))
+    assert [sorted(vars(module)) for module in network.modules()] == before
+    ours(**inputs).sum().backward()
+    assert all(value.grad is None for value in network.parameters())
+
+
+def test_pooling_is_for_networks_of_transformers():
+    with pytest.raises(peftlab.UserError, match="pool=mean is for networks of transformers; legal: None"):
+        peftlab.adapt(vit(), "lora", num_classes=3, pool="mean")

@@ -19,7 +19,9 @@ def own_backbone(model: nn.Module) -> Backbone:
     """
     name = getattr(model, "pretrained_cfg", {}).get("architecture")
     if name is None or not hasattr(model, "forward_head"):
-        raise UserError(f"model={type(model).__name__} is not a network of timm.create_model; legal: one")
+        raise UserError(
+            f"model={type(model).__name__} is not a network of timm.create_model, and none of transformers; legal: one"
+        )
     model.requires_grad_(False)
     given: dict[str, Any] = timm_table(model, name)._asdict()
     heads = tuple(f"{key}." for key in classifiers(model))
