@@ -49,11 +49,7 @@ def adapt(
         UserError: as on the command line, for a choice, a key or a value that is not legal or does not fit the network;
             and for methods that choose on training data, of which there are none here.
     """
-    if pool is not None and not is_of_transformers(model):
-        raise UserError(
-            f"pool={pool} is for networks of transformers; legal: None, as timm's pool by themselves"
-        )
-    backbone = own_encoder(model, pool) if is_of_transformers(model) else own_backbone(model)
+    backbone = _backbone(model, pool)
     given = {"peft": peft, "placement": placement, "scaling": scaling, "head": head}
     resolved = _resolved(backbone, given, seed, class_means)
     new: nn.Module = resolved.head(backbone.num_features, num_classes, class_means, generator(seed, "head"))
@@ -64,6 +60,16 @@ def adapt(
     adapted = Model(backbone, built.cell.to(next(model.parameters()).device))
     adapted.network.check(adapted.cell)
     return adapted
+
+
+def _backbone(model: nn.Module, pool: str | None) -> Backbone:
+    if is_of_transformers(model):
+        return own_encoder(model, pool)
+    if pool is not None:
+        raise UserError(
+            f"pool={pool} is for networks of transformers; legal: None, as timm's pool by themselves"
+        )
+    return own_backbone(model)
 
 
 def _resolved(backbone: Backbone, given: dict[str, Given], seed: int, class_means: Tensor | None) -> Resolved:

@@ -53,6 +53,7 @@ def test_the_classifier_is_no_weight_that_could_be_selected() -> None:
 @pytest.mark.parametrize("model", [nn.Linear(2, 2), nn.Sequential()])
 def test_what_is_no_timm_network_is_refused(model: nn.Module) -> None:
     with pytest.raises(
-        UserError, match=rf"^model={type(model).__name__} is not a network of timm\.create_model; legal"
+        UserError,
+        match=rf"^model={type(model).__name__} is not a network of timm\.create_model, and none of transformers; legal",
     ):
         own_backbone(model)
