@@ -47,9 +47,19 @@ NEEDS = {
     "backbone=timm": ["backbone.name=vit_tiny_patch16_224"],
     "backbone=hf": ["backbone.name=FacebookAI/roberta-base"],
 }
+ANSWERS = ("answer_folder", "answer_hub", "arithmetic", "e2e", "gsm8k", "svamp")
+# what goes together where answers are written
+GENERATE = (
+    "task=generate",
+    "head=unembedding",
+    "loss=cross_entropy",
+    "dataset=svamp",
+    "backbone=tiny_causal",
+)
 DATA_OF_ONE_S_OWN = (
     *("aid", "hub", "image_folder", "mstar10_lt", "text_hub", "text_folder"),
     *("trec_lt", "clinc150_lt", "banking77_lt", "sst2", "rte", "sick"),
+    *ANSWERS,
 )  # any folder will do: none is read
 OF_TEXTS = (
     "peftlab.dataset.text.",
@@ -136,7 +146,11 @@ def test_every_choice_of_every_group_passes_every_check(
         config["peft"] = composed[NEEDS_PEFT[choice]]
     if choice == "placement=cells":
         assert len(place(resolve(config), block_labels(12), POSITIONS).parts["peft"]) == 1
-    if composed[choice]["_target_"].startswith(OF_TEXTS):
+    if choice in GENERATE[:2] or choice in [f"dataset={name}" for name in ANSWERS]:
+        with pytest.raises(UserError, match=r" does not go with | reads images; "):
+            resolve(config)
+        config |= {word.partition("=")[0]: composed[word] for word in GENERATE} | {group: composed[choice]}
+    elif composed[choice]["_target_"].startswith(OF_TEXTS):
         with pytest.raises(
             UserError, match=r" has (texts|images), and backbone\.name=\S+ reads (texts|images); "
         ):

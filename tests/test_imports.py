@@ -36,6 +36,8 @@ HOMES = {
     "optuna": ("report/study/",),
     "tokenizers": ("backbone/hf/",),
     "gguf": ("backbone/hf/",),
+    "sacrebleu": ("evaluate/",),
+    "rouge_score": ("evaluate/",),
 }
 
 

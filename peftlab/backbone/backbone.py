@@ -2,14 +2,14 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from torch import Tensor, nn
 from torch.func import functional_call
 
 from peftlab.errors import UserError
 from peftlab.inputs.image import InputSpec
-from peftlab.inputs.text import Masks, TextSpec, masks_of
+from peftlab.inputs.text import CACHE, Masks, TextSpec, masks_of
 from peftlab.site import POSITIONS, Site
 
 NUM_HEADS = ("num_heads", "num_attention_heads", "n_heads")  # what an attention module calls it
@@ -74,7 +74,8 @@ class Backbone:
     stage.block. `num_prefix_tokens` stand before the patches (CLS, registers); prompts go behind them.
     `refused` says of a position that this family lacks why. `is_causal`: a token sees those before it alone; `rotary` is the
     module that makes `position_embeddings` of the blocks out of positions, if they take any, and `unembedding` gives a score
-    of every token of the vocabulary, if the network has it.
+    of every token of the vocabulary, if the network has it. `new_cache()` is an input in which it keeps what it has read of a
+    text, so that the next tokens can follow alone.
     """
 
     model: nn.Module
@@ -92,6 +93,7 @@ class Backbone:
     is_causal: bool = False
     rotary: str | None = None
     unembedding: nn.Module | None = None
+    new_cache: Callable[[], Any] | None = None
 
     def features(self, inputs: dict[str, Tensor], weights: Mapping[str, Tensor] | None = None) -> Tensor:
         """Pooled features, `[b, num_features]`; `weights` take the place of the network's own of their names."""
@@ -104,6 +106,11 @@ class Backbone:
     def masks(inputs: dict[str, Tensor]) -> Masks:
         """Which tokens of texts are no padding, and which of them say what is asked."""
         return masks_of(inputs)
+
+    @staticmethod
+    def has_cache(inputs: dict[str, Tensor]) -> bool:
+        """Whether a cache is among them."""
+        return CACHE in inputs
 
     def num_heads(self, block: int) -> int:
         """Attention heads of a block; 1 where its attention is of a kind of its own."""

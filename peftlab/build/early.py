@@ -53,8 +53,9 @@ def _built(resolved: Resolved, backbone: Backbone) -> Cell | None:
 
 
 def empty_head(resolved: Resolved, backbone: Backbone, num_classes: int) -> nn.Module:
-    """A head without numbers, for those of a file."""
+    """A head without numbers, for those of a file; of a network that writes texts the one that it has."""
+    given = backbone.unembedding if resolved.task.word == "generate" else None
     head: nn.Module = resolved.head(
-        backbone.num_features, num_classes, None, generator(resolved.seed, "head")
+        backbone.num_features, num_classes, given, generator(resolved.seed, "head")
     )
     return head

@@ -1,7 +1,7 @@
 """From a resolved config to everything that a run needs."""
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,8 +26,9 @@ from peftlab.inputs.batch import Batch
 from peftlab.loss.cross_entropy import Loss
 from peftlab.network.cell import Cell
 from peftlab.network.network import Network
+from peftlab.peft.view import Widths
 from peftlab.stream import generator
-from peftlab.task.task import Outputs, Task
+from peftlab.task.task import Batches, Forward, Outputs, Task
 
 
 @dataclass(eq=False)
@@ -55,7 +56,21 @@ class Experiment:
         """Of the items that are trained on, and how they are transformed."""
         return f"{self.train.index_hash()} {self.trunk.dataset.train_transform.text}"
 
-    def evaluate(self, outputs: Outputs, batches: Iterable[Batch]) -> Any:
+    def outputs(self, *, is_test: bool, widths: Widths | None = None, model: Any = None) -> Outputs:
+        """What the task computes of a batch with the cell; `widths` is the sub-network that works, by default all of it.
+
+        A `model` has a network and a cell of its own on an equal backbone.
+        """
+        network, cell = (self.network, self.cell) if model is None else (model.network, model.cell)
+
+        def features(inputs: dict[str, Any], kept: dict[Any, Tensor] | None = None) -> Tensor:
+            found: Tensor = network.features([cell], inputs, [{"widths": widths or {}, "kept": kept}])[0]
+            return found
+
+        new_cache = network.backbone.new_cache if network.reads_on(cell) else None
+        return self.task.outputs(Forward(features, cell.head, new_cache), is_test=is_test)
+
+    def evaluate(self, outputs: Outputs, batches: Batches) -> Any:
         """What the task counts of these outputs, in the precision of the run."""
         device = self.trunk.device
         return self.task.evaluate(
@@ -63,7 +78,7 @@ class Experiment:
         )
 
     def compare(
-        self, outputs: Outputs, others: Outputs, batches: Iterable[Batch]
+        self, outputs: Outputs, others: Outputs, batches: Batches
     ) -> tuple[Any, Any, dict[str, float]]:
         """What the task counts of two, and their difference, in the precision of the run."""
         device = self.trunk.device
@@ -76,15 +91,23 @@ class Experiment:
         For one pass over the batches of `split`: runs with the same data and the same head share the answers. One of several
         ranks computes its own rows of each batch, and remembers nothing: what one rank knows another may not.
         """
-        if not self.task.wants_start():
+        if not self.task.has_start():
             return None
         head, resolved = _head(self.resolved, self.trunk, self.task), self.resolved
         values = b"".join(value.cpu().numpy().tobytes() for value in head.state_dict().values())
-        how = (repr(resolved.head), hashlib.sha256(values).hexdigest(), resolved.fit.precision)
+        how = (
+            repr(resolved.task),
+            repr(resolved.head),
+            hashlib.sha256(values).hexdigest(),
+            resolved.fit.precision,
+        )
 
-        def outputs(inputs: dict[str, Tensor]) -> Tensor:
-            return head(self.trunk.backbone.features(inputs))
+        backbone = self.trunk.backbone
 
+        def features(inputs: dict[str, Any], kept: dict[Any, Tensor] | None = None) -> Tensor:
+            return backbone.features(inputs)
+
+        outputs = self.task.outputs(Forward(features, head, backbone.new_cache), is_test=True)
         return self.trunk.remembered(outputs, split, how) if self.ranks.alone else outputs
 
 
@@ -133,7 +156,7 @@ def _start(resolved: Resolved, trunk: Trunk, task: Task, masks: Mapping[str, Ten
 
 def _head(resolved: Resolved, trunk: Trunk, task: Task) -> torch.nn.Module:
     found = trunk.start(task) if task.wants_start() else None
-    return task.head(trunk.backbone.num_features, found, generator(resolved.seed, "head")).to(trunk.device)
+    return task.head(trunk.backbone, found, generator(resolved.seed, "head")).to(trunk.device)
 
 
 def _scorer(trunk: Trunk, head: torch.nn.Module, loss: Loss, seed: int) -> Scorer:

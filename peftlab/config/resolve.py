@@ -9,7 +9,7 @@ from peftlab.config.pointed import check_pointed
 from peftlab.config.resolved import Resolved, Root
 from peftlab.config.schema import BUDGET, PART, TARGET, check_schema
 from peftlab.config.signature import signature
-from peftlab.dataset.reads import check_reads
+from peftlab.dataset.reads import check_reads, check_task
 from peftlab.dataset.rules import check_dataset
 from peftlab.errors import UserError
 from peftlab.fit.plan import Plan, check_plan
@@ -108,9 +108,15 @@ def _check(resolved: Resolved) -> None:
     parts, data = resolved.parts, resolved.dataset.options
     check_dataset(data, data["source"].word if "source" in data else "", resolved.fit.select)
     check_reads(resolved.dataset, resolved.backbone)
+    check_task(resolved.dataset, resolved.task, resolved.head, resolved.loss)
     check_choice(resolved.backbone)
     for part in parts:
         check_part(part)
+        if part.form.word == "mask_fisher" and resolved.task.word == "generate":
+            raise UserError(
+                "peft=mask_fisher scores weights by every class, and task=generate has as many as its vocabulary; legal: another"
+                " mask, as mask_magnitude or mask_random"
+            )
     widths = {part.name: _widths(part) for part in parts}
     budget = resolved.raw["placement"]["budget"]  # as it was typed
     if budget is not None:
@@ -136,6 +142,10 @@ def _check(resolved: Resolved) -> None:
 def _check_compile(resolved: Resolved) -> None:
     if not resolved.fit.compile:
         return
+    if resolved.task.word == "generate":
+        raise UserError(
+            "fit.compile=true with task=generate: every batch has another number of tokens; legal: fit.compile=false"
+        )
     if resolved.placement.word in ("noah", "supernet"):
         raise UserError(
             f"fit.compile=true with placement={resolved.placement.word}: every step has another graph; legal: fit.compile=false"

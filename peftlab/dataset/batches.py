@@ -1,6 +1,7 @@
 """Batches: a training stream that can be entered anywhere, and an evaluation in order."""
 
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from functools import partial
 from itertools import count
 from typing import Any
@@ -13,7 +14,7 @@ from torch.utils.data import DataLoader
 from peftlab.dataset.items import Transform
 from peftlab.dataset.split import Split
 from peftlab.errors import UserError
-from peftlab.inputs.batch import Batch
+from peftlab.inputs.batch import Batch, targets_of
 from peftlab.stream import generator
 
 
@@ -65,20 +66,35 @@ class EvalBatches:
     """All items of a split in order, once per iteration."""
 
     def __init__(self, split: Split, transform: Transform, *, batch_size: int, num_workers: int) -> None:
-        self._split, self._transform = split, transform
+        self.split, self._transform = split, transform
         self._batch_size, self._num_workers = batch_size, num_workers
 
     def __len__(self) -> int:
-        return -(-len(self._split) // self._batch_size)
+        return -(-len(self.split) // self._batch_size)
 
     def __iter__(self) -> Iterator[Batch]:
-        return _load(self.batch, range(len(self)), self._split, self._num_workers)
+        return _load(self.batch, range(len(self)), self.split, self._num_workers)
 
     def batch(self, number: int) -> Batch:
         """Batch `number` of the split."""
         start = number * self._batch_size
-        positions = np.arange(start, min(start + self._batch_size, len(self._split)), dtype=np.int64)
-        return _batch(self._split, positions, self._transform, ())
+        positions = np.arange(start, min(start + self._batch_size, len(self.split)), dtype=np.int64)
+        return _batch(self.split, positions, self._transform, ())
+
+    def kept(self) -> "KeptBatches":
+        """The same, made once and held in memory."""
+        return KeptBatches(self.split, list(self))
+
+
+@dataclass(frozen=True, eq=False)
+class KeptBatches:
+    """All items of a split in order."""
+
+    split: Split
+    own: list[Batch]
+
+    def __iter__(self) -> Iterator[Batch]:
+        return iter(self.own)
 
 
 def _batch(
@@ -89,7 +105,8 @@ def _batch(
 ) -> Batch:
     rows = split.rows[positions]
     inputs = transform(split.items.take(rows), generators) if len(rows) else {}
-    return Batch(inputs, torch.from_numpy(split.labels[positions]), torch.from_numpy(rows))
+    classes = torch.from_numpy(split.labels[positions])
+    return Batch(inputs, targets_of(inputs, classes), torch.from_numpy(rows))
 
 
 class _Numbered:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Int64
 
+from peftlab.dataset.answers import Answers
 from peftlab.dataset.cut import Cuts, group_counts, tail_cut, validation_cut
 from peftlab.dataset.group import group_classes
 from peftlab.dataset.items import Contents, Transform
@@ -23,7 +24,8 @@ class Dataset:
     `groups` (head, medium, tail) come from the counts of the long tail, before the validation cut. No test
     item is decoded, and no label of one seen, before `open_test()`; `test_contents` tells which of them are in another split,
     too, and `ignored` what lies beside the items. `index` holds the row ids of train and val, `index_hash` is a sha256 over
-    them and the source's content. `note` is what else people should know, in one line.
+    them and the source's content. `note` is what else people should know, in one line. `answers` is there if the items are
+    questions with answers; then classes are kinds of questions.
     """
 
     name: str
@@ -41,6 +43,7 @@ class Dataset:
     ignored: Counter[str]
     test_contents: Callable[[], Contents] | None
     note: str = ""
+    answers: Answers | None = None
 
     @property
     def noun(self) -> str:
@@ -67,7 +70,7 @@ def cut_dataset(
     Raises:
         UserError: for a value that is not legal or would have no effect.
     """
-    _check_classes(source.class_names)
+    _check_names(source.class_names)
     tail = tail_cut(source, cuts)
     counts = group_counts(source, tail, cuts)
     train, val = validation_cut(source, tail, cuts)
@@ -89,12 +92,16 @@ def cut_dataset(
     )
 
 
-def _check_classes(names: list[str]) -> None:
+def check_classes(names: list[str]) -> None:
+    """Raises: UserError for less than two classes, of data that are to be told apart."""
     if len(names) < 2:
         raise UserError(
             f"dataset {', '.join(names) or '(no class)'} is less than two classes, so there is nothing to tell apart; legal:"
             " two classes or more"
         )
+
+
+def _check_names(names: list[str]) -> None:
     twice = [name for name, number in Counter(names).items() if number > 1]
     if twice:
         raise UserError(f"dataset has two classes of the name {twice[0]}; legal: a name of its own for each")

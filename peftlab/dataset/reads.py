@@ -11,8 +11,35 @@ IMAGES = (
     "backbone=vit_tiny_patch8_32",
 )
 TEXTS = ("peftlab.dataset.text.", "peftlab.backbone.hf.", "dataset=trec_lt", "backbone=minilm")
+ANSWERS = "peftlab.dataset.text.answers."
 TEXT_FILES = (".txt", ".csv", ".tsv", ".jsonl")  # what files of texts end in
 KINDS = {"images": IMAGES, "texts": TEXTS}
+
+
+def check_task(dataset: Choice, task: Choice, head: Choice, loss: Choice) -> None:
+    """That a task has the data, the head and the loss that it can work with. Nothing is said of one's own functions.
+
+    Raises:
+        UserError: that names both.
+    """
+    is_writing, name = task.word == "generate", dataset.options.get("name")
+    if task.word not in ("generate", "classify"):
+        return
+    has_answers = dataset.target.startswith(ANSWERS)
+    if _kind(dataset, 0) is not None and has_answers != is_writing:
+        given, other = ("answers", "generate") if has_answers else ("classes", "classify")
+        more = "svamp" if is_writing else "trec_lt"
+        raise UserError(
+            f"task={task.word} does not go with dataset={name}, which has {given}; legal: task={other}, or another data set, as"
+            f" dataset={more}"
+        )
+    if head.target.startswith("peftlab.") and (head.word == "unembedding") != is_writing:
+        legal = "unembedding, which is the network's own" if is_writing else "cosine, linear"
+        raise UserError(f"head={head.word} does not go with task={task.word}; legal: head={legal}")
+    if is_writing and loss.target.startswith("peftlab.") and loss.word != "cross_entropy":
+        raise UserError(
+            f"loss={loss.word} is over classes, and task=generate gives tokens; legal: loss=cross_entropy"
+        )
 
 
 def check_reads(

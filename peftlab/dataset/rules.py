@@ -11,7 +11,7 @@ from peftlab.option import Range
 NAMES = ("head", "medium", "tail")
 THRESHOLDS = ("many_above", "few_below")
 COUNT = Range(0, 1_000_000_000)
-FROM_HUB = ("hub", "text_hub")  # sources that look for a set of the hub's layout
+FROM_HUB = ("hub", "text_hub", "answer_hub")  # sources that look for a set of the hub's layout
 LEGAL = "{many_above: 100, few_below: 20} or {head: [...], medium: [...], tail: [...]}, the others null"
 
 
@@ -20,11 +20,14 @@ def check_dataset(options: Mapping[str, Any], source: str, select: str = "last")
 
     Raises:
         UserError: for a path that cannot be one of this source, a crop that is no range of areas, numbers of a picture's
-            channels that are none, groups of no classes, and a validation split that is asked for and taken away.
+            channels that are none, a template without its two places, groups of no classes, and a validation split that is
+            asked for and taken away.
     """
     if "crop_scale" in options:
         check_crop(options["crop_scale"])
         check_channels(options["mean"], options["std"], options["standardise"])
+    if "template" in options:
+        _check_template(options["template"])
     if "groups" in options:
         check_groups(options["groups"])
         if options.get("group_counts_imbalance") is not None:
@@ -39,7 +42,7 @@ def check_dataset(options: Mapping[str, Any], source: str, select: str = "last")
         raise UserError(
             f"dataset.path={path} has no meaning for digits, which come with scikit-learn; legal: null"
         )
-    if source == "text_folder" and not (path is not None and expanded(path).exists()):
+    if source in ("text_folder", "answer_folder") and not (path is not None and expanded(path).exists()):
         given = "null names no file" if path is None else f"{path} is neither a file nor a folder"
         raise UserError(
             f"dataset.path={given}; legal: a .csv, .tsv or .jsonl file, or a folder with train and test files of these kinds"
@@ -72,6 +75,18 @@ def check_channels(
             raise UserError(
                 f"dataset.{key}={values} is not one number a channel; legal: three (std above 0), or null"
             )
+
+
+def _check_template(template: str) -> None:
+    if (
+        template.count("{question}") != 1
+        or template.count("{answer}") != 1
+        or not template.endswith("{answer}")
+    ):
+        raise UserError(
+            f"dataset.template={template!r} is no way from a question to its answer; legal: words with {{question}} once, and"
+            " {answer} at the end"
+        )
 
 
 def uses_thresholds(groups: Mapping[str, Any]) -> bool:

@@ -88,7 +88,7 @@ def group_metrics(counts: Counts, groups: dict[str, list[int]]) -> dict[str, flo
     accuracy, present = per_class(counts), counts.total > 0
     p = accuracy[present]
     f1 = 2 * counts.correct.double() / (counts.predicted + counts.total).double()
-    metric = _class_mean("mean", counts, list(range(len(counts.total))))
+    metric = class_mean("mean", counts, list(range(len(counts.total))))
     metric["micro_acc"] = _mean(counts.correct.sum() / counts.total.sum().double())
     metric["macro_f1"] = _mean(f1[present])
     metric["worst_acc"] = float(p.min()) if len(p) else nan
@@ -96,7 +96,7 @@ def group_metrics(counts: Counts, groups: dict[str, list[int]]) -> dict[str, flo
     metric["geometric_acc"] = float(p.log().mean().exp())  # 0 as soon as one class is never right
     metric["num_absent"] = float((~present).sum())
     for name in dict.fromkeys((*GROUPS, *groups)):
-        metric |= _class_mean(name, counts, groups.get(name, []))
+        metric |= class_mean(name, counts, groups.get(name, []))
     return metric
 
 
@@ -104,7 +104,7 @@ def _mean(x: Float64[Tensor, "*n"]) -> float:
     return float(x.mean())  # NaN for none
 
 
-def _class_mean(name: str, counts: Counts, classes: list[int]) -> dict[str, float]:
+def class_mean(name: str, counts: Counts, classes: list[int]) -> dict[str, float]:
     """Mean of per-class accuracies with its score interval, which knows that each class has its own number of images."""
     own = [index for index in classes if counts.total[index] > 0]
     correct, total = counts.correct[own], counts.total[own]

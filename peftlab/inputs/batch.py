@@ -6,6 +6,17 @@ import torch
 from jaxtyping import Int64
 from torch import Tensor
 
+from peftlab.inputs.text import ANSWERS
+
+IGNORED = -100  # no target: torch's and Hugging Face's word for it
+
+
+def targets_of(inputs: dict[str, Tensor], classes: Int64[Tensor, " b"]) -> Int64[Tensor, " *shape"]:
+    """What a network shall give for these items: the tokens of their answers, `[b, t]` and IGNORED elsewhere, or, where there
+    are no answers, their classes."""
+    answers = inputs.get(ANSWERS)
+    return classes if answers is None else inputs["input_ids"].masked_fill(answers == 0, IGNORED)
+
 
 class Batch(NamedTuple):
     """`inputs` by name, items on axis 0 (`{"images": [b, 3, h, w]}`); `targets` of each item; row ids in the source's split."""

@@ -10,6 +10,7 @@ from torch import Tensor
 EXAMPLE_TOKENS = 16
 TOKENS = "attention_mask"  # of the inputs: 1 for a token, 0 for padding
 ANSWERS = "answer_mask"  # of texts with answers: 1 for a token of the answer
+CACHE = "cache"  # of a text that is read token by token: what the network keeps of those that came before
 
 
 class Masks(NamedTuple):
@@ -21,8 +22,10 @@ class Masks(NamedTuple):
 
 
 def masks_of(inputs: dict[str, Tensor]) -> Masks:
-    """Those of a network's inputs."""
+    """Those of a network's inputs; of a text that is read on from a cache those of its new tokens."""
     present, answers = inputs.get(TOKENS), inputs.get(ANSWERS)
+    if present is not None and CACHE in inputs:
+        present = present[:, -inputs["input_ids"].shape[1] :]
     return Masks(present, present if present is None or answers is None else present * (1 - answers))
 
 
@@ -43,6 +46,22 @@ class Tokenizer(Protocol):
 
     def encode(self, first: list[str], second: list[str] | None, max_length: int) -> list[Encoded]:
         """Each text, or each pair of texts, as at most `max_length` tokens, the special ones among them."""
+
+
+@runtime_checkable
+class Writer(Tokenizer, Protocol):
+    """The tokenizer of a network that writes texts. `end_id` is the token that ends one; None: the network has none."""
+
+    end_id: int | None
+
+    def encode_answers(
+        self, prompts: list[str], answers: list[str], max_length: int, max_answer: int | None
+    ) -> list[Encoded]:
+        """Each prompt (type 0) and behind it its answer with the token that ends it (type 1): the answer cut to `max_answer`
+        tokens, then both to `max_length`. The tokens of a prompt do not depend on its answer."""
+
+    def decode(self, ids: list[int]) -> str:
+        """The text of some tokens, without special ones."""
 
 
 @dataclass(frozen=True)

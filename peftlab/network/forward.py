@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from peftlab.backbone.backbone import Port
 from peftlab.errors import UserError
@@ -25,7 +25,8 @@ class Pass:
     scales: gamma of each site; a site that it does not hold has the factor 1. rng: the stream of dropout. widths:
     `Now.width` of some sites. norms: if a dict, takes ||gamma delta|| / ||f|| of each site. dropout: false keeps it off.
     present: which tokens are no padding, and asked: which of them a gate may read, `[b, t]` (None: all); num_prefix_tokens stand
-    before prompts.
+    before prompts. kept: if a dict, has what the gates of an earlier forward gave, which is taken again, or takes it: a network
+    that writes an answer token by token reads the question once.
     seen: what a site or its gate reads of another module than the site writes, until then. entered: the prompts that
     entered the block below, if they left it again. given: what modules gave, until the layer that reads it.
     """
@@ -38,6 +39,7 @@ class Pass:
     present: Tensor | None = None
     asked: Tensor | None = None
     num_prefix_tokens: int = 0
+    kept: dict[Site, Tensor] | None = None
     scales: dict[Site, Tensor] = field(init=False)
     seen: dict[tuple[Site, Port], Tensor] = field(default_factory=dict, init=False)
     entered: Tensor | None = field(default=None, init=False)
@@ -74,12 +76,20 @@ class Pass:
         if gate is None:
             return gamma, None
         x = read if anchor.gate_reads is None else self.taken(site, anchor.gate_reads)
-        if self.asked is not None and x.ndim == 2:  # the tokens of all texts one behind the other (OPT's FFN)
-            x = x.unflatten(0, (len(self.asked), -1))
-            value = gate(x, tokens_of(self.asked, x, self.num_prefix_tokens))
-            return gamma, value.expand(*x.shape[:2], 1).flatten(0, 1)
+        is_flat = self.asked is not None and x.ndim == 2  # all texts one behind the other (OPT's FFN)
+        x = x.unflatten(0, (len(self.asked), -1)) if self.asked is not None and is_flat else x
+        value = self._opened(site, gate, x)
+        return gamma, value.expand(*x.shape[:2], 1).flatten(0, 1) if is_flat else value
+
+    def _opened(self, site: Site, gate: nn.Module, x: Tensor) -> Tensor:
+        """How far the gate of a site is open."""
+        if self.kept is not None and site in self.kept:
+            return self.kept[site]
         tokens = tokens_of(self.asked, x, self.num_prefix_tokens)
-        return gamma, gate(x) if tokens is None else gate(x, tokens)
+        value: Tensor = gate(x) if tokens is None else gate(x, tokens)
+        if self.kept is not None and getattr(gate, "per", None) != "token":
+            self.kept[site] = value
+        return value
 
     def note(self, site: Site, added: Tensor, old: Tensor) -> None:
         """||gamma delta|| / ||f|| of a site, if somebody wants it."""

@@ -77,6 +77,10 @@ class Network:
                 return [self._one(runs[0], inputs)]
             return self._several(runs, inputs)
 
+    def reads_on(self, cell: Cell) -> bool:
+        """Whether its network can go on from what it has kept of the tokens before: prompts stand anew before all of them."""
+        return all(anchor.writes.side != "tokens" for anchor in cell.anchors)
+
     def check(self, cell: Cell) -> None:
         """Every site of the cell acts in a forward.
 
@@ -99,7 +103,10 @@ class Network:
     def _one(self, run: Pass, inputs: dict[str, Tensor]) -> Tensor:
         acts = acts_of(run, self._modules)
         acts |= sources_of(run, self._modules, acts)
-        acts |= {} if self._below is None else self._below.acts(run.cell, inputs)
+        if self._below is not None and not self.backbone.has_cache(
+            inputs
+        ):  # which each block reads and writes once
+            acts |= self._below.acts(run.cell, inputs)
         for name, own in prompts_of(run, self.backbone, self._modules).items():
             acts.setdefault(name, []).extend(own)
         with self._installed(acts):

@@ -31,7 +31,7 @@ def predict_texts(trained: Trained, columns: Columns, *, batch_size: int) -> Sai
     spec: Any = trained.backbone.input_spec
     length = used_length(spec, trained.resolved.dataset.options["max_length"])
     transform = used_transform(spec, length)
-    found = spec.tokenizer.encode(*columns, length)
+    found = spec.tokenizer.encode(columns.first, columns.second, length)
     order = np.argsort([-len(one.ids) for one in found], kind="stable")
     rows: dict[int, Tensor] = {}
     for start in range(0, len(order), batch_size):

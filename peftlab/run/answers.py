@@ -13,7 +13,9 @@ from peftlab.task.task import Outputs
 MAX_BYTES = 2**29  # of outputs that are kept until they are counted
 
 
-def joint_outputs(experiments: Sequence[Experiment], splits: Sequence[Split]) -> list[Outputs | None]:
+def joint_outputs(
+    experiments: Sequence[Experiment], splits: Sequence[Split], *, is_test: bool
+) -> list[Outputs | None]:
     """The outputs of each run for the batches of its own split in their order, for one pass over them.
 
     None for a run whose split no other one has, or where the outputs of all would take too much memory: it computes its own
@@ -26,14 +28,14 @@ def joint_outputs(experiments: Sequence[Experiment], splits: Sequence[Split]) ->
         groups.setdefault(key, []).append(place)
     for places in groups.values():
         if len(places) > 1:
-            joint = _joint([experiments[place] for place in places], splits[places[0]])
+            joint = _joint([experiments[place] for place in places], splits[places[0]], is_test)
             for place, outputs in zip(places, joint, strict=True):
                 found[place] = outputs
     return found
 
 
 @torch.no_grad()
-def _joint(experiments: Sequence[Experiment], split: Split) -> list[Outputs | None]:
+def _joint(experiments: Sequence[Experiment], split: Split, is_test: bool) -> list[Outputs | None]:
     first = experiments[0]
     network, device, context = (
         first.network,
@@ -41,6 +43,7 @@ def _joint(experiments: Sequence[Experiment], split: Split) -> list[Outputs | No
         autocast(first.resolved.fit, first.trunk.device),
     )
     order = [place for places in network.groups([one.cell for one in experiments]) for place in places]
+    each = [one.outputs(is_test=is_test) for one in experiments]
     kept: list[list[Tensor]] = [[] for _ in experiments]
     training = [one.cell.training for one in experiments]
     for one in experiments:
@@ -49,7 +52,7 @@ def _joint(experiments: Sequence[Experiment], split: Split) -> list[Outputs | No
         inputs = batch.to(device).inputs
         for place in order:
             with context():
-                (outputs,) = network.outputs([experiments[place].cell], inputs)
+                outputs = each[place](inputs)
             kept[place].append(outputs)
         if len(experiments) * outputs[0].numel() * outputs.element_size() * len(split) > MAX_BYTES:
             break

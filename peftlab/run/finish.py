@@ -142,7 +142,7 @@ def width_table(state: Run, test: Split) -> Table:
     task, cell = state.experiment.task, state.experiment.cell
     rows: Table = [["width", *task.headline]]
     for width in range(1, cell.nested_width + 1):
-        metrics = task.metrics(state.count(test, cell.at(width)))
+        metrics = task.metrics(state.count(test, cell.at(width), is_test=True))
         rows.append([width, *(metrics[name] for name in task.headline)])
     return rows
 

@@ -2,8 +2,6 @@
 
 from typing import Any
 
-from torch import Tensor
-
 from peftlab.build.experiment import Experiment
 from peftlab.dataset.split import Split
 from peftlab.task.task import Outputs
@@ -19,11 +17,7 @@ def measure(
     one pass over the split, where they are known.
     """
     task, batches, frozen = experiment.task, experiment.trunk.batches(split), experiment.frozen(split)
-
-    def compute(inputs: dict[str, Tensor]) -> Tensor:
-        return experiment.network.outputs([experiment.cell], inputs)[0]
-
-    outputs = answers or compute
+    outputs = answers or experiment.outputs(is_test=True)
     beside: dict[str, float | None] = dict.fromkeys(
         f"{kind}/{name}" for kind in ("frozen", "gain") for name in task.headline
     )

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from peftlab.build.experiment import Experiment
 from peftlab.config.file import FILE, config_text
@@ -132,13 +131,17 @@ class Run:
             cell = {name: value.cpu().clone() for name, value in experiment.cell.state().items()}
             self.best = {"score": score, "step": step, "cell": cell, "metrics": metrics}
 
-    def count(self, split: Split, widths: Widths | None = None, answers: Outputs | None = None) -> Any:
+    def count(
+        self,
+        split: Split,
+        widths: Widths | None = None,
+        answers: Outputs | None = None,
+        *,
+        is_test: bool = False,
+    ) -> Any:
         """What the task counts on a split; `widths` is the sub-network that works, by default all of it."""
         experiment, cell = self.experiment, self.experiment.cell
-
-        def outputs(inputs: dict[str, Tensor]) -> Tensor:
-            return experiment.network.outputs([cell], inputs, [{"widths": widths or {}}])[0]
-
+        outputs = experiment.outputs(is_test=is_test, widths=widths)
         training = cell.training
         cell.eval()
         counted = experiment.evaluate(answers or outputs, experiment.trunk.batches(split))

@@ -85,7 +85,9 @@ def _tested(members: Sequence[_Member], outcomes: Mapping[int, Outcome]) -> dict
         outcome = outcomes[index]
         if not isinstance(outcome, Exception) and stops_at(member.state, member.start, outcome) is None:
             splits[index] = open_tested(member.state)
-    found = joint_outputs([members[index].state.experiment for index in splits], list(splits.values()))
+    found = joint_outputs(
+        [members[index].state.experiment for index in splits], list(splits.values()), is_test=True
+    )
     return {
         index: Tested(split, answers) for (index, split), answers in zip(splits.items(), found, strict=True)
     }

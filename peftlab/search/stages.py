@@ -1,11 +1,8 @@
 """The stages of placement=noah: train a supernet, search it, and train what was found. Other placements are one run."""
 
 import time
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-
-from torch import Tensor
 
 from peftlab.build.experiment import Experiment, build
 from peftlab.build.supernet import space_of
@@ -179,7 +176,7 @@ class _Fitness:
             experiment.trunk.device
         )
         batches = experiment.trunk.batches(data.val)
-        self._batches = list(batches) if len(data.val) <= MAX_KEPT else batches
+        self._batches = batches.kept() if len(data.val) <= MAX_KEPT else batches
         digest = file_sha256(folder / WEIGHTS)
         self._identity = {"supernet": digest, "split": data.index_hash}
         self._known = read_scores(record, self._identity)
@@ -192,10 +189,6 @@ class _Fitness:
 
     def _measure(self, genotype: Genotype) -> float:
         task = self._experiment.task
-        self._model.use(self._space.active(genotype))
-
-        def outputs(inputs: Mapping[str, Tensor]) -> Tensor:
-            result: Tensor = self._model(**inputs)
-            return result
-
+        active = self._space.active(genotype)
+        outputs = self._experiment.outputs(is_test=False, widths=active, model=self._model)
         return task.metrics(self._experiment.evaluate(outputs, self._batches))[task.primary]

@@ -18,7 +18,8 @@ from peftlab.evaluate.paired import compare, gains
 from peftlab.inputs.batch import Batch
 from peftlab.loss.cross_entropy import Loss
 from peftlab.option import Choice
-from peftlab.task.task import Context, Outputs, Summary, Table
+from peftlab.task.data_line import data_line
+from peftlab.task.task import Batches, Context, Forward, Outputs, Read, Summary, Table
 
 GROUPS = ("mean", "head", "medium", "tail")
 OTHERS = ("micro_acc", "macro_f1", "worst_acc", "harmonic_acc", "geometric_acc")
@@ -46,6 +47,10 @@ class Classify:
         """Whether the head starts from the class means of the frozen features."""
         return bool(self._head.options["init"] == "class_mean")
 
+    def has_start(self) -> bool:
+        """Only class means are a classifier before any training."""
+        return self.wants_start()
+
     def start(
         self, features: Iterable[tuple[Float[Tensor, "b d"], Int64[Tensor, " b"]]]
     ) -> Float[Tensor, "c d"]:
@@ -66,9 +71,9 @@ class Classify:
             )
         return (total / counts.unsqueeze(-1)).float()
 
-    def head(self, num_features: int, start: Float[Tensor, "c d"] | None, rng: torch.Generator) -> nn.Module:
+    def head(self, backbone: Read, start: Float[Tensor, "c d"] | None, rng: torch.Generator) -> nn.Module:
         """The classifier at its start; `start` are the class means of the frozen features, if it starts from them."""
-        head: nn.Module = self._head(num_features, self.num_classes, start, rng)
+        head: nn.Module = self._head(backbone.num_features, self.num_classes, start, rng)
         return head
 
     def loss(self, targets: np.ndarray, device: torch.device) -> Loss:
@@ -81,9 +86,16 @@ class Classify:
         """The items of a batch."""
         return len(batch.targets)
 
-    def evaluate(
-        self, outputs: Outputs, batches: Iterable[Batch], device: torch.device, context: Context
-    ) -> Counts:
+    def outputs(self, forward: Forward, *, is_test: bool) -> Outputs:
+        """The head's output."""
+
+        def logits(inputs: dict[str, Tensor]) -> Tensor:
+            found: Tensor = forward.head(forward.features(inputs))
+            return found
+
+        return logits
+
+    def evaluate(self, outputs: Outputs, batches: Batches, device: torch.device, context: Context) -> Counts:
         """Right and wrong answers by class."""
         return evaluate(outputs, batches, self.num_classes, device, context)
 
@@ -91,7 +103,7 @@ class Classify:
         self,
         outputs: Outputs,
         others: Outputs,
-        batches: Iterable[Batch],
+        batches: Batches,
         device: torch.device,
         context: Context,
     ) -> tuple[Counts, Counts, dict[str, float]]:
@@ -162,14 +174,7 @@ class Classify:
 
     def data_line(self, num_train: int) -> str:
         """Items, classes and groups."""
-        data, counts = self.dataset, self.dataset.counts
-        groups = ", ".join(f"{len(classes)} {name}" for name, classes in data.groups.items())
-        val = f", {len(data.val)} to validate" if data.val is not None else ""
-        note = f"; {data.note}" if data.note else ""
-        return (
-            f"{data.name}, {num_train} {data.noun} to train on{val}, {self.num_classes} classes ({groups}),"
-            f" {int(counts.max())} to {int(counts.min())} {data.noun} a class; split {data.index_hash[:12]}{note}"
-        )
+        return data_line(self.dataset, num_train, "classes")
 
 
 def _interval(metrics: dict[str, float], name: str, text: str) -> str:

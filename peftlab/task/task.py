@@ -1,6 +1,6 @@
 """What every task can do: all that depends on the kind of work, so that the rest says nothing of classes or pictures."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
@@ -13,8 +13,45 @@ from peftlab.inputs.batch import Batch
 from peftlab.loss.cross_entropy import Loss
 
 Outputs = Callable[[dict[str, Tensor]], Tensor]
+Features = Callable[..., Tensor]
 Context = Callable[[], AbstractContextManager[None]]
 Table = list[list[Any]]  # a row of column names, then the rows
+
+
+@runtime_checkable
+class Batches(Protocol):
+    """All items of a split in order."""
+
+    @property
+    def split(self) -> Split:
+        """Which."""
+
+    def __iter__(self) -> Iterator[Batch]: ...
+
+
+@runtime_checkable
+class Read(Protocol):
+    """What a head has to know of a network: the width of its features, and its output embedding, if it writes texts."""
+
+    @property
+    def num_features(self) -> int:
+        """The width."""
+
+    @property
+    def unembedding(self) -> nn.Module | None:
+        """From features to scores of the vocabulary."""
+
+
+class Forward(NamedTuple):
+    """A network as it is evaluated, frozen or with a cell in it.
+
+    `features(inputs)`; of a text that is read on token by token also `features(inputs, kept)`, where `kept` is one mapping for
+    all its forwards. `new_cache` is None where each token has to be read again with all before it.
+    """
+
+    features: Features
+    head: nn.Module
+    new_cache: Callable[[], Any] | None = None
 
 
 class Summary(NamedTuple):
@@ -38,10 +75,13 @@ class Task(Protocol):
     def wants_start(self) -> bool:
         """Whether the head starts from the frozen features of the training items."""
 
+    def has_start(self) -> bool:
+        """Whether the frozen network says anything below the head as it starts."""
+
     def start(self, features: Iterable[tuple[Tensor, Tensor]]) -> Tensor:
         """What it starts from: a function of batches of features and targets, and of the data of the task, alone."""
 
-    def head(self, num_features: int, start: Tensor | None, rng: torch.Generator) -> nn.Module:
+    def head(self, backbone: Read, start: Tensor | None, rng: torch.Generator) -> nn.Module:
         """The head at its start."""
 
     def loss(self, targets: np.ndarray, device: torch.device) -> Loss:
@@ -50,16 +90,17 @@ class Task(Protocol):
     def weight(self, batch: Batch) -> int:
         """How many items the loss of a batch is a mean over."""
 
-    def evaluate(
-        self, outputs: Outputs, batches: Iterable[Batch], device: torch.device, context: Context
-    ) -> Any:
+    def outputs(self, forward: Forward, *, is_test: bool) -> Outputs:
+        """What is computed of the inputs of a batch in order to be counted, a row for each item."""
+
+    def evaluate(self, outputs: Outputs, batches: Batches, device: torch.device, context: Context) -> Any:
         """What is counted on a split."""
 
     def compare(
         self,
         outputs: Outputs,
         others: Outputs,
-        batches: Iterable[Batch],
+        batches: Batches,
         device: torch.device,
         context: Context,
     ) -> tuple[Any, Any, dict[str, float]]:

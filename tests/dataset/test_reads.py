@@ -1,5 +1,6 @@
 """A data set and a backbone of two kinds: one sentence that names both, before anything is read."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -74,3 +75,36 @@ def test_it_is_said_before_anything_is_read(tmp_path: Any) -> None:
 def test_what_is_proposed_exists(kind: str) -> None:
     target = composed(KINDS[kind][2])["dataset"]["_target_"]
     assert target.startswith(KINDS[kind][0])
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("task=generate", "dataset=trec_lt"), "task=generate does not go with dataset=trec_lt, which has classes; legal: task=classify"),
+        (("task=generate",), "task=generate does not go with dataset=digits_lt, which has classes; legal: task=classify"),
+        (("dataset=svamp",), "task=classify does not go with dataset=svamp, which has answers; legal: task=generate, or another"),
+        (("task=generate", "dataset=svamp", "head=cosine"), "head=cosine does not go with task=generate; legal: head=unembedding"),
+        (("dataset=trec_lt", "head=unembedding"), "head=unembedding does not go with task=classify; legal: head=cosine, linear"),
+        (
+            ("task=generate", "dataset=svamp", "loss=logit_adjusted"),
+            "loss=logit_adjusted is over classes, and task=generate gives tokens; legal: loss=cross_entropy",
+        ),
+        (("task=generate", "dataset=svamp", "fit.compile=true"), "fit.compile=true with task=generate: every batch has"),
+        (("task=generate", "dataset=svamp", "peft=mask_fisher"), "peft=mask_fisher scores weights by every class, and task=generate"),
+    ],
+)  # fmt: skip
+def test_a_task_without_what_it_needs(words: tuple[str, ...], said: str, tmp_path: Path) -> None:
+    backbone = "backbone=tiny" if words == ("task=generate",) else "backbone=tiny_causal"
+    path = () if words == ("task=generate",) else (f"dataset.path={tmp_path}",)
+    with pytest.raises(UserError) as error:
+        resolve(composed(backbone, *words, *path, "device=cpu"))
+    assert str(error.value).startswith(said)
+
+
+def test_a_task_chooses_its_head_and_loss_and_a_typed_choice_wins() -> None:
+    config = composed("task=generate", "dataset=svamp")
+    assert config["head"]["_target_"].endswith(".Unembedding")
+    assert config["loss"]["_target_"].endswith(".cross_entropy")
+    config = composed("task=generate", "dataset=svamp", "head=linear", "loss=logit_adjusted")
+    assert config["head"]["_target_"].endswith(".Linear")
+    assert config["loss"]["_target_"].endswith(".logit_adjusted")

@@ -35,7 +35,7 @@ def experiments(composed: Any) -> list[Any]:
 
 def test_they_are_each_one_s_own(experiments: list[Any]) -> None:
     splits = [one.trunk.dataset.open_test() for one in experiments]
-    found = joint_outputs(experiments, splits)
+    found = joint_outputs(experiments, splits, is_test=True)
     assert all(one.cell.training for one in experiments)
     for experiment, split, outputs in zip(experiments, splits, found, strict=True):
         assert outputs is not None
@@ -53,7 +53,11 @@ def test_other_items_and_too_many_are_left_to_each(
 ) -> None:
     one, other, half = experiments
     splits = [one.trunk.dataset.open_test(), other.trunk.dataset.open_test(), half.trunk.dataset.train]
-    assert [found is None for found in joint_outputs(experiments, splits)] == [False, False, True]
+    assert [found is None for found in joint_outputs(experiments, splits, is_test=True)] == [
+        False,
+        False,
+        True,
+    ]
     monkeypatch.setattr(answers, "MAX_BYTES", 1000)
-    assert joint_outputs(experiments, splits) == [None] * 3
-    assert joint_outputs([], []) == []
+    assert joint_outputs(experiments, splits, is_test=True) == [None] * 3
+    assert joint_outputs([], [], is_test=True) == []

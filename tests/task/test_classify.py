@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from torch.nn import functional as F
 
 from peftlab.config.resolve import resolve
 from peftlab.config.resolved import Resolved
-from peftlab.dataset.batches import EvalBatches
+from peftlab.dataset.batches import EvalBatches, KeptBatches
 from peftlab.dataset.dataset import Dataset
 from peftlab.dataset.text.texts import Columns, text_split
 from peftlab.evaluate.metrics import Counts, group_metrics
@@ -25,6 +26,7 @@ from peftlab.inputs.image import InputSpec
 from peftlab.task.classify import Classify
 
 CPU = torch.device("cpu")
+READ = SimpleNamespace(num_features=16, unembedding=None)  # what a head has to know of a backbone
 Made = Callable[..., Any]
 
 
@@ -74,7 +76,7 @@ def test_the_head_is_the_chosen_one_over_all_classes(
     task: Callable[..., Classify], head: str, kind: type
 ) -> None:
     one, two = (
-        task(f"head={head}", "head.init=random").head(16, None, torch.Generator().manual_seed(seed))
+        task(f"head={head}", "head.init=random").head(READ, None, torch.Generator().manual_seed(seed))
         for seed in (3, 3)
     )
     assert isinstance(one, kind)
@@ -87,7 +89,7 @@ def test_a_head_asks_for_means_only_where_it_starts_from_them(task: Callable[...
     assert not task("head=linear", "head.init=random").wants_start()
     assert not task("head=linear", "head.init=zeros").wants_start()
     means = torch.randn(10, 16)
-    head = task("head=linear", "head.init=class_mean").head(16, means, torch.Generator())
+    head = task("head=linear", "head.init=class_mean").head(READ, means, torch.Generator())
     assert torch.equal(head.weight, means)
     assert head.weight.data_ptr() != means.data_ptr(), "means are shared by all runs, and a head is trained"
 
@@ -132,7 +134,7 @@ def test_it_counts_right_and_wrong_answers_by_class(task: Callable[..., Classify
     assert counted.total.tolist() == total.tolist()
     assert counted.correct.tolist() == [0 if number == 2 else n for number, n in enumerate(total.tolist())]
     assert counted.predicted[1] == total[1] + total[2]
-    assert task().evaluate(outputs, [], CPU, nullcontext).total.sum() == 0
+    assert task().evaluate(outputs, KeptBatches(dataset.train, []), CPU, nullcontext).total.sum() == 0
 
 
 def test_metrics_are_those_of_the_class_groups(task: Callable[..., Classify], dataset: Dataset) -> None:
@@ -261,10 +263,10 @@ def test_answers_name_every_item_of_the_split_in_its_order(
         Batch({"x": torch.zeros(len(part), 1)}, part, part)
         for part in torch.from_numpy(split.labels).split(7)
     ]
-    head, *rows = own.answers(own.evaluate(outputs, batches, CPU, nullcontext), split)
+    head, *rows = own.answers(own.evaluate(outputs, KeptBatches(split, batches), CPU, nullcontext), split)
     assert head == ["item", "class", "predicted"]
     assert [row[0] for row in rows] == split.rows.tolist()
     assert [row[1] for row in rows] == [dataset.class_names[label] for label in split.labels]
     assert {row[2] for row in rows} == {dataset.class_names[3]}
     with pytest.raises(ValueError, match="shorter"):
-        own.answers(own.evaluate(outputs, batches[1:], CPU, nullcontext), split)
+        own.answers(own.evaluate(outputs, KeptBatches(split, batches[1:]), CPU, nullcontext), split)

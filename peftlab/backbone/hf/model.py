@@ -3,6 +3,7 @@
 import hashlib
 import logging
 from dataclasses import replace
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal
@@ -89,7 +90,8 @@ def backbone_of(
     config: Any = model.config
     check_depth(options["depth"], table, shown)
     pad_id = max(config.pad_token_id or 0, 0)
-    tokenizer = FileTokenizer(folder / TOKENIZER, pad_id, config.vocab_size)
+    end_id = _first(config.eos_token_id) if family.is_causal else None
+    tokenizer = FileTokenizer(folder / TOKENIZER, pad_id, config.vocab_size, end_id)
     most = config.max_position_embeddings - (pad_id + 1 if family.counts_from_padding else 0)
     length = _length(folder, most, options["max_length"])
     inputs = INPUTS if family.reads_types else INPUTS[:2]
@@ -104,6 +106,7 @@ def backbone_of(
         is_causal=family.is_causal,
         rotary=family.rotary,
         unembedding=unembedding,
+        new_cache=partial(_cache, config) if family.is_causal else None,
         **given,
     )
 
@@ -138,6 +141,18 @@ def _hash(backbone: Backbone) -> str:
     assert isinstance(backbone.input_spec, TextSpec)
     parts = digest_of(backbone.model), backbone.input_spec.tokenizer.hash, backbone.read.__name__
     return hashlib.sha256(" ".join(parts).encode()).hexdigest()
+
+
+def _cache(config: Any) -> Any:
+    """An empty cache."""
+    with without_unused():
+        module: Any = import_module("transformers.cache_utils")
+    return module.DynamicCache(config=config)
+
+
+def _first(ids: int | list[int] | None) -> int | None:
+    """Of the tokens that end a text, or a turn of a talk, the one that ends a text."""
+    return ids[0] if isinstance(ids, list) else ids
 
 
 def _length(folder: Path, most: int, wanted: int | None) -> int:

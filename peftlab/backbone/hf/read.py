@@ -1,12 +1,13 @@
 """From texts to features: out of the last hidden states, those that stand for a text or for each token of an answer."""
 
+import inspect
 from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from peftlab.inputs.text import ANSWERS
+from peftlab.inputs.text import ANSWERS, CACHE
 
 # The batch may stand in the network several times, one behind the other, for several cells: then it does in the features.
 
@@ -34,7 +35,7 @@ def read_last(model: nn.Module, inputs: dict[str, Tensor]) -> Tensor:
         if answers.is_meta:  # no numbers that say how many
             return before.flatten(0, 1)
         return before[answers[:, 1:].bool().repeat(hidden.shape[0] // answers.shape[0], 1)]
-    mask = inputs["attention_mask"]
+    mask = inputs["attention_mask"][:, -hidden.shape[1] :]  # of tokens behind those of a cache
     last = mask.shape[1] - 1 - mask.flip(1).argmax(dim=1)
     rows = torch.arange(hidden.shape[0], device=hidden.device)
     return hidden[rows, last.repeat(hidden.shape[0] // mask.shape[0])]
@@ -44,14 +45,14 @@ def _hidden(model: nn.Module, inputs: dict[str, Tensor]) -> Tensor:
     network: Any = model
     given: dict[str, Any] = {key: value for key, value in inputs.items() if key != ANSWERS}
     mask, has_cache = inputs["attention_mask"], bool(getattr(network.config, "use_cache", False))
-    if (
-        mask.is_meta
-    ):  # transformers asks numbers whether any token is hidden, and whether several texts stand in one
+    if mask.is_meta:  # transformers asks numbers whether any token is hidden, and whether several texts stand in one
         given["attention_mask"] = mask.new_ones(len(mask), 1, mask.shape[1], mask.shape[1], dtype=torch.bool)
     if mask.is_meta and has_cache:
         given["position_ids"] = torch.arange(mask.shape[1], device=mask.device).unsqueeze(0)
     if has_cache:
-        given.setdefault("use_cache", False)
+        given["use_cache"] = CACHE in given
+    if CACHE in given and CACHE not in inspect.signature(network.forward).parameters:
+        given["past_key_values"] = given.pop(CACHE)  # before transformers 5.24
     hidden: Tensor = network(**given).last_hidden_state
     return hidden
 

@@ -14,8 +14,9 @@ DECIDED = ("truncation", "padding")  # by whoever makes batches
 class FileTokenizer:
     """The tokenizer of a tokenizer.json, with the special tokens that its network expects."""
 
-    def __init__(self, file: Path, pad_id: int, num_ids: int) -> None:
-        """`num_ids` are the rows of the network's table of tokens.
+    def __init__(self, file: Path, pad_id: int, num_ids: int, end_id: int | None = None) -> None:
+        """`num_ids` are the rows of the network's table of tokens; `end_id` is the one that ends a text, of a network that
+        writes texts.
 
         Raises:
             UserError: if the file cannot be read, or has tokens that the network lacks.
@@ -37,8 +38,9 @@ class FileTokenizer:
                 f"backbone.name: {file} gives tokens up to {largest}, and the network has {num_ids}; legal: files of one model"
             )
         kept = {key: value for key, value in content.items() if key not in DECIDED}
-        self.hash = hashlib.sha256(json.dumps([kept, pad_id], sort_keys=True).encode()).hexdigest()
-        self.pad_id, self.file = pad_id, file
+        ids = [pad_id] if end_id is None else [pad_id, end_id]
+        self.hash = hashlib.sha256(json.dumps([kept, *ids], sort_keys=True).encode()).hexdigest()
+        self.pad_id, self.end_id, self.file = pad_id, end_id, file
 
     def encode(self, first: list[str], second: list[str] | None, max_length: int) -> list[Encoded]:
         """Each text, or each pair of texts, as at most `max_length` tokens; of a pair the longer text is cut first."""
@@ -56,3 +58,24 @@ class FileTokenizer:
                 dropped = len(found[index].ids) - len(one.ids)
                 result[index] = Encoded(one.ids, one.type_ids, dropped)
         return result
+
+    def encode_answers(
+        self, prompts: list[str], answers: list[str], max_length: int, max_answer: int | None
+    ) -> list[Encoded]:
+        """Each prompt and behind it its answer with the token that ends it; both lose their end."""
+        assert self.end_id is not None
+        asked = self._tokenizer.encode_batch(prompts)
+        said = self._tokenizer.encode_batch(answers, add_special_tokens=False)
+        result = []
+        for before, behind in zip(asked, said, strict=True):
+            whole = [*behind.ids, self.end_id]
+            ids = [*before.ids, *whole[:max_answer]]
+            types = [0] * len(before.ids) + [1] * (len(ids) - len(before.ids))
+            dropped = len(before.ids) + len(whole) - min(len(ids), max_length)
+            result.append(Encoded(ids[:max_length], types[:max_length], dropped))
+        return result
+
+    def decode(self, ids: list[int]) -> str:
+        """The text of some tokens, without special ones."""
+        text: str = self._tokenizer.decode(ids)
+        return text

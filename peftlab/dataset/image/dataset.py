@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 from peftlab.dataset.cut import Cuts
-from peftlab.dataset.dataset import Dataset, cut_dataset
+from peftlab.dataset.dataset import Dataset, check_classes, cut_dataset
 from peftlab.dataset.image.input import crop_area, used_spec
 from peftlab.dataset.image.transform import ImageTransform, eval_transform, train_transform
 from peftlab.dataset.source.source import Source
@@ -41,9 +41,11 @@ def image_dataset(
     """
     spec = used_spec(spec, interpolation, mean, std, standardise)
     train = train_transform(spec, augment=augment, crop_scale=crop_area(crop_scale), standardise=standardise)
+    found = source(path)
+    check_classes(found.class_names)
     return cut_dataset(
         name,
-        source(path),
+        found,
         Cuts(imbalance, max_per_class, seed, groups, group_counts_imbalance, val_fraction, run_seed),
         train_transform=train,
         eval_transform=eval_transform(spec, standardise=standardise),

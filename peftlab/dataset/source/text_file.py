@@ -12,16 +12,24 @@ from peftlab.inputs.plain import plain
 
 ENDINGS = (".csv", ".tsv", ".jsonl")
 LINES = ".txt"  # a text in each line, which no table of texts and labels is
+ALL = "all"  # the class of every text where no column tells one
 LINE = "line"  # what the only column of such a file is called
 Row = tuple[int, dict[str, Any]]
 
 
 class Named(NamedTuple):
-    """What the columns of a file are called; `pair` is null for single texts."""
+    """What the columns of a file are called; `pair` is null for single texts, `answer` for those that are no questions, and
+    `label` where all are of one class."""
 
     text: str
     pair: str | None
-    label: str
+    label: str | None
+    answer: str | None = None
+
+    def key(self, column: str) -> str:
+        """What the config calls the name of a column."""
+        is_question = column == "text" and self.answer is not None
+        return f"dataset.source.{'question' if is_question else column}_column"
 
 
 class Table(NamedTuple):
@@ -48,12 +56,15 @@ def read_text_file(file: Path, named: Named) -> Table:
     for line, row in rows_of(file, "dataset.path: "):
         lines.append(line)
         for key, values in texts.items():
-            values.append(_cell(row, key, getattr(named, key), f"line {line} of {plain(str(file))}"))
+            told = f"{named.key(key)}={getattr(named, key)}"
+            where = f"line {line} of {plain(str(file))}"
+            values.append(_cell(row, getattr(named, key), key == "label", told, where))
     if not lines:
         raise UserError(
             f"dataset.path: {plain(str(file))} has no row; legal: a text and a label in each line"
         )
-    return Table(file, Columns(texts["text"], texts.get("pair")), texts["label"], lines)
+    columns = Columns(texts["text"], texts.get("pair"), texts.get("answer"))
+    return Table(file, columns, texts.get("label", [ALL] * len(lines)), lines)
 
 
 def rows_of(file: Path, asked: str) -> Iterator[Row]:
@@ -119,20 +130,16 @@ def _json_lines(file: Path, asked: str) -> Iterator[Row]:
             yield number, row
 
 
-def _cell(row: dict[str, Any], key: str, name: str, where: str) -> str:
+def _cell(row: dict[str, Any], name: str, is_label: bool, told: str, where: str) -> str:
     if name not in row:
         legal = ", ".join(plain(str(column)) for column in row)
-        raise UserError(
-            f"dataset.source.{key}_column={name} is not in {where}; legal: {legal or 'no column'}"
-        )
+        raise UserError(f"{told} is not in {where}; legal: {legal or 'no column'}")
     value = row[name]
-    is_word = isinstance(value, str) or (key == "label" and isinstance(value, int))
+    is_word = isinstance(value, str) or (is_label and isinstance(value, int))
     if not is_word or not str(value).strip():
         shown = (
             "empty" if value is None or is_word else f"the {type(value).__name__} {plain(str(value)[:40])}"
         )
-        legal = "a word or a whole number" if key == "label" else "a text"
-        raise UserError(
-            f"dataset.source.{key}_column={name} is {shown} in {where}; legal: {legal} in every row"
-        )
-    return str(value).strip() if key == "label" else str(value)
+        legal = "a word or a whole number" if is_label else "a text"
+        raise UserError(f"{told} is {shown} in {where}; legal: {legal} in every row")
+    return str(value).strip() if is_label else str(value)

@@ -34,14 +34,23 @@ def text_folder(
     Raises:
         UserError: for what is missing or cannot be read, columns that a file lacks, splits of different classes.
     """
-    if path is None or not path.strip():
-        raise UserError(f"dataset.path={'null' if path is None else path} names no file; legal: {LEGAL}")
-    root, named = expanded(path), Named(text_column, pair_column, label_column)
     if pair_column == text_column:
         raise UserError(
             f"dataset.source.pair_column={pair_column} is the text column, too; legal: another column, or null for single"
             " texts"
         )
+    return folder_source(path, Named(text_column, pair_column, label_column), test_fraction)
+
+
+def folder_source(path: str | None, named: Named, test_fraction: float | int) -> Source:
+    """The same of these columns, whatever is in them.
+
+    Raises:
+        UserError: as there.
+    """
+    if path is None or not path.strip():
+        raise UserError(f"dataset.path={'null' if path is None else path} names no file; legal: {LEGAL}")
+    root = expanded(path)
     if root.is_file():
         return _with_cut(root, named, test_fraction, Counter())
     if not root.is_dir():
@@ -138,8 +147,10 @@ def _labels(names: list[str], table: Table) -> Int64[np.ndarray, " n"]:
 
 
 def _part(table: Table, rows: Int64[np.ndarray, " m"]) -> Table:
-    first, second = (None if column is None else [column[row] for row in rows] for column in table.columns)
-    chosen = Columns(first or [], second)
+    first, second, answers = (
+        None if column is None else [column[row] for row in rows] for column in table.columns
+    )
+    chosen = Columns(first or [], second, answers)
     return Table(table.file, chosen, [table.labels[row] for row in rows], [table.lines[row] for row in rows])
 
 

@@ -37,20 +37,20 @@ class _Reader(NamedTuple):
         """All rows of a split."""
         found = table()
         labels = np.argsort(self.order)[self._labels(found, split)]
-        return text_split(self.names, labels, self._columns(found, split), partial(_describe, split))
+        return text_split(self.names, labels, self._columns(found, split), partial(describe, split))
 
     def contents(self, split: str, table: Callable[[], pa.Table]) -> Contents:
         """The texts alone; a label that is in no class is told now, and not after the training."""
         found = table()
         self._labels(found, split)
-        return text_contents(self._columns(found, split), partial(_describe, split))
+        return text_contents(self._columns(found, split), partial(describe, split))
 
     def _labels(self, table: pa.Table, split: str) -> Int64[np.ndarray, " n"]:
         return check_labels(table, self.given, label_column=self.label, split=split)
 
     def _columns(self, table: pa.Table, split: str) -> Columns:
-        first = _texts(table, "text_column", self.text, split)
-        return Columns(first, None if self.pair is None else _texts(table, "pair_column", self.pair, split))
+        first = texts_of(table, "text_column", self.text, split)
+        return Columns(first, None if self.pair is None else texts_of(table, "pair_column", self.pair, split))
 
 
 def text_hub(
@@ -99,7 +99,12 @@ def _check_pair(text: str, pair: str | None) -> None:
         )
 
 
-def _texts(table: pa.Table, key: str, name: str, split: str) -> list[str]:
+def texts_of(table: pa.Table, key: str, name: str, split: str) -> list[str]:
+    """A column of texts; `key` is what the config calls it.
+
+    Raises:
+        UserError: for a column that is missing or holds something else, and a row without a text.
+    """
     column = column_of(table, name, key=key)
     if not (pa.types.is_string(column.type) or pa.types.is_large_string(column.type)):
         raise UserError(f"dataset.source.{key}={name} holds {column.type}; legal: a column of texts")
@@ -107,10 +112,11 @@ def _texts(table: pa.Table, key: str, name: str, split: str) -> list[str]:
     for row, text in enumerate(found):
         if text is None or not text.strip():
             raise UserError(
-                f"dataset.source.{key}={name} is empty in {_describe(split, row)}; legal: a text in every row"
+                f"dataset.source.{key}={name} is empty in {describe(split, row)}; legal: a text in every row"
             )
     return [str(text) for text in found]
 
 
-def _describe(split: str, row: int) -> str:
+def describe(split: str, row: int) -> str:
+    """A row for people."""
     return f"row {row} of the split {split}"

@@ -10,7 +10,7 @@ from jaxtyping import Int64
 from torch import Tensor
 
 from peftlab.dataset.cut import Cuts
-from peftlab.dataset.dataset import Dataset, cut_dataset
+from peftlab.dataset.dataset import Dataset, check_classes, cut_dataset
 from peftlab.dataset.source.source import Source
 from peftlab.dataset.split import Split
 from peftlab.dataset.text.fill import filled
@@ -50,16 +50,17 @@ def text_dataset(
     length = used_length(spec, max_length)
     cuts = Cuts(imbalance, max_per_class, seed, groups, group_counts_imbalance, val_fraction, run_seed)
     found = source(path) if fill_test is None else filled(source(path), cuts, fill_test)
+    check_classes(found.class_names)
     transform = used_transform(spec, length)
     made = cut_dataset(
         name,
-        _tokenised(found, partial(_tokens, spec, length)),
+        tokenised(found, partial(_tokens, spec, length)),
         cuts,
         train_transform=transform,
         eval_transform=transform,
         num_workers=num_workers,
     )
-    return replace(made, note=_note(made, length))
+    return replace(made, note=cut_note(made, length))
 
 
 def used_length(spec: TextSpec, max_length: int | None) -> int:
@@ -76,7 +77,7 @@ def used_length(spec: TextSpec, max_length: int | None) -> int:
     return spec.max_length if max_length is None else max_length
 
 
-def _tokenised(source: Source, tokens: Callable[[Split], Split]) -> Source:
+def tokenised(source: Source, tokens: Callable[[Split], Split]) -> Source:
     """The same with tokens as items."""
     return replace(
         source,
@@ -104,11 +105,12 @@ def used_transform(spec: TextSpec, length: int) -> TextTransform:
 def inputs_of(spec: TextSpec, max_length: int | None, columns: Columns) -> dict[str, Int64[Tensor, "b t"]]:
     """Texts of no split as the run would read them, all in one batch."""
     length = used_length(spec, max_length)
-    return used_transform(spec, length)([ids_of(one) for one in spec.tokenizer.encode(*columns, length)])
+    found = spec.tokenizer.encode(columns.first, columns.second, length)
+    return used_transform(spec, length)([ids_of(one) for one in found])
 
 
-def _note(dataset: Dataset, length: int) -> str:
-    """How many of the items that are trained and validated on lose tokens, and how many."""
+def cut_note(dataset: Dataset, length: int) -> str:
+    """For people: how many of the items that are trained and validated on lose tokens, and how many."""
     splits = [split for split in (dataset.train, dataset.val) if split is not None]
     cut = [split.items.cut(split.rows) for split in splits if isinstance(split.items, Tokens)]
     lost = np.concatenate(cut)

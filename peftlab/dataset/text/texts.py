@@ -17,18 +17,20 @@ WORD = re.compile(r"[^\W_]+")  # letters and digits
 
 
 class Columns(NamedTuple):
-    """First texts by row, and the second one of each if they are pairs."""
+    """First texts by row, the second one of each if they are pairs, and its answer if they are questions."""
 
     first: list[str]
     second: list[str] | None
+    answers: list[str] | None = None
 
     def words(self, row: int) -> tuple[str, ...]:
-        """The text of a row, or the two."""
+        """The text of a row, or the two; never its answer."""
         return (self.first[row],) if self.second is None else (self.first[row], self.second[row])
 
 
 class Texts:
-    """Texts by row id. `contents` are they without what does not tell two apart: see `normalised`."""
+    """Texts by row id. `contents` are they without what does not tell two apart: see `normalised`. Two answers to one question
+    are one content: who was trained on the question has seen it."""
 
     noun = TextSpec.noun
     is_hashed = True  # the fingerprint tells the content
@@ -79,10 +81,10 @@ def _get(kept: list[bytes], row: int) -> bytes:
 
 
 def _fingerprint(class_names: Sequence[str], labels: Int64[np.ndarray, " n"], columns: Columns) -> str:
-    """sha256 over class names, labels and texts: the same for a hub set and for a local copy of it."""
+    """sha256 over class names, labels, texts and answers: the same for a hub set and for a local copy of it."""
     digest = hashlib.sha256("\0".join(class_names).encode())
     digest.update(labels.astype("<i8").tobytes())
-    for column in columns:
+    for column in columns if columns.answers is not None else columns[:2]:
         encoded = [text.encode(errors="surrogatepass") for text in column or ()]
         digest.update(np.array([len(encoded), *map(len, encoded)], dtype="<i8").tobytes())
         digest.update(b"".join(encoded))

@@ -7,9 +7,10 @@ import numpy as np
 from jaxtyping import Int32, Int64, UInt8
 
 from peftlab.dataset.items import Contents
+from peftlab.dataset.text.form import Form
 from peftlab.dataset.text.texts import Texts
 from peftlab.inputs.cache import map_bytes, save_bytes
-from peftlab.inputs.text import Encoded, TextSpec, Tokenizer
+from peftlab.inputs.text import Encoded, TextSpec, Tokenizer, Writer
 
 KIND = "tokens"
 MAX_SHARED = 8
@@ -19,7 +20,7 @@ _shared: dict[str, "Tokens"] = {}
 
 
 class Ids(NamedTuple):
-    """The tokens of one text or pair, and which of the two each belongs to."""
+    """The tokens of one text or pair, and which of the two each belongs to: 1 are those of the second one, or of an answer."""
 
     ids: Int32[np.ndarray, " t"]
     types: UInt8[np.ndarray, " t"]
@@ -40,15 +41,18 @@ class _Table(NamedTuple):
 
 
 class Tokens:
-    """Items of a split: its texts, each at most `max_length` tokens. All are tokenised when the first is asked for."""
+    """Items of a split: its texts, each at most `max_length` tokens. All are tokenised when the first is asked for.
+
+    `form` says how questions and their answers become one text; None: they are no questions.
+    """
 
     noun = TextSpec.noun
     is_hashed = True  # the fingerprint tells the content, and the transform's text the tokenizer
 
-    def __init__(self, texts: Texts, tokenizer: Tokenizer, max_length: int) -> None:
+    def __init__(self, texts: Texts, tokenizer: Tokenizer, max_length: int, form: Form | None = None) -> None:
         self.fingerprint = texts.fingerprint
         self.contents: Contents = texts.contents
-        self._texts, self._tokenizer, self._max_length = texts, tokenizer, max_length
+        self._texts, self._tokenizer, self._max_length, self._form = texts, tokenizer, max_length, form
         self._table: _Table | None = None
 
     def __len__(self) -> int:
@@ -78,9 +82,19 @@ class Tokens:
         ends = self._tokenised().ends
         return np.array(ends[rows + 1] - ends[rows])
 
+    def num_answered(self, rows: Int64[np.ndarray, " b"]) -> Int64[np.ndarray, " b"]:
+        """How many tokens the answer of each has."""
+        return np.array([int(item.types.sum()) for item in self.take(rows)], dtype=np.int64)
+
+    def texts(self, rows: Int64[np.ndarray, " b"]) -> list[tuple[str, str]]:
+        """The question and the whole answer of each, as people wrote them."""
+        first, _, answers = self._texts.columns
+        assert answers is not None
+        return [(first[row], answers[row]) for row in rows.tolist()]
+
     def _tokenised(self) -> _Table:
         if self._table is None:
-            key = f"{self.fingerprint} {self._tokenizer.hash} {self._max_length} tokens 1"
+            key = f"{_key(self._texts, self._tokenizer, self._max_length, self._form)} tokens 1"
             self._table = _stored(key, len(self))
             if self._table is None:
                 self._table = self._made()
@@ -88,13 +102,7 @@ class Tokens:
         return self._table
 
     def _made(self) -> _Table:
-        first, second = self._texts.columns
-        found: list[Encoded] = []
-        for start in range(0, len(self), BATCH):
-            part = slice(start, start + BATCH)
-            found += self._tokenizer.encode(
-                first[part], None if second is None else second[part], self._max_length
-            )
+        found = [one for start in range(0, len(self), BATCH) for one in self._encoded(start, start + BATCH)]
         ends = np.cumsum([0, *(len(one.ids) for one in found)], dtype=np.int64)
         return _Table(
             ends,
@@ -103,14 +111,27 @@ class Tokens:
             _joined(found, lambda one: one.types, np.dtype(np.uint8)),
         )
 
+    def _encoded(self, start: int, stop: int) -> list[Encoded]:
+        first, second, answers = (
+            None if column is None else column[start:stop] for column in self._texts.columns
+        )
+        assert first is not None
+        if self._form is None:
+            return self._tokenizer.encode(first, second, self._max_length)
+        assert answers is not None
+        assert isinstance(self._tokenizer, Writer)
+        form = self._form
+        given = list(map(form.prompt, first)), list(map(form.answer, answers))
+        return self._tokenizer.encode_answers(*given, self._max_length, form.max_answer)
 
-def shared_tokens(texts: Texts, tokenizer: Tokenizer, max_length: int) -> Tokens:
+
+def shared_tokens(texts: Texts, tokenizer: Tokenizer, max_length: int, form: Form | None = None) -> Tokens:
     """The process's one `Tokens` of this content, so that the second job of a sweep tokenises nothing again.
 
-    A cache and nothing else: what it returns is a function of the fingerprint, the tokenizer and the length.
+    A cache and nothing else: what it returns is a function of the fingerprint, the tokenizer, the length and the form.
     """
-    key = f"{texts.fingerprint} {tokenizer.hash} {max_length}"
-    tokens = _shared.pop(key, None) or Tokens(texts, tokenizer, max_length)
+    key = _key(texts, tokenizer, max_length, form)
+    tokens = _shared.pop(key, None) or Tokens(texts, tokenizer, max_length, form)
     tokens.contents = (
         texts.contents
     )  # the names of its rows are those of the place that they are read from now
@@ -118,6 +139,11 @@ def shared_tokens(texts: Texts, tokenizer: Tokenizer, max_length: int) -> Tokens
     while len(_shared) > MAX_SHARED:
         del _shared[next(iter(_shared))]
     return tokens
+
+
+def _key(texts: Texts, tokenizer: Tokenizer, max_length: int, form: Form | None) -> str:
+    """All that the tokens depend on."""
+    return f"{texts.fingerprint} {tokenizer.hash} {max_length}" + ("" if form is None else f" {form}")
 
 
 def _joined(found: list[Encoded], of: Callable[[Encoded], list[int]], kind: np.dtype[Any]) -> Any:

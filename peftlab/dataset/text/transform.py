@@ -8,6 +8,7 @@ from jaxtyping import Int64
 from torch import Tensor
 
 from peftlab.dataset.text.tokens import Ids
+from peftlab.inputs.text import ANSWERS
 
 
 @dataclass(frozen=True)
@@ -33,4 +34,5 @@ class TextTransform:
             made["input_ids"][row, :length] = torch.from_numpy(item.ids).long()
             made["attention_mask"][row, :length] = 1
             made["token_type_ids"][row, :length] = torch.from_numpy(item.types).long()
+        made[ANSWERS] = made["token_type_ids"]
         return {name: made[name] for name in self.inputs}

@@ -43,3 +43,28 @@ def test_the_hash_tells_the_file_and_the_padding():
 def test_a_network_with_fewer_tokens_is_refused():
     with pytest.raises(UserError, match="gives tokens up to 152, and the network has 100"):
         FileTokenizer(FILE, 0, 100)
+
+
+def test_answers_stand_behind_their_prompts_and_end():
+    own = FileTokenizer(PACKAGED / "tiny_causal" / "tokenizer.json", 0, 258, 1)
+    prompts, answers = ["What?", "Who is it?"], [" this", " I am it"]
+    found = own.encode_answers(prompts, answers, 64, None)
+    for one, prompt, answer in zip(found, prompts, answers, strict=True):
+        (asked,), (said,) = (own.encode([text], None, 64) for text in (prompt, answer))
+        assert one.ids == [*asked.ids, *said.ids, 1]
+        assert one.types == [0] * len(prompt) + [1] * (len(answer) + 1)
+        assert own.decode(one.ids) == prompt + answer
+    # an answer to 6 tokens, then both to 14: the second loses 3 and then 2
+    cut = own.encode_answers(prompts, answers, 14, 6)
+    assert [one.num_dropped for one in cut] == [0, 5]
+    assert [one.ids for one in cut] == [found[0].ids, found[1].ids[:14]]
+    assert own.hash != FileTokenizer(PACKAGED / "tiny_causal" / "tokenizer.json", 0, 258).hash
+
+
+def test_special_tokens_stand_in_a_prompt_alone():
+    own = FileTokenizer(FILE, 0, 153, 3)
+    ((ids, types, _),) = own.encode_answers(["what"], ["no"], 64, None)
+    asked = own.encode(["what"], None, 64)[0].ids
+    said = own.encode(["no"], None, 64)[0].ids[1:-1]
+    assert ids == [*asked, *said, 3]
+    assert types == [0] * len(asked) + [1] * (len(said) + 1)

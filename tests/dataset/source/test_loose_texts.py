@@ -32,7 +32,7 @@ def test_a_table_of_a_data_set_is_a_file_of_texts() -> None:
 
 def test_pairs(tmp_path: Path) -> None:
     (tmp_path / "x.csv").write_text("b,a\ntwo,one\nfour,three\n")
-    assert read_texts(str(tmp_path / "x.csv"), "a", "b") == (["one", "three"], ["two", "four"])
+    assert read_texts(str(tmp_path / "x.csv"), "a", "b")[:2] == (["one", "three"], ["two", "four"])
 
 
 @pytest.mark.parametrize(

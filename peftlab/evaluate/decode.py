@@ -1,0 +1,113 @@
+"""Answers that a network writes: at each place its most likely token, for all questions of a batch at once."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Float, Int64
+from torch import Tensor, nn
+
+from peftlab.inputs.text import ANSWERS, CACHE, TOKENS
+
+SILENT = -1  # where an answer has ended
+# features of the last token of inputs, `[b, d]`; the second argument has what gates gave for the question, or takes it
+Features = Callable[[dict[str, Any], dict[Any, Tensor]], Float[Tensor, "b d"]]
+
+
+@dataclass(frozen=True)
+class Decoder:
+    """`head` gives a score of every token of the vocabulary; `new_cache` is None for a network that has to read all again for
+    each token. An answer ends with `end_id`, after `max_new` tokens, or where question and answer have `max_length`."""
+
+    features: Features
+    head: nn.Module
+    new_cache: Callable[[], Any] | None
+    end_id: int
+    max_new: int
+    max_length: int
+
+    @torch.no_grad()
+    def greedy(self, inputs: dict[str, Tensor]) -> Int64[Tensor, "b m"]:
+        """The tokens of each answer without its end, and SILENT behind; what `inputs` hold of an answer is not read.
+
+        Padding stands behind the texts, as in training. A question that stands in a batch several times is read once.
+        """
+        ids, lengths = questions_of(inputs)
+        whole = torch.cat([lengths.unsqueeze(1), ids], dim=1)
+        rows, place = torch.unique(whole, dim=0, return_inverse=True)
+        ids, lengths = rows[:, 1:], rows[:, 0]
+        read = _Whole(self, ids, lengths) if self.new_cache is None else _Cached(self, ids, lengths)
+        said = torch.full((len(ids), self.max_new), SILENT, dtype=torch.int64, device=ids.device)
+        going = lengths < self.max_length
+        for step in range(self.max_new):
+            token = read.next().argmax(-1)
+            going &= token != self.end_id
+            said[going, step] = token[going]
+            going &= lengths + step + 1 < self.max_length
+            if step + 1 == self.max_new or not going.any():
+                break
+            read.take(token, going)
+        return said[place]
+
+
+def questions_of(inputs: dict[str, Tensor]) -> tuple[Int64[Tensor, "b n"], Int64[Tensor, " b"]]:
+    """The tokens of the questions, zeros behind them, and how many each has."""
+    lengths = (inputs[TOKENS] * (1 - inputs[ANSWERS])).sum(dim=1)
+    ids = inputs["input_ids"][:, : int(lengths.max())]
+    return ids * _before(lengths, ids), lengths
+
+
+def _before(lengths: Int64[Tensor, " b"], ids: Int64[Tensor, "b n"]) -> Int64[Tensor, "b n"]:
+    """1 for the first `lengths` tokens."""
+    return (torch.arange(ids.shape[1], device=ids.device) < lengths.unsqueeze(1)).long()
+
+
+class _Cached:
+    """The network reads the questions, and then token for token. A new token stands behind the padding of its question, with the
+    position that it has behind the question itself; it sees no padding."""
+
+    def __init__(self, decoder: Decoder, ids: Int64[Tensor, "b n"], lengths: Int64[Tensor, " b"]) -> None:
+        assert decoder.new_cache is not None
+        self._decoder, self._cache, self._kept = decoder, decoder.new_cache(), dict[Any, Tensor]()
+        self._ids, self._mask, self._next = ids, _before(lengths, ids), lengths.unsqueeze(1)
+        self._positions = torch.arange(ids.shape[1], device=ids.device).expand_as(ids)
+
+    def next(self) -> Float[Tensor, "b v"]:
+        """Scores of what comes next."""
+        inputs = {
+            "input_ids": self._ids,
+            TOKENS: self._mask,
+            "position_ids": self._positions,
+            CACHE: self._cache,
+        }
+        scores: Tensor = self._decoder.head(self._decoder.features(inputs, self._kept))
+        return scores
+
+    def take(self, token: Int64[Tensor, " b"], going: Bool[Tensor, " b"]) -> None:
+        """It is this token; what has ended goes on to no purpose, in its last position."""
+        self._ids, self._positions = token.unsqueeze(1), self._next.clamp(max=self._decoder.max_length - 1)
+        self._mask = torch.cat([self._mask, torch.ones_like(self._ids)], dim=1)
+        self._next = self._next + going.unsqueeze(1)
+
+
+class _Whole:
+    """The network reads question and answer again for each token."""
+
+    def __init__(self, decoder: Decoder, ids: Int64[Tensor, "b n"], lengths: Int64[Tensor, " b"]) -> None:
+        self._decoder, self._ids, self._lengths = decoder, ids, lengths
+        self._kept = dict[Any, Tensor]()
+
+    def next(self) -> Float[Tensor, "b v"]:
+        """Scores of what comes next."""
+        inputs = {"input_ids": self._ids, TOKENS: _before(self._lengths, self._ids)}
+        scores: Tensor = self._decoder.head(self._decoder.features(inputs, self._kept))
+        return scores
+
+    def take(self, token: Int64[Tensor, " b"], going: Bool[Tensor, " b"]) -> None:
+        """It is this token; what has ended does not grow."""
+        if int(self._lengths[going].max()) == self._ids.shape[1]:
+            self._ids = torch.nn.functional.pad(self._ids, (0, 1))
+        rows = going.nonzero().squeeze(1)
+        self._ids[rows, self._lengths[rows]] = token[rows]
+        self._lengths = self._lengths + going

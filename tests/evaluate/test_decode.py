@@ -1,0 +1,147 @@
+"""Written answers: with a cache and without, in a batch and alone, they are the tokens that teacher forcing finds most likely."""
+
+from typing import Any
+
+import pytest
+import torch
+from fixtures.text import DECODERS, text_inputs
+
+from peftlab.evaluate.decode import SILENT, Decoder, questions_of
+
+LENGTHS, NUM_NEW = (11, 6, 8, 6), 7
+METHODS = {
+    "lora": {},
+    "adapter_houlsby": {},
+    "adapter_parallel": {},
+    "ia3": {},
+    "ssf": {},
+    "prefix": {},
+    "mh_pa": {},
+    "mam": {},
+    "unipelt": {},
+    "bitfit": {},
+    "soft_prompt": {},
+    "vpt_deep": {},
+    "gated_prompt": {},
+    "hlpt": {"peft.parts.lora.depth": 0, "peft.parts.prefix.depth": 1},
+}
+PROMPTS = ("soft_prompt", "vpt_deep", "gated_prompt")
+
+
+@pytest.fixture
+def written(family, recipe, adapt):
+    """`written("gpt2", "lora")`: a decoder with a method in it whose numbers are of every kind, and questions of 4 lengths."""
+
+    def make(kind: str, method: str, scaling: str = "fixed", **keys: Any) -> tuple[Any, Any, dict[str, Any]]:
+        backbone = family(kind)
+        model, _ = adapt(recipe(method, scaling, **{**METHODS[method], **keys}), backbone)
+        rng = torch.Generator().manual_seed(3)
+        with torch.no_grad():
+            for value in (*model.deltas.parameters(), *model.cell.gates.parameters()):
+                value.add_(0.3 * torch.randn(value.shape, generator=rng))
+        inputs = text_inputs(backbone.input_spec, LENGTHS, rng)
+        for name in inputs:  # the last question is the second one again
+            inputs[name][3] = inputs[name][1]
+        # two tokens of each text are an answer, which nobody may read
+        left = inputs["attention_mask"].flip(1).cumsum(1).flip(1) * inputs["attention_mask"]
+        return backbone, model.eval(), {**inputs, "answer_mask": ((left > 0) & (left <= 2)).long()}
+
+    return make
+
+
+def decoder(backbone: Any, model: Any, has_cache: bool = True, **changes: Any) -> Decoder:
+    def features(inputs: dict[str, Any], kept: dict[Any, Any]) -> Any:
+        return model.network.features([model.cell], inputs, [{"kept": kept}])[0]
+
+    keys: dict[str, Any] = {"end_id": 999, "max_new": NUM_NEW, "max_length": 60, **changes}
+    return Decoder(features, backbone.unembedding, backbone.new_cache if has_cache else None, **keys)
+
+
+def forced(backbone: Any, model: Any, ids: list[int], said: list[int]) -> Any:
+    """Scores of every token of an answer, alone in a batch and read at once with its question."""
+    whole = torch.tensor([[*ids, *said]])
+    answers = torch.tensor([[0] * len(ids) + [1] * len(said)])
+    inputs = {"input_ids": whole, "attention_mask": torch.ones_like(whole), "answer_mask": answers}
+    with torch.no_grad():
+        return backbone.unembedding(model.features(**inputs))
+
+
+def check_is_most_likely(backbone: Any, model: Any, inputs: dict[str, Any], said: Any) -> None:
+    ids, lengths = questions_of(inputs)
+    for row, length in enumerate(lengths.tolist()):
+        own = said[row].tolist()
+        scores = forced(backbone, model, ids[row, :length].tolist(), own)
+        best = scores.max(-1).values
+        # two tokens may be equally likely but for the last bits
+        torch.testing.assert_close(scores[torch.arange(NUM_NEW), own], best, rtol=1e-4, atol=1e-4)
+        assert scores.std(-1).min() > 0.1
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_every_method_with_a_cache_and_without(written: Any, method: str) -> None:
+    backbone, model, inputs = written("gpt2" if method == "bitfit" else "llama", method)
+    said = decoder(backbone, model, has_cache=False).greedy(inputs)
+    assert said.shape == (len(LENGTHS), NUM_NEW)
+    check_is_most_likely(backbone, model, inputs, said)
+    assert torch.equal(said[1], said[3])
+    assert model.network.reads_on(model.cell) == (method not in PROMPTS)
+    if method not in PROMPTS:
+        assert torch.equal(decoder(backbone, model).greedy(inputs), said)
+
+
+@pytest.mark.parametrize("per", ["sample", "token"])
+@pytest.mark.parametrize("method", ["lora", "adapter_parallel", "mh_pa", "prefix", "unipelt", "hlpt"])
+def test_gates_keep_what_they_read_of_the_question(written: Any, method: str, per: str) -> None:
+    if per == "token" and method in ("prefix", "unipelt", "hlpt"):
+        pytest.skip("prefixes are no token's own")
+    backbone, model, inputs = written("llama", method, "gated", **{"scaling.per": per})
+    said = decoder(backbone, model).greedy(inputs)
+    check_is_most_likely(backbone, model, inputs, said)
+    assert torch.equal(decoder(backbone, model, has_cache=False).greedy(inputs), said)
+
+
+@pytest.mark.parametrize("kind", DECODERS)
+@pytest.mark.parametrize(("method", "scaling"), [("lora", "gated"), ("mam", "fixed")])
+def test_every_family(written: Any, kind: str, method: str, scaling: str) -> None:
+    backbone, model, inputs = written(kind, method, scaling)
+    said = decoder(backbone, model).greedy(inputs)
+    check_is_most_likely(backbone, model, inputs, said)
+    assert torch.equal(decoder(backbone, model, has_cache=False).greedy(inputs), said)
+
+
+@pytest.mark.parametrize("has_cache", [True, False])
+def test_an_answer_ends(written: Any, has_cache: bool) -> None:
+    """At its end token, and where question and answer are as long as the network reads; the others go on."""
+    backbone, model, inputs = written("llama", "lora")
+    whole = decoder(backbone, model).greedy(inputs)
+    end = int(whole[0, 3])
+    said = decoder(backbone, model, has_cache, end_id=end).greedy(inputs)
+    for row, own in zip(whole.tolist(), said.tolist(), strict=True):
+        stop = row.index(end) if end in row else NUM_NEW
+        assert own == row[:stop] + [SILENT] * (NUM_NEW - stop)
+    # the questions have 9, 4, 6 and 4 tokens
+    said = decoder(backbone, model, has_cache, max_length=10).greedy(inputs)
+    for row, own, room in zip(whole.tolist(), said.tolist(), (1, 6, 4, 6), strict=True):
+        assert own == row[:room] + [SILENT] * (NUM_NEW - room)
+
+
+def test_what_stands_in_the_answer_is_not_read(written: Any) -> None:
+    backbone, model, inputs = written("llama", "lora", "gated")
+    said = decoder(backbone, model).greedy(inputs)
+    others = inputs["input_ids"].masked_fill(inputs["answer_mask"] == 1, 7)
+    assert torch.equal(decoder(backbone, model).greedy({**inputs, "input_ids": others}), said)
+
+
+def test_a_network_that_shares_its_lower_blocks_writes_the_same(written: Any) -> None:
+    """Several runs on one trunk: a cache is read and written once a block, whoever runs it."""
+    from peftlab.network.network import Network
+
+    backbone, model, inputs = written("llama", "lora", **{"placement.depth": 1})
+    shared = Network(backbone, num_together=1)
+
+    def features(given: dict[str, Any], kept: dict[Any, Any]) -> Any:
+        return shared.features([model.cell], given, [{"kept": kept}])[0]
+
+    own = decoder(backbone, model)
+    other = Decoder(features, own.head, own.new_cache, own.end_id, own.max_new, own.max_length)
+    assert torch.equal(other.greedy(inputs), own.greedy(inputs))
