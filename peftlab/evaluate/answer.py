@@ -1,7 +1,9 @@
 """What an answer in words says: its number, the value of its equation; and how near it is to answers that people wrote."""
 
 import re
+import sys
 from collections.abc import Sequence
+from contextlib import redirect_stderr
 from fractions import Fraction
 from typing import Any
 
@@ -57,7 +59,8 @@ def rouge_l(said: str, references: Sequence[str]) -> float:
 
     Source: Lin 2004, by rouge-score.
     """
-    with without_unused():
+    # absl, which it imports, closes at some time the stream that it finds in sys.stderr now, but for the process's own
+    with without_unused(), redirect_stderr(sys.__stderr__):
         from rouge_score.rouge_scorer import RougeScorer  # type: ignore[import-untyped]
     scorer = RougeScorer(["rougeL"], use_stemmer=True)
     return max((float(scorer.score(own, said)["rougeL"].fmeasure) for own in references), default=0.0)

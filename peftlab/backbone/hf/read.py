@@ -45,7 +45,9 @@ def _hidden(model: nn.Module, inputs: dict[str, Tensor]) -> Tensor:
     network: Any = model
     given: dict[str, Any] = {key: value for key, value in inputs.items() if key != ANSWERS}
     mask, has_cache = inputs["attention_mask"], bool(getattr(network.config, "use_cache", False))
-    if mask.is_meta:  # transformers asks numbers whether any token is hidden, and whether several texts stand in one
+    if (
+        mask.is_meta
+    ):  # transformers asks numbers whether any token is hidden, and whether several texts stand in one
         given["attention_mask"] = mask.new_ones(len(mask), 1, mask.shape[1], mask.shape[1], dtype=torch.bool)
     if mask.is_meta and has_cache:
         given["position_ids"] = torch.arange(mask.shape[1], device=mask.device).unsqueeze(0)
