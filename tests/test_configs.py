@@ -286,12 +286,13 @@ def test_every_job_of_every_experiment_passes_every_check(
     for folder in (
         "mstar10",
         "text/trec",
+        "text/svamp",
         "text/sst2",
         "text/rte",
         "text/sick",
     ):  # no check of a config looks further
         (tmp_path / folder).mkdir(parents=True)
-    monkeypatch.setenv("PEFTLAB_DATA", str(tmp_path))
+    monkeypatch.setenv("PEFTLAB_DATA", str(written(tmp_path)))
     with opened_configs():
         loader = GlobalHydra.instance().config_loader()
         root = loader.load_configuration("config", [f"experiment={name}"], run_mode=RunMode.MULTIRUN)
