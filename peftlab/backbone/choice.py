@@ -42,6 +42,21 @@ def check_choice(choice: Choice) -> None:
         check_arguments(name, choice.options["model_args"])
 
 
+def check_writes(choice: Choice) -> None:
+    """That a network of Hugging Face whose files are here can write texts.
+
+    Raises:
+        UserError: for an encoder.
+    """
+    name = str(choice.options["name"])
+    folder = hf.local_folder(name) if library(choice.target) == "hf" else None
+    if folder is not None and not hf.check_files(name, folder, pretrained=False)[0].is_causal:
+        raise UserError(
+            f"backbone.name={name} is an encoder, which writes no texts; legal with task=generate: a decoder, as"
+            " backbone=smollm2_135m"
+        )
+
+
 def called(node: Mapping[str, Any]) -> str | None:
     """What people call a backbone of this node of a config."""
     name = node.get("name")

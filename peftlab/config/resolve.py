@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from peftlab.backbone.choice import check_choice
+from peftlab.backbone.choice import check_choice, check_writes
 from peftlab.config.device import check_device
 from peftlab.config.place import check_cells, place
 from peftlab.config.pointed import check_pointed
@@ -110,6 +110,8 @@ def _check(resolved: Resolved) -> None:
     check_reads(resolved.dataset, resolved.backbone)
     check_task(resolved.dataset, resolved.task, resolved.head, resolved.loss)
     check_choice(resolved.backbone)
+    if resolved.task.word == "generate":
+        check_writes(resolved.backbone)
     for part in parts:
         check_part(part)
         if part.form.word == "mask_fisher" and resolved.task.word == "generate":

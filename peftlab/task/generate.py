@@ -14,6 +14,7 @@ from peftlab.dataset.answers import Answers
 from peftlab.dataset.dataset import Dataset
 from peftlab.dataset.split import Split
 from peftlab.dataset.text.tokens import Tokens
+from peftlab.errors import UserError
 from peftlab.evaluate.decode import SILENT, Decoder
 from peftlab.evaluate.likelihood import token_scores
 from peftlab.evaluate.said import VALUE, Said
@@ -82,7 +83,16 @@ class Generate:
         raise NotImplementedError("the head is the output embedding of the network")
 
     def head(self, backbone: Read, start: Tensor | None, rng: torch.Generator) -> nn.Module:
-        """The output embedding."""
+        """The output embedding.
+
+        Raises:
+            UserError: if the backbone has none.
+        """
+        if backbone.unembedding is None:
+            raise UserError(
+                "backbone.name: the file of weights has no output embedding, which task=generate writes with; legal: that of a model"
+                " with its head"
+            )
         head: nn.Module = self._head(backbone.num_features, self.num_classes, backbone.unembedding, rng)
         return head
 

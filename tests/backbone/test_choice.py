@@ -3,7 +3,16 @@
 import pytest
 from fixtures.text import write_model
 
-from peftlab.backbone.choice import called, check_choice, files_of, library, paths, random_of, shapes_of
+from peftlab.backbone.choice import (
+    called,
+    check_choice,
+    check_writes,
+    files_of,
+    library,
+    paths,
+    random_of,
+    shapes_of,
+)
 from peftlab.config.compose import composed
 from peftlab.config.resolve import choice
 from peftlab.errors import UserError
@@ -62,3 +71,12 @@ def test_another_s_function_has_no_shapes_before_it_is_built():
     own = choice({"_target_": "peftlab.loss.cross_entropy.cross_entropy"})
     with pytest.raises(UserError, match="has no shapes before it is built; legal: timm's or Hugging Face's"):
         shapes_of(own)
+
+
+def test_an_encoder_writes_no_texts():
+    for name in ("tiny_causal", "tiny"):  # of a ViT the data say it
+        check_writes(choice(node(f"backbone={name}")))
+    with pytest.raises(
+        UserError, match="is an encoder, which writes no texts; legal with task=generate: a decoder"
+    ):
+        check_writes(choice(node("backbone=tiny_text")))
