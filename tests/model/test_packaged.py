@@ -110,6 +110,17 @@ def test_without_a_folder_of_data_it_is_beside_the_cache(tmp_path, monkeypatch):
     assert weights_folder("x") == tmp_path / "peftlab" / "weights" / "x"
 
 
+def test_where_data_may_not_be_written_it_is_beside_the_cache_too(small, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "home"))
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data").chmod(0o555)
+    folder, _ = write_packaged("smollm2")
+    assert folder == tmp_path / "home" / "peftlab" / "weights" / "smollm2_135m"
+    (tmp_path / "data").chmod(0o755)
+    assert weights_folder("smollm2_135m") == folder
+    assert weights_folder("other") == tmp_path / "data" / "weights" / "other"
+
+
 @pytest.mark.slow
 def test_the_real_one_gives_transformers_logits_and_goes_on_with_a_sentence(tmp_path, monkeypatch):
     import transformers

@@ -66,11 +66,22 @@ def local_folder(name: str) -> Path | None:
 
 
 def weights_folder(name: str) -> Path:
-    """Where `peftlab-data weights` writes a model: `weights` in $PEFTLAB_DATA, else in `peftlab` in $XDG_CACHE_HOME or ~/.cache."""
-    root = os.environ.get("PEFTLAB_DATA")
-    if root:
-        return expanded(root) / "weights" / name
-    return expanded(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "peftlab" / "weights" / name
+    """Where `peftlab-data weights` has written a model, or would.
+
+    That is `weights` in $PEFTLAB_DATA or, where that cannot be written to, in `peftlab` in $XDG_CACHE_HOME or ~/.cache.
+    """
+    roots = [expanded(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "peftlab"]
+    if os.environ.get("PEFTLAB_DATA"):
+        roots.insert(0, expanded(os.environ["PEFTLAB_DATA"]))
+    places = [root / "weights" / name for root in roots]
+    there = (place for place in places if place.is_dir())
+    return next(there, None) or next(filter(_can_be_made, places), places[-1])
+
+
+def _can_be_made(folder: Path) -> bool:
+    """Whether the nearest folder above it that is there lets somebody write, and us."""
+    above = next(place for place in folder.absolute().parents if place.exists())
+    return os.access(above, os.W_OK) and bool(above.stat().st_mode & 0o222)
 
 
 def check_folder(options: Mapping[str, Any]) -> None:
