@@ -98,3 +98,35 @@ def test_what_is_for_images_is_refused(call, tmp_path, capfd) -> None:
             main(words)
         assert stop.value.code == 2
         assert said in capfd.readouterr().err
+
+
+@pytest.mark.usefixtures("texts")
+def test_texts_of_like_length_go_together_and_each_has_its_own_answer(call, tmp_path) -> None:
+    """predictions.csv is in the order of the test split, with what the run says of each text alone."""
+    from peftlab.dataset.text.texts import Columns
+    from peftlab.model.load import read_run
+    from peftlab.predict.texts import predict_texts
+
+    words = (*WORDS, "fit.epochs=1", "fit.eval_batch_size=4")
+    for name, more in {"plain": "false", "grouped": "true"}.items():
+        done = call(*words, f"dataset.group_by_length={more}", f"hydra.run.dir={name}")
+        assert done.code == 0, done.err
+        trained = read_run(tmp_path / name)
+        data = trained.resolved.dataset(trained.backbone.input_spec, 0)
+        test = data.open_test()
+        texts = [text for (text,) in test.items._texts.take(test.rows)]
+        said = predict_texts(trained, Columns(texts, None), batch_size=1).probabilities.argmax(-1)
+        with (tmp_path / name / "predictions.csv").open(newline="") as file:
+            rows = list(csv.DictReader(file))
+        assert [int(row["item"]) for row in rows] == test.rows.tolist()
+        assert [row["class"] for row in rows] == [data.class_names[label] for label in test.labels]
+        assert [row["predicted"] for row in rows] == [data.class_names[label] for label in said]
+    losses = [
+        [
+            json.loads(line)["train/loss"]
+            for line in (tmp_path / name / "metrics.jsonl").read_text().splitlines()
+            if "train/loss" in line
+        ]
+        for name in ("plain", "grouped")
+    ]
+    assert losses[0] != losses[1]

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -16,7 +17,7 @@ from peftlab.build.start import Start
 from peftlab.build.trunk import Trunk, has_trunk, open_trunk
 from peftlab.config.place import Placed
 from peftlab.config.resolved import Resolved
-from peftlab.dataset.batches import EvalBatches, TrainBatches
+from peftlab.dataset.batches import EvalBatches
 from peftlab.dataset.split import Split
 from peftlab.fit.learner import Learner
 from peftlab.fit.parallel import ALONE, Ranks
@@ -28,7 +29,7 @@ from peftlab.network.cell import Cell
 from peftlab.network.network import Network
 from peftlab.peft.view import Widths
 from peftlab.stream import generator
-from peftlab.task.task import Batches, Forward, Outputs, Task
+from peftlab.task.task import Batches, Forward, Outputs, Table, Task
 
 
 @dataclass(eq=False)
@@ -84,6 +85,12 @@ class Experiment:
         device = self.trunk.device
         both = self.ranks.whole(outputs), self.ranks.whole(others)
         return self.task.compare(*both, batches, device, autocast(self.resolved.fit, device))
+
+    def answers(self, counted: Any, split: Split) -> Table:
+        """What was said of each item of a split, in its order, which is not that in which they were counted."""
+        batches = self.trunk.batches(split)
+        names, *rows = self.task.answers(counted, batches.split)
+        return [names, *(rows[place] for place in np.argsort(batches.order))]
 
     def frozen(self, split: Split) -> Outputs | None:
         """The backbone without a site, below the head as it starts; None for a head that starts from no feature.
@@ -172,12 +179,8 @@ def _scorer(trunk: Trunk, head: torch.nn.Module, loss: Loss, seed: int) -> Score
 
 
 def _learner(resolved: Resolved, trunk: Trunk, task: Task, built: Built, train: Split) -> Learner:
-    batches = TrainBatches(
-        train,
-        trunk.dataset.train_transform,
-        batch_size=resolved.fit.batch_size,
-        seed=resolved.seed,
-        num_workers=trunk.dataset.num_workers,
+    batches = trunk.dataset.train_batches(
+        train, batch_size=resolved.fit.batch_size, seed=resolved.seed, num_workers=trunk.dataset.num_workers
     )
     optimizer: Any = resolved.optim(built.cell.theta_by_kind())
     own = built.scaling.optimizer

@@ -11,7 +11,6 @@ from torch.func import functional_call
 
 from peftlab.build.cell import Built
 from peftlab.config.resolved import Resolved
-from peftlab.dataset.batches import TrainBatches
 from peftlab.dataset.dataset import Dataset
 from peftlab.dataset.outer_split import coverage, outer_split
 from peftlab.dataset.split import Split
@@ -94,7 +93,7 @@ def build_outer(
         data = split.dataset
         part = data.train.subset(split.positions(number))
         size, stream = split.plan.batch_size, f"outer/{number}"
-        batches = TrainBatches(part, data.train_transform, batch_size=size, seed=resolved.seed, stream=stream)
+        batches = data.train_batches(part, batch_size=size, seed=resolved.seed, stream=stream)
         take: Callable[[int], Batch] = lambda index: batches.batch(index).to(device)  # noqa: E731
         return Drawn(take, task.loss(part.labels, device))
 

@@ -93,16 +93,23 @@ class Trunk:
         return is_known and len(self.backbone.hash) == 64 and bool(getattr(split.items, "is_hashed", False))
 
     def _features(self, split: Split) -> Iterator[tuple[Tensor, Tensor]]:
-        for batch in self.batches(split):
+        for batch in self._batches(split, by_length=False):
             with torch.no_grad():
                 features = self.backbone.features(batch.to(self.device).inputs)
             yield features.cpu(), batch.targets
 
     def batches(self, split: Split) -> EvalBatches:
-        """All items of a split in order, without augmentation."""
+        """All items of a split, without augmentation; of texts those of like length together."""
+        return self._batches(split, by_length=True)
+
+    def _batches(self, split: Split, *, by_length: bool) -> EvalBatches:
         data = self.dataset
         return EvalBatches(
-            split, data.eval_transform, batch_size=self.eval_batch_size, num_workers=data.num_workers
+            split,
+            data.eval_transform,
+            batch_size=self.eval_batch_size,
+            num_workers=data.num_workers,
+            by_length=by_length,
         )
 
     def remembered(self, outputs: Outputs, split: Split, how: Hashable) -> Outputs:

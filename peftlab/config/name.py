@@ -25,7 +25,7 @@ VOLATILE = (
 )  # of recipes, what is used stands elsewhere
 VOLATILE_IN = {"dataset": ("num_workers",), "fit": ("save_every", "eval_batch_size", "stop_after")}
 # keys that older runs lack, with what these did: at this value a run is the one without the key
-ABSENT = {"fit": {"compile": False}}
+ABSENT = {"fit": {"compile": False}, "dataset": {"group_by_length": False}}
 # overrides that are no choice of a cell
 NO_CHOICE = (
     "experiment",

@@ -38,6 +38,8 @@ MOVED = {
 SINCE: dict[str, dict[str, Any]] = {
     "peftlab.fit.plan.Plan": {"stop_after": None, "compile": False},
     "peftlab.dataset.source.image_folder.image_folder": {"follow_links": True},
+    "peftlab.dataset.text.answers.answer_dataset": {"group_by_length": False},
+    "peftlab.dataset.text.dataset.text_dataset": {"group_by_length": False},
     "peftlab.scaling.gated.gated": {"reads": "site"},
     "peftlab.scaling.plan.OuterPlan": {"dropout": True},
 }

@@ -1,8 +1,8 @@
-"""Batches: a training stream that can be entered anywhere, and an evaluation in order."""
+"""Batches: a training stream that can be entered anywhere, and an evaluation."""
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from itertools import count
 from typing import Any
 
@@ -16,6 +16,10 @@ from peftlab.dataset.split import Split
 from peftlab.errors import UserError
 from peftlab.inputs.batch import Batch, targets_of
 from peftlab.stream import generator
+
+NUM_SORTED = 50  # batches whose items are sorted together, where batches are of items of like length
+
+Positions = Int64[np.ndarray, " n"]
 
 
 class TrainBatches:
@@ -53,32 +57,77 @@ class TrainBatches:
         """Batch `number`, counted from the start of training; a share of it may hold no item."""
         epoch, index = divmod(number, self.num_batches)
         if epoch != self._epoch:
-            own = generator(self._seed, self._stream, epoch)
-            self._epoch, self._order = epoch, torch.randperm(len(self._split), generator=own).numpy()
+            self._epoch, self._order = epoch, self._drawn(generator(self._seed, self._stream, epoch))
         positions = self._order[index * self._batch_size : (index + 1) * self._batch_size]
         positions = positions[share[0] :: share[1]]
         rows = self._split.rows[positions].tolist()
         own_each = (generator(self._seed, self._stream, "augmentation", epoch, row) for row in rows)
         return _batch(self._split, positions, self._transform, own_each)
 
+    def _drawn(self, own: torch.Generator) -> Positions:
+        """The order of an epoch."""
+        order: Positions = torch.randperm(len(self._split), generator=own).numpy()
+        return order
+
+
+class GroupedBatches(TrainBatches):
+    """The same of batches whose items have like lengths, so that less of them is padding.
+
+    Within every so many batches items are sorted by length, then all batches are shuffled. Source: LengthGroupedSampler of
+    transformers (`group_by_length`). Differs: there the batches of a sorted stretch come from long to short.
+    """
+
+    def _drawn(self, own: torch.Generator) -> Positions:
+        order, size = super()._drawn(own), self._batch_size
+        lengths = _lengths(self._split)
+        if lengths is None:
+            return order
+        stretch = size * max(1, min(len(order) // (4 * size), NUM_SORTED))
+        parts = [order[start : start + stretch] for start in range(0, len(order), stretch)]
+        joined = np.concatenate([part[np.argsort(-lengths[part], kind="stable")] for part in parts])
+        num_whole = len(order) // size
+        whole = joined[: num_whole * size].reshape(num_whole, size)
+        shuffled = whole[torch.randperm(num_whole, generator=own).numpy()]
+        return np.concatenate([shuffled.ravel(), joined[num_whole * size :]])
+
 
 class EvalBatches:
-    """All items of a split in order, once per iteration."""
+    """All items of a split, once per iteration, in order; `by_length` the longest first, so that little of a batch is padding."""
 
-    def __init__(self, split: Split, transform: Transform, *, batch_size: int, num_workers: int) -> None:
-        self.split, self._transform = split, transform
+    def __init__(
+        self,
+        split: Split,
+        transform: Transform,
+        *,
+        batch_size: int,
+        num_workers: int,
+        by_length: bool = False,
+    ) -> None:
+        self._given, self._transform = split, transform
         self._batch_size, self._num_workers = batch_size, num_workers
+        self._by_length = by_length
+
+    @cached_property
+    def order(self) -> Positions:
+        """The positions in the split that was given, as they come. Items without a length stay where they are."""
+        lengths = _lengths(self._given) if self._by_length else None
+        return np.arange(len(self._given)) if lengths is None else np.argsort(-lengths, kind="stable")
+
+    @cached_property
+    def split(self) -> Split:
+        """The items in the order in which they come."""
+        return self._given.subset(self.order) if self._by_length else self._given
 
     def __len__(self) -> int:
-        return -(-len(self.split) // self._batch_size)
+        return -(-len(self._given) // self._batch_size)
 
     def __iter__(self) -> Iterator[Batch]:
         return _load(self.batch, range(len(self)), self.split, self._num_workers)
 
     def batch(self, number: int) -> Batch:
-        """Batch `number` of the split."""
+        """Batch `number`."""
         start = number * self._batch_size
-        positions = np.arange(start, min(start + self._batch_size, len(self.split)), dtype=np.int64)
+        positions = np.arange(start, min(start + self._batch_size, len(self._given)), dtype=np.int64)
         return _batch(self.split, positions, self._transform, ())
 
     def kept(self) -> "KeptBatches":
@@ -95,6 +144,12 @@ class KeptBatches:
 
     def __iter__(self) -> Iterator[Batch]:
         return iter(self.own)
+
+
+def _lengths(split: Split) -> Positions | None:
+    """How many tokens each item has; None of items that have none."""
+    lengths = getattr(split.items, "lengths", None)
+    return None if lengths is None else np.asarray(lengths(split.rows), dtype=np.int64)
 
 
 def _batch(

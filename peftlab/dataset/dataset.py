@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Int64
 
 from peftlab.dataset.answers import Answers
+from peftlab.dataset.batches import GroupedBatches, TrainBatches
 from peftlab.dataset.cut import Cuts, group_counts, tail_cut, validation_cut
 from peftlab.dataset.group import group_classes
 from peftlab.dataset.items import Contents, Transform
@@ -25,7 +26,7 @@ class Dataset:
     item is decoded, and no label of one seen, before `open_test()`; `test_contents` tells which of them are in another split,
     too, and `ignored` what lies beside the items. `index` holds the row ids of train and val, `index_hash` is a sha256 over
     them and the source's content. `note` is what else people should know, in one line. `answers` is there if the items are
-    questions with answers; then classes are kinds of questions.
+    questions with answers; then classes are kinds of questions. `group_by_length`: items of like length share a batch of training.
     """
 
     name: str
@@ -44,6 +45,21 @@ class Dataset:
     test_contents: Callable[[], Contents] | None
     note: str = ""
     answers: Answers | None = None
+    group_by_length: bool = False
+
+    def train_batches(
+        self, split: Split, *, batch_size: int, seed: int, stream: str = "order", num_workers: int = 0
+    ) -> TrainBatches:
+        """Endless batches of a split of this data, transformed as in training."""
+        kind = GroupedBatches if self.group_by_length else TrainBatches
+        return kind(
+            split,
+            self.train_transform,
+            batch_size=batch_size,
+            seed=seed,
+            stream=stream,
+            num_workers=num_workers,
+        )
 
     @property
     def noun(self) -> str:

@@ -117,7 +117,7 @@ def _write_tables(state: Run, test: Split, counted: Any) -> None:
     """The task's tables and answers, gamma by site, and the test metrics of every width of a nested method."""
     experiment, record, step = state.experiment, state.record, state.experiment.schedule.num_steps
     tables = experiment.task.tables(counted)
-    record.write_text(ANSWERS, table_text(experiment.task.answers(counted, test)))
+    record.write_text(ANSWERS, table_text(experiment.answers(counted, test)))
     widths = width_table(state, test)
     if len(widths) > 1:
         tables = {**tables, "width": widths}

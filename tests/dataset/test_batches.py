@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from peftlab.dataset.batches import EvalBatches, TrainBatches
+from peftlab.dataset.batches import EvalBatches, GroupedBatches, TrainBatches
 from peftlab.dataset.image.images import Images
 from peftlab.dataset.image.transform import eval_transform, train_transform
 from peftlab.dataset.split import Split
@@ -165,3 +165,83 @@ def test_a_broken_image_is_one_sentence_in_every_process(spec: InputSpec, num_wo
     with pytest.raises(UserError) as error:
         list(EvalBatches(split, transform, batch_size=2, num_workers=num_workers))
     assert str(error.value) == "dataset.path holds an unreadable image, x/5.png; legal: whole files"
+
+
+class Long:
+    """Items of any length; `take` gives the lengths."""
+
+    noun, fingerprint = "texts", "0" * 64
+
+    def __init__(self, lengths: list[int]) -> None:
+        self.of = np.array(lengths, dtype=np.int64)
+
+    def take(self, rows: np.ndarray) -> np.ndarray:
+        return self.of[rows]
+
+    def keep(self, rows: np.ndarray) -> None:
+        """They are here."""
+
+    def lengths(self, rows: np.ndarray) -> np.ndarray:
+        return self.of[rows]
+
+
+class Lengths:
+    text = "their lengths"
+
+    def __call__(self, items: np.ndarray, generators: object = ()) -> dict[str, torch.Tensor]:
+        return {"length": torch.from_numpy(items)}
+
+
+@pytest.fixture
+def long() -> Split:
+    """137 items of 3 to 60 tokens, most of them short, whose rows are no positions."""
+    rng = np.random.default_rng(0)
+    lengths = np.minimum(3 + rng.exponential(12, 300).astype(int), 60).tolist()
+    rows = rng.permutation(300)[:137].astype(np.int64)
+    return Split(Long(lengths), rows % 5, rows)
+
+
+def padding(found: list[Batch]) -> float:
+    """The share of what a network reads."""
+    read = sum(int(batch.inputs["length"].max()) * len(batch.rows) for batch in found)
+    return 1 - sum(int(batch.inputs["length"].sum()) for batch in found) / read
+
+
+def test_evaluation_has_the_longest_first_and_says_where_they_stand(long: Split) -> None:
+    plain, sorted_ = (
+        EvalBatches(long, Lengths(), batch_size=10, num_workers=0, by_length=by_length)
+        for by_length in (False, True)
+    )
+    rows = torch.cat([batch.rows for batch in sorted_]).numpy()
+    assert len(sorted_) == len(plain) == 14
+    assert np.array_equal(rows, long.rows[sorted_.order])
+    assert np.array_equal(np.sort(sorted_.order), np.arange(137))
+    lengths = torch.cat([batch.inputs["length"] for batch in sorted_])
+    assert (lengths.diff() <= 0).all()
+    assert all(torch.equal(batch.targets, batch.rows % 5) for batch in sorted_)
+    assert np.array_equal(plain.order, np.arange(137))
+    assert padding(list(sorted_)) < 0.2 < 0.4 < padding(list(plain))
+
+
+def test_pictures_have_no_length(spec: InputSpec, memory_split: SplitOf) -> None:
+    split, transform = memory_split([9, 4]), eval_transform(spec, standardise=False)
+    found = EvalBatches(split, transform, batch_size=5, num_workers=0, by_length=True)
+    assert np.array_equal(found.order, np.arange(13))
+    two = [kind(split, transform, batch_size=5, seed=3) for kind in (TrainBatches, GroupedBatches)]
+    assert equal(*(list(islice(each.iterate(0), 6)) for each in two))
+
+
+def test_grouped_batches_are_drawn_and_have_little_padding(long: Split) -> None:
+    one, again, other = (GroupedBatches(long, Lengths(), batch_size=10, seed=seed) for seed in (0, 0, 1))
+    found = list(islice(one.iterate(0), 28))
+    epochs = [torch.cat([batch.rows for batch in found[start : start + 14]]) for start in (0, 14)]
+    assert [len(batch.rows) for batch in found] == ([10] * 13 + [7]) * 2
+    assert all(sorted(epoch.tolist()) == sorted(long.rows.tolist()) for epoch in epochs)
+    assert not torch.equal(*epochs)
+    assert torch.equal(again.batch(20).rows, found[20].rows)  # any can be the first
+    assert not torch.equal(other.batch(0).rows, found[0].rows)
+    plain = list(islice(TrainBatches(long, Lengths(), batch_size=10, seed=0).iterate(0), 28))
+    assert padding(found) < 0.7 * padding(plain)
+    longest = [int(batch.inputs["length"].max()) for batch in found[:13]]
+    assert longest != sorted(longest)
+    assert longest != sorted(longest, reverse=True)

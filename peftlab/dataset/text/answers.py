@@ -40,6 +40,7 @@ def answer_dataset(
     max_length: Annotated[int, Range(4, 1000000)] | None,
     max_answer: Annotated[int, Range(2, 1000000)] | None,
     scored_by: ScoredBy,
+    group_by_length: bool,
 ) -> Dataset:
     """Read a source, cut its long tail (by `seed`), then validation (by `run_seed`), and group the classes.
     Each item is one text: the question in its template, the answer, and the token that ends it.
@@ -52,15 +53,10 @@ def answer_dataset(
     cuts = Cuts(imbalance, max_per_class, seed, groups, group_counts_imbalance, val_fraction, run_seed)
     found = tokenised(source(path), partial(_tokens, writer, length, form))
     transform = _transform(spec, length, form)
-    made = cut_dataset(
-        name,
-        _checked(found),
-        cuts,
-        train_transform=transform,
-        eval_transform=transform,
-        num_workers=num_workers,
-    )
-    return replace(made, note=cut_note(made, length), answers=Answers(writer, length, scored_by))
+    both = {"train_transform": transform, "eval_transform": transform}
+    made = cut_dataset(name, _checked(found), cuts, **both, num_workers=num_workers)
+    answers = Answers(writer, length, scored_by)
+    return replace(made, note=cut_note(made, length), answers=answers, group_by_length=group_by_length)
 
 
 def _writer(spec: TextSpec, name: str) -> Writer:

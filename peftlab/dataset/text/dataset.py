@@ -39,10 +39,12 @@ def text_dataset(
     num_workers: NonNegativeInt,
     max_length: Annotated[int, Range(4, 1000000)] | None,
     fill_test: PositiveInt | None,
+    group_by_length: bool,
 ) -> Dataset:
     """Read a source, cut its long tail (by `seed`), then validation (by `run_seed`), and group the classes.
 
-    `fill_test` puts training texts that the long tail leaves out into the test, up to so many a class.
+    `fill_test` puts training texts that the long tail leaves out into the test, up to so many a class. With `group_by_length`
+    texts of like length share a batch of training: the same batches for a seed and a tokenizer, whatever the method.
 
     Raises:
         UserError: for a value that is not legal or would have no effect, and for an unreadable source.
@@ -52,15 +54,10 @@ def text_dataset(
     found = source(path) if fill_test is None else filled(source(path), cuts, fill_test)
     check_classes(found.class_names)
     transform = used_transform(spec, length)
-    made = cut_dataset(
-        name,
-        tokenised(found, partial(_tokens, spec, length)),
-        cuts,
-        train_transform=transform,
-        eval_transform=transform,
-        num_workers=num_workers,
-    )
-    return replace(made, note=cut_note(made, length))
+    both = {"train_transform": transform, "eval_transform": transform}
+    tokens = tokenised(found, partial(_tokens, spec, length))
+    made = cut_dataset(name, tokens, cuts, **both, num_workers=num_workers)
+    return replace(made, note=cut_note(made, length), group_by_length=group_by_length)
 
 
 def used_length(spec: TextSpec, max_length: int | None) -> int:

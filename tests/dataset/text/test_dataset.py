@@ -32,7 +32,7 @@ KEYS = {
         "groups",
         "group_counts_imbalance",
     ),
-    *("val_fraction", "num_workers", "max_length", "fill_test"),
+    *("val_fraction", "num_workers", "max_length", "fill_test", "group_by_length"),
 }
 LABELS = {"train": [0] * 16 + [1] * 8, "test": [0, 1, 1]}
 Build = Callable[..., Dataset]
