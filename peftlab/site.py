@@ -2,14 +2,20 @@
 
 from typing import NamedTuple
 
-LINEAR = ("q", "k", "v", "out", "mlp1", "gate", "mlp2")  # gate: the second matrix of a gated MLP
+# gate: the second matrix of a gated MLP; in, x, dt: of a state space (Mamba), whose last layer is out; x...: of an attention
+# to another stack of blocks, where q is the stack's own and k and v are of what the other one gives
+CROSS = ("xq", "xk", "xv", "xout")
+LINEAR = ("q", "k", "v", "in", "x", "dt", "out", *CROSS, "mlp1", "gate", "mlp2")
 SUBLAYER = ("attn", "ffn")
 NORM = ("norm1", "norm2")
 MEMBERS = {
     "attn": ("q", "k", "v", "out"),
     "ffn": ("mlp1", "gate", "mlp2"),
 }  # the linear layers of a sub-layer
-HEADS = ("kv",)  # the attention product of all heads: prefixes
+HEADS = (
+    "kv",
+    "xkv",
+)  # the attention product of all heads, and that of the attention to another stack: prefixes
 STREAM = ("tokens",)  # the tokens that enter a block: prompts
 POSITIONS = (*LINEAR, *SUBLAYER, *HEADS, *STREAM, *NORM)
 

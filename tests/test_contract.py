@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from fixtures.text import NOT_ON_MAMBA, NOT_THERE
 from torch.nn import functional as F
 
 from peftlab.config.directory import config_dir
@@ -17,7 +18,7 @@ IN_PLACE = ("bitfit", "full", "layernorm", "linear_probe", "partial", *MASKS)
 PROMPTS = ("gated_prompt", "noah", "soft_prompt", "vpt_deep", "vpt_shallow")
 # prompts and prefixes change the attention whatever their values are
 MOVED = (*PROMPTS, "prefix", "mam", "unipelt", "hlpt", "h2lpt")
-CAUSAL = ("llama", "gpt2", "gptj", "gpt_neox", "opt")
+CAUSAL = ("llama", "gpt2", "gptj", "gpt_neox", "opt", "mamba")
 TEXTS = ("bert", "roberta", "distilbert", *CAUSAL)
 FAMILIES = ("plain", "dinov2", "clip", "average", "eva02", "swin", *TEXTS)
 SCALINGS = ("fixed", "learned", "meta", "gated")
@@ -94,6 +95,10 @@ def test_life_of_a_model(inputs_of, recipe, family, adapt, method, scaling, wher
     backbone = family(family_name)
     if family_name == "swin" and method in REFUSED:
         with pytest.raises(UserError, match=rf"acts at {REFUSED[method]}, which swin.* lacks: "):
+            adapt(config_of(recipe, method, scaling, where), backbone)
+        return
+    if family_name == "mamba" and method in NOT_ON_MAMBA:
+        with pytest.raises(UserError, match=NOT_THERE):
             adapt(config_of(recipe, method, scaling, where), backbone)
         return
     if family_name == "llama" and method == "bitfit":

@@ -13,7 +13,7 @@ from peftlab.loss.cross_entropy import Loss
 from peftlab.site import LINEAR, MEMBERS, Site
 
 # whose weights a place without any of its own is scored by
-WEIGHTS = {**MEMBERS, "kv": ("k", "v"), "tokens": LINEAR}
+WEIGHTS = {**MEMBERS, "kv": ("k", "v"), "xkv": ("xk", "xv"), "tokens": LINEAR}
 Piece = tuple[str, tuple[int, int]]  # a parameter of the backbone, and which part of its axis 0
 
 
@@ -103,7 +103,7 @@ class Scorer:
         ends = {}
         for site in sites:
             place = self.backbone.place(site)
-            heads = {"kv": "out"}.get(site.position)  # what the heads give is what W_o reads
+            heads = {"kv": "out", "xkv": "xout"}.get(site.position)  # what the heads give is what W_o reads
             wrote = self.backbone.place(Site(site.block, heads)).input if heads else place.output
             ends[site] = (place.input, place.input if site.position == "tokens" else wrote)
         ports = {port for pair in ends.values() for port in pair}

@@ -33,8 +33,12 @@ def ports_at(part: Part, backbone: Backbone, site: Site) -> Ports:
 
 def gate_port(resolved: Resolved, backbone: Backbone, site: Site, ports: Ports) -> tuple[Port | None, int]:
     """What the gate of a site reads if it is not what the site reads, and its width: with scaling.reads=sublayer what the
-    attention or the FFN around a linear layer takes."""
-    around = [name for name, members in MEMBERS.items() if site.position in (name, *members)]
+    attention or the FFN around a linear layer takes, if one is around it."""
+    around = [
+        name
+        for name, members in MEMBERS.items()
+        if site.position in (name, *members) and Site(site.block, name) in backbone.places
+    ]
     if resolved.scaling.options.get("reads") != "sublayer" or not around:
         return None, ports.num_in
     place = backbone.place(Site(site.block, around[0]))

@@ -11,7 +11,7 @@ from peftlab.config.place import below, check_cells, place
 from peftlab.config.resolve import resolve
 from peftlab.placement.depth import block_labels
 from peftlab.placement.ground import Scorer
-from peftlab.site import POSITIONS, Site
+from peftlab.site import LINEAR, POSITIONS, Site
 
 Change = Callable[..., dict[str, Any]]
 Refused = Callable[[dict[str, Any]], str]
@@ -30,7 +30,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"placement.depth": None}, "placement.depth=null is not legal; legal: "),
     (
         {"placement.position": []},
-        "placement.position=[] names no position; legal: q, k, v, out, mlp1, gate, mlp2",
+        "placement.position=[] names no position; legal: q, k, v, in, x, dt, out, xq, xk, xv, xout, mlp1, gate, mlp2",
     ),
     (
         {"placement.position": "quey"},
@@ -111,7 +111,9 @@ def test_the_placement_that_was_checked_is_the_one_that_is_resolved(change: Chan
 
 
 def test_every_part_of_a_hybrid_has_its_own_sites() -> None:
-    placed = place(resolve(composed("peft=hlpt")), block_labels(12), POSITIONS)
+    placed = place(
+        resolve(composed("peft=hlpt")), block_labels(12), [name for name in POSITIONS if name != "xkv"]
+    )
     assert placed.parts == {
         "lora": {Site(block, "mlp2"): {} for block in range(9)},
         "prefix": {Site(block, "kv"): {} for block in range(9, 12)},
@@ -143,7 +145,7 @@ def test_scores_come_back_and_a_rule_without_a_scorer_is_open(change: Change) ->
     before = place(resolved, block_labels(12), POSITIONS)
     assert before.is_open
     assert before.scores == {}
-    assert len(before.sites) == 84, "all that it would choose from"
+    assert len(before.sites) == 12 * len(LINEAR), "all that it would choose from"
 
     class Fake(Scorer):
         def squared_gradients(self, sites: Any, num: int, size: int) -> dict[Site, float]:
@@ -155,7 +157,7 @@ def test_scores_come_back_and_a_rule_without_a_scorer_is_open(change: Change) ->
         Site(11, "v"),
     ]  # the lowest of those with 11, and the 12
     assert not after.is_open
-    assert len(after.scores) == 84
+    assert len(after.scores) == 12 * len(LINEAR)
     assert after.scores[Site(11, "v")] == 12
 
 

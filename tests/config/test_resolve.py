@@ -215,7 +215,7 @@ def test_the_parts_of_a_hybrid() -> None:
     assert (lora.name, lora.path, lora.form.word) == ("lora", "peft.parts.lora", "lora")
     assert (prefix.name, prefix.path, prefix.form.word) == ("prefix", "peft.parts.prefix", "prefix")
     assert (lora.positions, lora.depth, lora.insertion, lora.scale) == (("mlp2",), "0%-25%", "parallel", 1.0)
-    assert (prefix.positions, prefix.depth) == (("kv",), "25%-100%")
+    assert (prefix.positions, prefix.depth) == (("kv", "xkv"), "25%-100%")
     assert (lora.width_key, prefix.width_key) == ("rank", "length")
     assert prefix.form.options["length"] == 10
     assert not {"positions", "depth", "insertion", "scale"} & set(lora.form.options)

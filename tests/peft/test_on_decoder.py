@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from fixtures.text import DECODERS, text_inputs
+from fixtures.text import CAUSAL, NOT_ON_MAMBA, NOT_THERE, text_inputs
 
 from peftlab.config.directory import config_dir
 from peftlab.errors import UserError
@@ -15,7 +15,8 @@ from peftlab.network.mask import with_room
 from peftlab.site import Site
 
 METHODS = sorted(Path(file).stem for file in (config_dir() / "peft").glob("*.yaml"))
-KINDS = ("llama", "gpt2", "gptj", "gpt_neox", "opt")
+ATTENDING = ("llama", "gpt2", "gptj", "gpt_neox", "opt")
+KINDS = (*ATTENDING, "mamba")
 ROTARY = ("llama", "qwen2", "mistral", "gptj", "gpt_neox")
 MASKS = {"peft.keep_ratio": 0.1, "peft.num_samples": 6}
 KEYS = {
@@ -69,12 +70,16 @@ def check_no_leak(model, inputs):
 def test_no_later_token_reaches_an_earlier_one(built, method, kind):
     if (kind, method) == ("llama", "bitfit"):
         pytest.skip("it has no bias")
+    if kind == "mamba" and method in NOT_ON_MAMBA:
+        with pytest.raises(UserError, match=NOT_THERE):
+            built(kind, method)
+        return
     _, model, inputs = built(kind, method)
     check_no_leak(model, inputs)
 
 
 @pytest.mark.parametrize("per", ["sample", "token"])
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", ATTENDING)
 @pytest.mark.parametrize("method", ["lora", "adapter_parallel", "prefix", "mh_pa", "unipelt", "hlpt"])
 def test_a_gate_reads_the_question_alone_or_a_token_itself(built, method, kind, per):
     keys = {"scaling.per": per}
@@ -95,7 +100,7 @@ def test_a_gate_that_read_answers_would_leak(built, monkeypatch):
         check_no_leak(model, inputs)
 
 
-@pytest.mark.parametrize("kind", DECODERS)
+@pytest.mark.parametrize("kind", CAUSAL)
 def test_scores_are_those_of_transformers_with_its_output_embedding(family, kind):
     """The arranged layers compute what they did: against a network of transformers with the published layout of the weights."""
     from importlib import import_module
@@ -120,7 +125,14 @@ def test_scores_are_those_of_transformers_with_its_output_embedding(family, kind
     torch.testing.assert_close(ours, wanted, rtol=1e-5, atol=1e-5)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("per", ["sample", "token"])
+def test_a_gate_in_a_state_space_is_at_its_layers(built, per):
+    _, model, inputs = built("mamba", "lora", "gated", **{"scaling.per": per, "scaling.reads": "sublayer"})
+    assert {str(site) for site in model.sites if site.block == 0} == {"0.in", "0.x", "0.dt", "0.out"}
+    check_no_leak(model, inputs)
+
+
+@pytest.mark.parametrize("kind", ATTENDING)
 def test_a_prefix_is_keys_and_values_in_transformers_cache(built, kind):
     """Bit for bit but for the order of sums: the tokens stand at 0, 1, ..., and no prefix key is turned."""
     from transformers import DynamicCache

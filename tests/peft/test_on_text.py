@@ -3,10 +3,11 @@
 import copy
 import warnings
 from functools import partial
+from itertools import product
 
 import pytest
 import torch
-from fixtures.text import DECODERS, text_inputs
+from fixtures.text import CAUSAL, DECODERS, NOT_ON_MAMBA, text_inputs
 from torch.nn import functional as F
 
 from peftlab.network.mask import with_room
@@ -152,16 +153,24 @@ def test_an_adapter_reads_the_stream_or_what_is_written_and_writes_before_the_no
     assert (wanted - backbone.features(inputs)).abs().max() > 1e-3
 
 
-@pytest.mark.parametrize("kind", [*KINDS, *DECODERS])
+PADDED = [
+    *[
+        (name, "fixed")
+        for name in ("lora", "prefix", "mh_pa", "vpt_deep", "vpt_shallow", "soft_prompt", "ia3")
+    ],
+    *[(name, "gated") for name in ("lora", "adapter_parallel", "prefix", "vpt_deep")],
+    ("unipelt", "gated"),
+]
+SHARED = ("lora", "prefix", "adapter_parallel", "mh_pa")
+
+
 @pytest.mark.parametrize(
-    ("method", "scaling"),
+    ("kind", "method", "scaling"),
     [
-        *[
-            (name, "fixed")
-            for name in ("lora", "prefix", "mh_pa", "vpt_deep", "vpt_shallow", "soft_prompt", "ia3")
-        ],
-        *[(name, "gated") for name in ("lora", "adapter_parallel", "prefix", "vpt_deep")],
-        ("unipelt", "gated"),
+        (kind, *case)
+        for kind in [*KINDS, *CAUSAL]
+        for case in PADDED
+        if kind != "mamba" or case[0] not in NOT_ON_MAMBA
     ],
 )
 def test_no_method_lets_a_text_depend_on_its_padding(built, kind, method, scaling):
@@ -173,8 +182,9 @@ def test_no_method_lets_a_text_depend_on_its_padding(built, kind, method, scalin
         torch.testing.assert_close(together[row : row + 1], alone, rtol=2e-5, atol=2e-5)
 
 
-@pytest.mark.parametrize("kind", [*KINDS, *DECODERS])
-@pytest.mark.parametrize("method", ["lora", "prefix", "adapter_parallel", "mh_pa"])
+@pytest.mark.parametrize(
+    ("kind", "method"), [*product([*KINDS, *DECODERS], SHARED), ("mamba", "lora"), ("mamba", "ssf")]
+)
 def test_cells_that_share_a_forward_give_what_they_give_alone(family, recipe, adapt, inputs_of, kind, method):
     """The mask follows the rows of each cell; one joins at the first block, one at the second."""
     backbone = family(kind)
@@ -202,8 +212,14 @@ def test_room_in_a_mask():
     assert with_room(added, 1, 1).flatten().tolist() == [0.0, 0.0, torch.tensor(-1e9).item()]
 
 
-@pytest.mark.parametrize("kind", ["bert", "llama", "opt"])
-@pytest.mark.parametrize("method", ["lora", "adapter_pfeiffer", "prefix", "mh_pa", "soft_prompt"])
+@pytest.mark.parametrize(
+    ("kind", "method"),
+    [
+        *product(["bert", "llama", "opt"], ["lora", "adapter_pfeiffer", "prefix", "mh_pa", "soft_prompt"]),
+        ("mamba", "lora"),
+        ("mamba", "soft_prompt"),
+    ],
+)
 def test_how_strongly_a_site_acts_does_not_depend_on_padding(built, method, kind):
     _, model, inputs = built(kind, method)
     one = {name: value[1:2, : LENGTHS[1]] for name, value in inputs.items()}

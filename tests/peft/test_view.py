@@ -19,7 +19,7 @@ def test_a_site_beside_no_linear_layer_has_no_rows():
         View(4, 3).rows()
     assert str(error.value) == (
         "peft: its form is made from the weight of a linear layer, and a site stands beside none;"
-        " legal: insertion=parallel at q, k, v, out, mlp1, gate, mlp2"
+        " legal: insertion=parallel at q, k, v, in, x, dt, out, xq, xk, xv, xout, mlp1, gate, mlp2"
     )
 
 

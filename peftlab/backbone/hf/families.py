@@ -2,5 +2,6 @@
 
 from peftlab.backbone.hf.bert import ENCODERS
 from peftlab.backbone.hf.decoder import DECODERS
+from peftlab.backbone.hf.mamba import MAMBA
 
-FAMILIES = {**ENCODERS, **DECODERS}
+FAMILIES = {**ENCODERS, **DECODERS, "mamba": MAMBA}

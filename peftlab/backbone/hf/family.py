@@ -17,6 +17,9 @@ class Family(NamedTuple):
     the first position is that behind the number of the padding token. `is_causal`: whether a token sees those before it alone;
     then `model` is that with the output embedding, and `rotary` makes what turns queries and keys out of positions, in the
     families that turn them. `usual` are the keys of a config.json that have to be so, or the forward is another one.
+    What belongs to no other place of a block belongs to norm1. Without `product`, `attn` and `ffn` a block has no attention and no
+    FFN; `refused` says of a position why it is not there. `length` is how many tokens its models were trained on, of a family
+    whose networks read texts of any length.
     """
 
     module: str
@@ -25,11 +28,11 @@ class Family(NamedTuple):
     prefix: str
     blocks: str
     linear: Mapping[str, str]
-    product: str
-    attn: tuple[str, str]
-    ffn: tuple[str, str]
     norm1: str
     norm2: str | None
+    product: str | None = None
+    attn: tuple[str, str] | None = None
+    ffn: tuple[str, str] | None = None
     act: str | None = None
     fused: str | None = None
     norm_first: bool = False
@@ -38,3 +41,5 @@ class Family(NamedTuple):
     is_causal: bool = False
     rotary: str | None = None
     usual: Mapping[str, Any] = {}
+    refused: Mapping[str, str] = {}
+    length: int | None = None

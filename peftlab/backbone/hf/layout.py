@@ -1,6 +1,7 @@
 """Linear layers in the layout of the rest of the house: weight [d_out, d_in], and q, k and v one behind the other.
 
-GPT-2 keeps weights as [d_in, d_out], GPT-NeoX the q, k and v of a head beside each other. What a network computes stays.
+GPT-2 keeps weights as [d_in, d_out], GPT-NeoX the q, k and v of a head beside each other, and Mamba multiplies by the weight of
+a layer that it does not call. What a network computes stays.
 """
 
 from typing import Any
@@ -24,6 +25,32 @@ class PerHead(nn.Module):
         return self.fused(x).unflatten(-1, (3, self.num_heads, -1)).transpose(-3, -2).flatten(-3)
 
 
+class TimeStep(nn.Module):
+    """A layer `linear` that is called where somebody multiplies by this module's weight; the bias is added behind it."""
+
+    def __init__(self, layer: nn.Linear) -> None:
+        super().__init__()
+        self.linear = _linear(layer.weight, None)
+        self.bias = layer.bias
+
+    @property
+    def weight(self) -> "_Left":
+        """What stands before an `@`."""
+        return _Left(self.linear)
+
+
+class _Left:
+    """`left @ x` is `linear` of each column of x."""
+
+    def __init__(self, linear: nn.Linear) -> None:
+        self._linear = linear
+
+    def __matmul__(self, x: Tensor) -> Tensor:
+        """`[b, d_in, t]` to `[b, d_out, t]`."""
+        y: Tensor = self._linear(x.transpose(1, 2))
+        return y.transpose(1, 2)
+
+
 def arrange(model: nn.Module) -> None:
     """Put layers of this layout in the place of those of another, with the same numbers."""
     config: Any = model.config
@@ -34,6 +61,9 @@ def arrange(model: nn.Module) -> None:
         elif own == "query_key_value":
             assert isinstance(layer, nn.Linear)
             setattr(model.get_submodule(parent), own, PerHead(layer, config.num_attention_heads))
+        elif own == "dt_proj":
+            assert isinstance(layer, nn.Linear)
+            setattr(model.get_submodule(parent), own, TimeStep(layer))
 
 
 def published(model: nn.Module, state: Named) -> Named:
@@ -46,6 +76,7 @@ def published(model: nn.Module, state: Named) -> Named:
             by_head = value.unflatten(0, (3, config.num_attention_heads, -1)).transpose(0, 1)
             value = by_head.flatten(0, 2).contiguous()
             name = name.replace(".fused.", ".")
+        name = name.replace(".dt_proj.linear.", ".dt_proj.")
         found[name] = value.T.contiguous() if transposed and name.endswith(transposed) else value
     return found
 

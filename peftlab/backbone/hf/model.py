@@ -92,8 +92,7 @@ def backbone_of(
     pad_id = max(config.pad_token_id or 0, 0)
     end_id = _first(config.eos_token_id) if family.is_causal else None
     tokenizer = FileTokenizer(folder / TOKENIZER, pad_id, config.vocab_size, end_id)
-    most = config.max_position_embeddings - (pad_id + 1 if family.counts_from_padding else 0)
-    length = _length(folder, most, options["max_length"])
+    length = _length(folder, family, config, options["max_length"])
     inputs = INPUTS if family.reads_types else INPUTS[:2]
     given: dict[str, Any] = table._asdict()
     return Backbone(
@@ -106,7 +105,8 @@ def backbone_of(
         is_causal=family.is_causal,
         rotary=family.rotary,
         unembedding=unembedding,
-        new_cache=partial(_cache, config) if family.is_causal else None,
+        # of a state space, which sees padding, each text is read again for every new token
+        new_cache=partial(_cache, config) if family.is_causal and family.product is not None else None,
         **given,
     )
 
@@ -125,7 +125,8 @@ def created(name: str, family: Family, config: dict[str, Any]) -> tuple[nn.Modul
     more = {"add_pooling_layer": False} if has_pooler else {}
     try:
         own = configs.from_dict({**config, "chunk_size_feed_forward": 0})
-        own._attn_implementation = "sdpa"  # the function that a prefix acts at
+        if family.product is not None:
+            own._attn_implementation = "sdpa"  # the function that a prefix acts at
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(stream_seed(0, "backbone"))
             network: Any = networks(own, **more)
@@ -155,7 +156,11 @@ def _first(ids: int | list[int] | None) -> int | None:
     return ids[0] if isinstance(ids, list) else ids
 
 
-def _length(folder: Path, most: int, wanted: int | None) -> int:
+def _length(folder: Path, family: Family, config: Any, wanted: int | None) -> int:
+    if family.length is not None:  # it can read longer texts, too
+        return wanted or length_of(folder, family.length)
+    most = config.max_position_embeddings
+    most -= max(config.pad_token_id or 0, 0) + 1 if family.counts_from_padding else 0
     if wanted is not None and wanted > most:
         raise UserError(
             f"backbone.max_length={wanted} is longer than the network can read; legal: 1 to {most}, or null"

@@ -83,10 +83,10 @@ def _family(name: str, config: Any) -> Family:
 def _check_layout(name: str, network: nn.Module, config: Any) -> None:
     """Layers that would have to be replaced by others, in a network that is to stay as it is."""
     odd = any(type(layer).__name__ == "Conv1D" for layer in network.modules())
-    if odd or config.model_type == "gpt_neox":
+    if odd or config.model_type in ("gpt_neox", "mamba"):
         raise UserError(
             f"model={name} has layers in a layout of their own, which would have to be replaced; legal: a run with"
-            " backbone=hf, or a family with linear layers for q, k and v, as llama"
+            " backbone=hf, or a family whose linear layers are called one by one, as llama"
         )
 
 

@@ -45,16 +45,19 @@ def _hidden(model: nn.Module, inputs: dict[str, Tensor]) -> Tensor:
     network: Any = model
     given: dict[str, Any] = {key: value for key, value in inputs.items() if key != ANSWERS}
     mask, has_cache = inputs["attention_mask"], bool(getattr(network.config, "use_cache", False))
-    if (
-        mask.is_meta
-    ):  # transformers asks numbers whether any token is hidden, and whether several texts stand in one
-        given["attention_mask"] = mask.new_ones(len(mask), 1, mask.shape[1], mask.shape[1], dtype=torch.bool)
-    if mask.is_meta and has_cache:
-        given["position_ids"] = torch.arange(mask.shape[1], device=mask.device).unsqueeze(0)
     if has_cache:
         given["use_cache"] = CACHE in given
     if CACHE in given and CACHE not in inspect.signature(network.forward).parameters:
         given["past_key_values"] = given.pop(CACHE)  # before transformers 5.24
+    if network.config.model_type == "mamba":
+        # padding stands behind a text and reaches nothing; a mask of two axes would not follow the rows of several cells
+        given.pop("attention_mask")
+    elif (
+        mask.is_meta
+    ):  # transformers asks its numbers whether any token is hidden, and whether several texts stand in one
+        given["attention_mask"] = mask.new_ones(len(mask), 1, mask.shape[1], mask.shape[1], dtype=torch.bool)
+        places = torch.arange(mask.shape[1], device=mask.device).unsqueeze(0)
+        given |= {"position_ids": places} if has_cache else {}
     hidden: Tensor = network(**given).last_hidden_state
     return hidden
 

@@ -4,6 +4,7 @@ from torch import nn
 
 from peftlab.backbone.backbone import Place, Port
 from peftlab.backbone.hf.family import Family
+from peftlab.backbone.hf.layout import TimeStep
 from peftlab.backbone.table import Table
 from peftlab.site import Site
 
@@ -24,7 +25,7 @@ def hf_table(model: nn.Module, family: Family) -> Table:
     outside = tuple(key for key, _ in model.named_parameters() if not key.startswith(inside))
     labels = tuple(str(index) for index in range(len(blocks)))
     num_prefix_tokens = 0 if family.is_causal else 1  # CLS or <s>, which is first in every text
-    return Table(roots, labels, num_prefix_tokens, places, outside, {})
+    return Table(roots, labels, num_prefix_tokens, places, outside, dict(family.refused))
 
 
 def _linear(index: int, root: str, block: nn.Module, family: Family) -> dict[Site, Place]:
@@ -38,11 +39,19 @@ def _linear(index: int, root: str, block: nn.Module, family: Family) -> dict[Sit
         assert isinstance(layer, nn.Linear)
         source = f"{root}.{family.act}" if position == "mlp2" and family.act is not None else None
         reads = Port(f"{root}.{path}", "in", source=source)
-        writes = Port(f"{root}.{path}", "out", part)
+        bias = _bias_behind(block, root, path)
+        writes = Port(f"{root}.{path}", "out", part, bias=bias)
         own = tuple((f"{root}.{path}.{key}", part) for key, _ in layer.named_parameters())
+        own += () if bias is None else ((bias, part),)
         sizes = layer.in_features, layer.out_features // part[1]
         found[Site(index, position)] = Place(reads, writes, None, *sizes, own)
     return found
+
+
+def _bias_behind(block: nn.Module, root: str, path: str) -> str | None:
+    """The bias that is added behind a layer, if its weight is another module's (Mamba's dt)."""
+    parent = path.rpartition(".")[0]
+    return f"{root}.{parent}.bias" if isinstance(block.get_submodule(parent), TimeStep) else None
 
 
 def _around(
@@ -54,21 +63,27 @@ def _around(
         return Port(f"{root}.{path}", "in" if side == "in" else "out")
 
     found: dict[Site, Place] = {}
-    width = linear[Site(index, "q")].num_in
-    norms = {"norm1": family.norm1, "norm2": family.norm2}
-    for position, (reads_at, writes_at), norm in (
+    width = next(iter(linear.values())).num_in
+    for position, ends, norm in (
         ("attn", family.attn, family.norm1),
         ("ffn", family.ffn, family.norm2 or family.norm1),
     ):
-        reads = port(reads_at, "in")
-        stream = port(norm, "in") if family.norm_first else reads  # else it reads the stream itself
-        found[Site(index, position)] = Place(reads, port(writes_at, "out"), stream, width, width, ())
-    for position, path in norms.items():
-        if path is not None:
-            layer = block.get_submodule(path)
-            own = tuple((f"{root}.{path}.{key}", WHOLE) for key, _ in layer.named_parameters())
-            found[Site(index, position)] = Place(port(path, "in"), port(path, "out"), None, width, width, own)
-    product, keys = f"{root}.{family.product}", linear[Site(index, "k")].num_out
-    found[Site(index, "kv")] = Place(Port(product, "in"), Port(product, "heads"), None, width, keys, ())
+        if ends is not None:
+            reads = port(ends[0], "in")
+            stream = port(norm, "in") if family.norm_first else reads  # else it reads the stream itself
+            found[Site(index, position)] = Place(reads, port(ends[1], "out"), stream, width, width, ())
+    if family.product is not None:
+        product, keys = f"{root}.{family.product}", linear[Site(index, "k")].num_out
+        found[Site(index, "kv")] = Place(Port(product, "in"), Port(product, "heads"), None, width, keys, ())
     found[Site(index, "tokens")] = Place(Port(root, "in"), Port(root, "tokens"), None, width, width, ())
+    taken = {name for place in linear.values() for name, _ in place.parameters}
+    rest = [name for name in (f"{root}.{key}" for key, _ in block.named_parameters()) if name not in taken]
+    second = () if family.norm2 is None else (f"{root}.{family.norm2}.",)
+    for position, path in (("norm1", family.norm1), ("norm2", family.norm2)):
+        if path is not None:
+            own = [name for name in rest if name.startswith(second) == (position == "norm2")]
+            weights = tuple((name, WHOLE) for name in own)
+            found[Site(index, position)] = Place(
+                port(path, "in"), port(path, "out"), None, width, width, weights
+            )
     return found

@@ -6,20 +6,23 @@ import torch
 from torch import Tensor
 
 from peftlab.peft.weights import Chosen, Weight
+from peftlab.site import CROSS
+
+Home = tuple[int, bool]
 
 
 class Sliced(NamedTuple):
-    """A weight that is cut along `axis` into the `num_groups` groups of its block."""
+    """A weight that is cut along `axis` into the `num_groups` groups of its block, or of its block's attention to another stack."""
 
     weight: Weight
     axis: int
     num_groups: int
 
     @property
-    def block(self) -> int:
-        """The block of the weight's site."""
+    def home(self) -> Home:
+        """What has its groups: the block of the weight's site, and whether they are of the attention to another stack."""
         assert self.weight.site is not None
-        return self.weight.site.block
+        return self.weight.site.block, self.weight.site.position in CROSS
 
     @property
     def group_size(self) -> int:
@@ -38,11 +41,11 @@ class Sliced(NamedTuple):
         return along.view(shape).expand(self.weight.value.shape).clone()
 
 
-def group_sizes(slices: list[Sliced]) -> dict[int, int]:
-    """How many entries a group has, by block."""
-    sizes: dict[int, int] = {}
+def group_sizes(slices: list[Sliced]) -> dict[Home, int]:
+    """How many entries a group has, by what has it."""
+    sizes: dict[Home, int] = {}
     for part in slices:
-        sizes[part.block] = sizes.get(part.block, 0) + part.group_size
+        sizes[part.home] = sizes.get(part.home, 0) + part.group_size
     return sizes
 
 
@@ -52,19 +55,17 @@ def top_groups(slices: list[Sliced], scores: list[Tensor], k: int) -> Chosen:
     A group that is too large for what is left is passed over; of equal scores, the lower block and index comes first.
     """
     sizes = group_sizes(slices)
-    sums: dict[int, Tensor] = {}
+    sums: dict[Home, Tensor] = {}
     for part, values in zip(slices, scores, strict=True):
         total = part.by_group(values)
-        sums[part.block] = sums[part.block] + total if part.block in sums else total
-    blocks = sorted(sums)
-    order = (
-        torch.cat([sums[block] / sizes[block] for block in blocks]).sort(descending=True, stable=True).indices
-    )
-    groups = [(block, index) for block in blocks for index in range(len(sums[block]))]
-    kept = {block: torch.zeros(len(total), dtype=torch.bool) for block, total in sums.items()}
+        sums[part.home] = sums[part.home] + total if part.home in sums else total
+    homes = sorted(sums)
+    order = torch.cat([sums[home] / sizes[home] for home in homes]).sort(descending=True, stable=True).indices
+    groups = [(home, index) for home in homes for index in range(len(sums[home]))]
+    kept = {home: torch.zeros(len(total), dtype=torch.bool) for home, total in sums.items()}
     for position in order.tolist():
-        block, index = groups[position]
-        if sizes[block] <= k:
-            kept[block][index] = True
-            k -= sizes[block]
-    return [(part.weight, part.mask(kept[part.block])) for part in slices if kept[part.block].any()]
+        home, index = groups[position]
+        if sizes[home] <= k:
+            kept[home][index] = True
+            k -= sizes[home]
+    return [(part.weight, part.mask(kept[part.home])) for part in slices if kept[part.home].any()]

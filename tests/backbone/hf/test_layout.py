@@ -1,4 +1,4 @@
-"""Layers of GPT-2 and GPT-NeoX in the layout of the house compute what they did, and go back to where they came from."""
+"""Layers of GPT-2, GPT-NeoX and Mamba in the layout of the house compute what they did, and go back to where they came from."""
 
 import copy
 
@@ -12,7 +12,7 @@ from peftlab.backbone.hf.layout import PerHead, arrange, published
 from peftlab.backbone.hf.model import created
 
 
-@pytest.fixture(params=["gpt2", "gpt_neox", "llama"])
+@pytest.fixture(params=["gpt2", "gpt_neox", "llama", "mamba"])
 def network(request):
     model, _ = created("model", FAMILIES[request.param], config_of(request.param))
     with torch.no_grad():

@@ -4,15 +4,17 @@ from functools import partial
 
 import pytest
 import torch
-from fixtures.text import DECODERS
+from fixtures.text import CAUSAL, DECODERS
 
 from peftlab.site import POSITIONS, Site
 
 ENCODERS = ("bert", "roberta", "xlm-roberta", "distilbert")
-KINDS = (*ENCODERS, *DECODERS)
+KINDS = (*ENCODERS, *CAUSAL)
 GATED = ("llama", "qwen2", "mistral")
 LINEAR = ("q", "k", "v", "out", "mlp1", "mlp2")
 PLACES = (*LINEAR, "attn", "ffn", "norm1", "norm2")
+PLAIN = {*PLACES, "kv", "tokens"}
+STATE_SPACE = {"in", "x", "dt", "out", "norm1", "tokens"}
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -24,10 +26,12 @@ def test_every_weight_has_one_place_or_is_outside(family, kind):
         name for name, _ in backbone.model.named_parameters() if not name.startswith("unembedding.")
     )
     assert all(owned.count(name) == (3 if any(word in name for word in fused) else 1) for name in owned)
-    lacks = {"gptj": ("gate", "norm2")}.get(kind, () if kind in GATED else ("gate",))
-    assert backbone.positions == tuple(name for name in POSITIONS if name not in lacks)
-    is_causal = kind in DECODERS
-    heads = 4 if is_causal else 2
+    has = {"gptj": PLAIN - {"norm2"}, "mamba": STATE_SPACE}.get(
+        kind, PLAIN | ({"gate"} if kind in GATED else set())
+    )
+    assert backbone.positions == tuple(name for name in POSITIONS if name in has)
+    is_causal = kind in CAUSAL
+    heads = {"mamba": 1}.get(kind, 4 if is_causal else 2)
     assert (backbone.depth, backbone.num_heads(0), backbone.num_prefix_tokens) == (2, heads, not is_causal)
     assert backbone.is_causal == is_causal
 

@@ -25,7 +25,7 @@ def test_rows_and_columns():
 
 def test_sizes_add_up_over_the_weights_of_a_block():
     parts = [sliced("a", (4, 3), 0, 2), sliced("b", (4,), 0, 2), sliced("c", (5, 6), 1, 3, block=7)]
-    assert group_sizes(parts) == {0: 8, 7: 10}
+    assert group_sizes(parts) == {(0, False): 8, (7, False): 10}
 
 
 def test_the_mean_decides_and_not_the_sum():
