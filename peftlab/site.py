@@ -5,7 +5,8 @@ from typing import NamedTuple
 # gate: the second matrix of a gated MLP; in, x, dt: of a state space (Mamba), whose last layer is out; x...: of an attention
 # to another stack of blocks, where q is the stack's own and k and v are of what the other one gives
 CROSS = ("xq", "xk", "xv", "xout")
-LINEAR = ("q", "k", "v", "in", "x", "dt", "out", *CROSS, "mlp1", "gate", "mlp2")
+SCAN = ("in", "x", "dt")
+LINEAR = ("q", "k", "v", *SCAN, "out", *CROSS, "mlp1", "gate", "mlp2")
 SUBLAYER = ("attn", "ffn")
 NORM = ("norm1", "norm2")
 MEMBERS = {

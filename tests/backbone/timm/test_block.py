@@ -7,7 +7,7 @@ from torch.nn import functional as F
 
 from peftlab.backbone.timm.block import block_places
 from peftlab.errors import UserError
-from peftlab.site import LINEAR, NORM, Site
+from peftlab.site import CROSS, LINEAR, NORM, SCAN, Site
 
 PLAIN = ["plain", "dinov2", "siglip", "distilled", "differential", "naflex", "relpos", "shared_relpos", "sam"]
 PLAIN += ["beit", "eva_giant", "dinov3", "pe_core", "rope_mixed", "swin", "swin_shifted"]
@@ -190,7 +190,7 @@ def test_mlp2_reads_the_value_times_the_activated_gate(small, watch, kind):
 @pytest.mark.parametrize("kind", PLAIN)
 def test_a_plain_mlp_has_no_gate(small, kind):
     positions = {site.position for site in small(kind).table.places}
-    assert set(LINEAR) - positions == {"gate"}
+    assert set(LINEAR) - positions == {"gate", *CROSS, *SCAN}
 
 
 @pytest.mark.parametrize("kind", KINDS)
