@@ -103,9 +103,8 @@ class Network:
     def _one(self, run: Pass, inputs: dict[str, Tensor]) -> Tensor:
         acts = acts_of(run, self._modules)
         acts |= sources_of(run, self._modules, acts)
-        if self._below is not None and not self.backbone.has_cache(
-            inputs
-        ):  # which each block reads and writes once
+        # a cache is read and written by each block once
+        if self._below is not None and not self.backbone.has_cache(inputs):
             acts |= self._below.acts(run.cell, inputs)
         for name, own in prompts_of(run, self.backbone, self._modules).items():
             acts.setdefault(name, []).extend(own)

@@ -39,7 +39,12 @@ def _right(cell: Cell, metric: Metric) -> "tuple[np.ndarray, np.ndarray] | None"
         own = {row["class"] for row in read_rows(classes) if metric.label in ("mean", row["group"])}
         said = [row for row in read_rows(answers) if row["class"] in own]
         labels = [row["class"] for row in said]
-        rows.append([row["class"] == row["predicted"] for row in said])
+        rows.append(list(map(_is_right, said)))
     if not rows or not labels or len({len(row) for row in rows}) > 1:
         return None
     return np.array(rows, dtype=np.float64), np.unique(labels, return_inverse=True)[1]
+
+
+def _is_right(row: dict[str, str]) -> bool:
+    """An answer that was written says it; of a class it is told by the name."""
+    return row["right"] == "1" if "right" in row else row["class"] == row.get("predicted")

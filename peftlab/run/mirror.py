@@ -12,7 +12,7 @@ from peftlab.tracker.tracker import Scalar, Series
 MAX_LINES = 100  # gammas that are drawn over time
 NUM_MAPS = 4  # pictures of all gammas, the last one at the end
 GROUPS = ("peft", "backbone", "dataset", "scaling")  # whose choice is a tag of every run, typed or not
-BESIDE = ("_acc_low", "_acc_high", "_num")
+BESIDE = ("_low", "_high", "_num")
 FACTS = ("state", "wall_s", "step_s", "memory_mib", "diverged_at")
 
 
@@ -48,7 +48,7 @@ def lines(names: Sequence[str]) -> frozenset[str]:
 def scalars(row: Mapping[str, float], shown: frozenset[str]) -> dict[str, float]:
     """A row of the record without the values by site, but for the gammas of `shown`, each as `gamma/NAME`.
 
-    Nor are there curves of what belongs to an accuracy: its interval and its number of items.
+    Nor are there curves of what belongs to a metric: its interval and its number of items.
     """
     found = {}
     for key, value in row.items():

@@ -3,7 +3,15 @@
 from collections.abc import Mapping, Sequence
 from math import isnan, nan
 
+from peftlab.evaluate.said import VALUE
 from peftlab.task.task import Table
+
+LABELS = {
+    "log_likelihood": "log-likelihood a token",
+    "token_acc": "tokens chosen %",
+    "bleu": "BLEU",
+    "rouge_l": "ROUGE-L",
+}
 
 
 def summary(names: Sequence[str], metrics: Mapping[str, float]) -> Table:
@@ -23,8 +31,11 @@ def summary(names: Sequence[str], metrics: Mapping[str, float]) -> Table:
 
 
 def _label(name: str) -> str:
-    word = name.removesuffix("_acc").replace("_", " ")
-    return f"{word} %" if name.endswith("_acc") else word
+    """`number right, mean %` for mean_acc."""
+    if name in LABELS:
+        return LABELS[name]
+    what, word = ("equation", name.removeprefix(VALUE)) if name.startswith(VALUE) else ("number", name)
+    return f"{what} right, {word.removesuffix('_acc')} %"
 
 
 def _text(name: str, value: float, sign: str = "") -> str:

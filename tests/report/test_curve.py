@@ -3,7 +3,7 @@
 from math import isnan
 from pathlib import Path
 
-from peftlab.report.race.curve import curve, trained, validated
+from peftlab.report.race.curve import curve, reached, trained, validated
 
 ROWS = """{"step": 1, "epoch": 0.5, "train/loss": 2}
 {"step": 2, "epoch": 1.0, "val/mean_acc": 0.5, "val/mean_acc_low": 0.4, "val/mean_acc_high": 0.6, "val/mean_num": 9}
@@ -26,3 +26,18 @@ def test_the_last_row_of_an_epoch_counts_and_a_cut_line_does_not(tmp_path: Path)
 
 def test_a_run_that_has_nothing_yet(tmp_path: Path) -> None:
     assert (curve(tmp_path, "mean_acc"), trained(tmp_path), validated(tmp_path)) == ({}, 0.0, [])
+
+
+def test_the_best_epoch_is_that_of_the_metric_that_the_record_names(tmp_path: Path) -> None:
+    rows = [(1, 0.5, -3.0, 0.1), (2, 0.9, -2.0, 0.2), (3, 0.4, -1.0, 0.3)]
+    lines = [
+        f'{{"epoch": {epoch}, "val/mean_acc": {mean}, "val/log_likelihood": {likely}, "val/tail_acc": {tail}}}'
+        for epoch, mean, likely, tail in rows
+    ]
+    (tmp_path / "metrics.jsonl").write_text("\n".join(lines))
+    assert reached(tmp_path, "tail_acc", "best") == 0.2
+    assert reached(tmp_path, "tail_acc", "last") == 0.3
+    (tmp_path / "status.json").write_text('{"beat": {"metric": "log_likelihood"}}')
+    assert reached(tmp_path, "tail_acc", "best") == 0.3
+    (tmp_path / "result.json").write_text('{"selected": {"by": "best", "step": 2, "val/mean_acc": 0.9}}')
+    assert reached(tmp_path, "tail_acc", "best") == 0.2

@@ -47,3 +47,14 @@ def test_another_metric_or_other_items_have_none(tmp_path: Path) -> None:
     assert sampled(a, b, Metric("recall")) is None
     (other, _) = cells(tmp_path / "other", items=4)
     assert sampled(other, b, MEAN) is None
+
+
+def test_an_answer_that_was_written_says_itself_whether_it_is_right(tmp_path: Path) -> None:
+    a, b = cells(tmp_path)
+    for cell, right in ((a, "111111"), (b, "101010")):
+        for job in cell.jobs:
+            lines = [f"{i},{c},{right[i]}" for i, c in enumerate("xyxyxy")]
+            (job.folder / "predictions.csv").write_text("\n".join(["item,class,right", *lines]) + "\n")
+    found = sampled(a, b, MEAN)
+    assert found is not None
+    assert found.value == pytest.approx(50.0)

@@ -73,6 +73,8 @@ def test_at_most_a_hundred_gammas_are_drawn_evenly_over_the_sites(number: int) -
         ("val/tail_acc", "val/tail_acc"),
         ("val/tail_acc_low", None),
         ("val/tail_num", None),
+        ("val/log_likelihood", "val/log_likelihood"),
+        ("val/log_likelihood_low", None),
     ],
 )
 def test_a_row_of_the_record_as_curves(key: str, told: str | None) -> None:

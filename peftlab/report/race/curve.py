@@ -2,12 +2,15 @@
 
 from math import isfinite, nan
 from pathlib import Path
+from typing import Any
 
+from peftlab.record.json_file import read_json
+from peftlab.record.status import read_status
 from peftlab.report.cell import Bounds
 from peftlab.report.history import history
 from peftlab.report.job import number
 
-PRIMARY = "mean_acc"  # of the task: the best epoch has the highest
+PRIMARY = "mean_acc"  # of task=classify: the best epoch has the highest
 
 
 def curve(folder: Path, metric: str) -> dict[int, Bounds]:
@@ -24,11 +27,13 @@ def curve(folder: Path, metric: str) -> dict[int, Bounds]:
 def reached(folder: Path, metric: str, select: str) -> float:
     """What a run that has trained to its end has on validation with the weights that are tested (`fit.select`); NaN if it has none.
 
-    `best` is chosen by the mean accuracy; of equals the first.
+    `best` is chosen by the metric that the record names, the mean accuracy where it names none; of equals the first.
     """
     own = {epoch: value for epoch, (value, *_) in curve(folder, metric).items()}
     chosen = (
-        {epoch: value for epoch, (value, *_) in curve(folder, PRIMARY).items()} if select == "best" else {}
+        {epoch: value for epoch, (value, *_) in curve(folder, _primary(folder)).items()}
+        if select == "best"
+        else {}
     )
     epoch = max(chosen, key=lambda epoch: chosen[epoch]) if chosen else max(own, default=0)
     return own.get(epoch, nan)
@@ -43,3 +48,11 @@ def validated(folder: Path) -> list[str]:
 def trained(folder: Path) -> float:
     """Epochs that a run has trained so far."""
     return max((number(row.get("epoch"), 0.0) for row in history(folder)), default=0.0)
+
+
+def _primary(folder: Path) -> str:
+    """What `fit.select=best` went by, as a finished run or the last beat of another says."""
+    selected: Any = read_json(folder / "result.json").get("selected")
+    names = [key.removeprefix("val/") for key in selected or () if key.startswith("val/")]
+    beat: Any = read_status(folder).get("beat")
+    return names[0] if names else str((beat or {}).get("metric") or PRIMARY)
