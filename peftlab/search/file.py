@@ -16,8 +16,8 @@ CELLS = "peftlab.placement.cells.cells"
 FOUND, EVALUATED = "search/found.yaml", "search/evaluated.jsonl"
 
 
-def read_scores(record: Record, identity: dict[str, str]) -> Scores:
-    """The fitness of what was evaluated before; `identity` says which supernet and which items.
+def read_scores(record: Record, identity: dict[str, str], metric: str) -> Scores:
+    """The fitness of what was evaluated before, which is this `metric`; `identity` says which supernet and which items.
 
     Raises:
         UserError: if they are those of another search.
@@ -27,7 +27,7 @@ def read_scores(record: Record, identity: dict[str, str]) -> Scores:
         return {}
     try:
         first, *rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-        scores = {tuple(map(tuple, row["genotype"])): float(row["val/mean_acc"]) for row in rows}
+        scores = {tuple(map(tuple, row["genotype"])): float(row[f"val/{metric}"]) for row in rows}
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise UserError(f"{path} is damaged; legal: delete it, which searches again") from error
     if first != identity:
@@ -37,22 +37,24 @@ def read_scores(record: Record, identity: dict[str, str]) -> Scores:
     return scores
 
 
-def write_scores(record: Record, identity: dict[str, str], scores: Scores, space: Space) -> None:
+def write_scores(record: Record, identity: dict[str, str], scores: Scores, space: Space, metric: str) -> None:
     """The identity, then one row per genotype in the order of evaluation."""
     rows = [
-        {"genotype": genotype, "num_parameters": space.cost(genotype), "val/mean_acc": score}
+        {"genotype": genotype, "num_parameters": space.cost(genotype), f"val/{metric}": score}
         for genotype, score in scores.items()
     ]
     record.write_text(EVALUATED, "".join(json.dumps(row) + "\n" for row in (identity, *rows)))
 
 
-def write_found(record: Record, space: Space, genotype: Genotype, score: float, seed: int) -> None:
+def write_found(
+    record: Record, space: Space, genotype: Genotype, score: float, seed: int, metric: str
+) -> None:
     """A whole node of the group placement, so that the file is one for placement=from_file or in configs/placement."""
     options: dict[str, Any] = dict.fromkeys(signature(CELLS).keys)
     node = {"_target_": CELLS, **options, "cells": space.cells(genotype), "budget": None}
     record.write_text(
         FOUND,
-        f"# found with seed {seed}: val/mean_acc {score:.4f} with the weights of the supernet, {space.cost(genotype)}"
+        f"# found with seed {seed}: val/{metric} {score:.4f} with the weights of the supernet, {space.cost(genotype)}"
         " parameters\n# placement=from_file placement.file=THIS_FILE; or put it in configs/placement as NAME.yaml:"
         " placement=NAME\n" + yaml.safe_dump(node, sort_keys=False),
     )

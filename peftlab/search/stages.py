@@ -135,11 +135,11 @@ def _search(resolved: Resolved, supernet: Resolved, folder: Path, record: Record
         first = best(space, scores)[0]
         show_line(
             f"generation {number + 1} of {evolution.generations}",
-            f"val/{experiment.task.primary} {100 * scores[first]:.1f} % with {space.cost(first):,} parameters, the best of"
+            f"val/{experiment.task.primary} {scores[first]:.4f} with {space.cost(first):,} parameters, the best of"
             f" {len(scores)}",
         )
     first = best(space, scores)[0]
-    write_found(record, space, first, scores[first], resolved.seed)
+    write_found(record, space, first, scores[first], resolved.seed, experiment.task.primary)
     show_line("found", f"{record.folder / FOUND} in {time.monotonic() - started:.1f} s")
 
 
@@ -179,12 +179,13 @@ class _Fitness:
         self._batches = batches.kept() if len(data.val) <= MAX_KEPT else batches
         digest = file_sha256(folder / WEIGHTS)
         self._identity = {"supernet": digest, "split": data.index_hash}
-        self._known = read_scores(record, self._identity)
+        self._known = read_scores(record, self._identity, experiment.task.primary)
 
     def __call__(self, genotype: Genotype) -> float:
         if genotype not in self._known:
             self._known[genotype] = self._measure(genotype)
-            write_scores(self._record, self._identity, self._known, self._space)
+            primary = self._experiment.task.primary
+            write_scores(self._record, self._identity, self._known, self._space, primary)
         return self._known[genotype]
 
     def _measure(self, genotype: Genotype) -> float:

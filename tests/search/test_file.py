@@ -13,18 +13,18 @@ SCORES = {((5, 1, 0, 0), (10, 1, 5, 1)): 0.25, ((1, 1, 0, 0), (1, 1, 0, 0)): 1 /
 
 def test_scores_come_back_in_their_order(tmp_path, space):
     record = Record(tmp_path, {}, {})
-    assert read_scores(record, IDENTITY) == {}
-    write_scores(record, IDENTITY, SCORES, space)
-    assert list(read_scores(record, IDENTITY).items()) == list(SCORES.items())
+    assert read_scores(record, IDENTITY, "mean_acc") == {}
+    write_scores(record, IDENTITY, SCORES, space, "mean_acc")
+    assert list(read_scores(record, IDENTITY, "mean_acc").items()) == list(SCORES.items())
     with pytest.raises(UserError, match=r"evaluated\.jsonl is of another supernet"):
-        read_scores(record, {**IDENTITY, "split": "3c"})
+        read_scores(record, {**IDENTITY, "split": "3c"}, "mean_acc")
 
 
 def test_what_was_found_is_a_node_of_the_group_placement(tmp_path, space, composed):
     record = Record(tmp_path, {}, {})
     assert read_found(record) is None
     genotype = next(iter(SCORES))
-    write_found(record, space, genotype, 0.25, 3)
+    write_found(record, space, genotype, 0.25, 3, "mean_acc")
     node = read_found(record)
     assert node["cells"] == space.cells(genotype)
     text = (tmp_path / "search" / "found.yaml").read_text()
@@ -38,13 +38,13 @@ def test_what_was_found_is_a_node_of_the_group_placement(tmp_path, space, compos
 @pytest.mark.parametrize("data", [b"", b"\xff", b"{", b"[1]\n[2]", b"[" * 3000, None], ids=str)
 def test_damaged_scores_are_a_sentence_with_the_way_out(tmp_path, space, data):
     record = Record(tmp_path, {}, {})
-    write_scores(record, IDENTITY, SCORES, space)
+    write_scores(record, IDENTITY, SCORES, space, "mean_acc")
     path = tmp_path / "search" / "evaluated.jsonl"
     path.write_bytes(path.read_bytes()[:-9] if data is None else data)
     with pytest.raises(
         UserError, match=r"evaluated\.jsonl is (damaged; legal: delete it|of another supernet)"
     ):
-        read_scores(record, IDENTITY)
+        read_scores(record, IDENTITY, "mean_acc")
 
 
 @pytest.mark.parametrize(
