@@ -154,6 +154,8 @@ def _of_texts(folder: Path, asked: Asked, trust: list[str]) -> Answers:
 
     resolved = read_resolved(folder, trust=trust)
     _check_noun(asked, read_by(resolved.backbone))
+    if resolved.task.word == "generate":
+        raise UserError(f"{folder} writes answers and says no classes; legal: a run with task=classify")
     text, pair = columns_of(resolved.dataset)
     if asked.path is not None:
         columns = read_texts(asked.path, text, pair)

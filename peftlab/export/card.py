@@ -4,7 +4,7 @@ from typing import Any
 
 from peftlab.dataset.image.dataset import used_transform
 from peftlab.dataset.text.dataset import used_length
-from peftlab.export.head import FILE, num_outputs
+from peftlab.export.head import FILE, has_file, num_outputs, writes
 from peftlab.export.text_lines import hf_lines, peft_lines
 from peftlab.model.load import Trained
 
@@ -25,7 +25,8 @@ def card_of(
     if "scale" in own.options:
         head["scale"] = own.options["scale"]
     if to != "adapter":
-        head["where"] = "the classifier of the timm model" if num_outputs(trained) else FILE
+        head["where"] = FILE if has_file(trained) else "the classifier of the timm model"
+        head["where"] = "the output embedding of the model" if writes(trained) else head["where"]
     return {
         "format": to,
         "run_id": trained.card.get("run_id"),

@@ -13,7 +13,7 @@ from peftlab.backbone.hf.exported import network_of, read_hf
 from peftlab.backbone.timm.plain import plain_model
 from peftlab.errors import UserError
 from peftlab.export.card import card_of, readme
-from peftlab.export.head import num_outputs, read_head
+from peftlab.export.head import num_outputs, read_head, writes
 from peftlab.export.images import real_images
 from peftlab.export.publish import CARD, files_in, staged
 from peftlab.export.to_adapter import to_adapter
@@ -63,7 +63,7 @@ def export(
         numbers: dict[str, Any] = {"largest_logit_difference": difference, "largest_logit": largest}
         if found.features is not None:
             numbers["largest_feature_difference"] = (found.features - features).abs().max().item()
-        numbers |= {"num_images": len(wanted.logits), "images": compared.source}
+        numbers |= {"num_images": len(next(iter(compared.inputs.values()))), "images": compared.source}
         (stage / "README.md").write_text(readme(trained, to))
         files = sorted([*files_in(stage), CARD])
         card = card_of(trained, to, rank, more, numbers, files)
@@ -107,4 +107,6 @@ def _outputs(trained: Trained, to: str, stage: Path, inputs: dict[str, Tensor]) 
 def _features(trained: Trained, to: str, stage: Path, inputs: dict[str, Tensor]) -> Tensor:
     if to == "hf":
         return read_hf(stage).features(inputs)
-    return trained.backbone.read(network_of(trained.backbone, read_peft(trained, stage)), inputs)
+    return trained.backbone.read(
+        network_of(trained.backbone, read_peft(trained, stage), writes(trained)), inputs
+    )

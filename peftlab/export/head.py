@@ -22,6 +22,16 @@ def num_outputs(trained: Trained) -> int:
     )
 
 
+def writes(trained: Trained) -> bool:
+    """Whether the head is the output embedding of the network itself, which writes texts."""
+    return trained.resolved.head.word == "unembedding"
+
+
+def has_file(trained: Trained) -> bool:
+    """Whether the head is in a file of its own: it is in no classifier, and not in the network."""
+    return not num_outputs(trained) and not writes(trained)
+
+
 def classifier_state(trained: Trained) -> dict[str, Tensor]:
     """The head under the names of timm's classifier; {} if it is no affine map."""
     count = num_outputs(trained)
@@ -33,8 +43,8 @@ def classifier_state(trained: Trained) -> dict[str, Tensor]:
 
 
 def save_head(trained: Trained, folder: Path) -> None:
-    """The head in a file of its own, if it is in no classifier."""
-    if not num_outputs(trained):
+    """The head in a file of its own, if it needs one."""
+    if has_file(trained):
         state = {name: value.detach().clone() for name, value in trained.model.head.state_dict().items()}
         save_file(state, folder / FILE)
 
@@ -42,5 +52,7 @@ def save_head(trained: Trained, folder: Path) -> None:
 def read_head(trained: Trained, folder: Path) -> nn.Module:
     """The head of `save_head`."""
     head = empty_head(trained.resolved, trained.backbone, len(trained.card["class_names"]))
+    if not has_file(trained):
+        return head
     head.load_state_dict(load_file(folder / FILE))
     return head.eval()

@@ -2,7 +2,7 @@
 
 from peftlab.dataset.source.loose_texts import columns_of
 from peftlab.dataset.text.dataset import used_length
-from peftlab.export.head import FILE
+from peftlab.export.head import FILE, writes
 from peftlab.model.load import Trained
 
 POOLED = {
@@ -20,6 +20,14 @@ POOLED = {
 
 def hf_lines(trained: Trained) -> list[str]:
     """transformers on the folder alone."""
+    if writes(trained):
+        return [
+            "from transformers import AutoModelForCausalLM, AutoTokenizer",
+            "",
+            *_tokenizer(trained, '"THIS_FOLDER"'),
+            'model = AutoModelForCausalLM.from_pretrained("THIS_FOLDER").eval()',
+            *_written(trained),
+        ]
     return [
         "from safetensors.torch import load_file",
         "from torch.nn import functional as F",
@@ -36,29 +44,39 @@ def peft_lines(trained: Trained) -> list[str]:
     """Hugging Face PEFT on the frozen model."""
     options = trained.resolved.backbone.options
     imports, base = _base(str(options["name"]))
+    auto = "AutoModelForCausalLM" if writes(trained) else "AutoModel"
+    head = ["from safetensors.torch import load_file", "from torch.nn import functional as F"]
     lines = [
         *imports,
         "from peft import PeftModel",
-        "from safetensors.torch import load_file",
-        "from torch.nn import functional as F",
-        "from transformers import AutoModel, AutoTokenizer",
+        *([] if writes(trained) else head),
+        f"from transformers import {auto}, AutoTokenizer",
         "",
         f"base = {base}",
         *_tokenizer(trained, "base"),
     ]
     if options["pretrained"]:
-        lines.append("model = AutoModel.from_pretrained(base)")
+        lines.append(f"model = {auto}.from_pretrained(base)")
     else:
         lines += [
-            "model = AutoModel.from_config(AutoConfig.from_pretrained(base))",
+            f"model = {auto}.from_config(AutoConfig.from_pretrained(base))",
             "# load the frozen weights here: they are random, hash in export.yaml",
         ]
-        lines = [line.replace("import AutoModel,", "import AutoConfig, AutoModel,") for line in lines]
+        lines = [line.replace(f"import {auto},", f"import AutoConfig, {auto},") for line in lines]
+    end = _written(trained) if writes(trained) else [*_features(trained), *_logits(trained)]
+    return [*lines, 'model = PeftModel.from_pretrained(model, "THIS_FOLDER").eval()', *end]
+
+
+def _written(trained: Trained) -> list[str]:
+    """Answers to questions in the template of the run."""
+    data, task = trained.resolved.dataset.options, trained.resolved.task.options
+    template = str(data.get("template", "{question}{answer}")).removesuffix("{answer}")
     return [
-        *lines,
-        'model = PeftModel.from_pretrained(model, "THIS_FOLDER").eval()',
-        *_features(trained),
-        *_logits(trained),
+        "",
+        f"texts = [{template.rstrip(' ')!r}.replace('{{question}}', question) for question in questions]",
+        'given = tokenizer(texts, padding=True, padding_side="left", return_tensors="pt")',
+        f"written = model.generate(**given, max_new_tokens={task.get('max_new_tokens', 64)}, do_sample=False)",
+        'answers = tokenizer.batch_decode(written[:, given["input_ids"].shape[1] :], skip_special_tokens=True)',
     ]
 
 
@@ -66,9 +84,10 @@ def _tokenizer(trained: Trained, place: str) -> list[str]:
     """Decoders have padding on the left or none at all where they come from."""
     if not trained.backbone.is_causal:
         return [f"tokenizer = AutoTokenizer.from_pretrained({place})"]
+    pad_id = trained.backbone.text_spec("its tokens").tokenizer.pad_id
     return [
         f'tokenizer = AutoTokenizer.from_pretrained({place}, padding_side="right")',
-        "tokenizer.pad_token = tokenizer.pad_token or tokenizer.eos_token",
+        f"tokenizer.pad_token = tokenizer.convert_ids_to_tokens({pad_id})  # whatever: it is seen by nobody",
     ]
 
 

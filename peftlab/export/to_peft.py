@@ -10,9 +10,9 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from peftlab.backbone.hf.exported import auto_model_state, has_turned_weights, in_auto_model
+from peftlab.backbone.hf.exported import has_turned_weights, in_library, library_state
 from peftlab.export.affine import LowRank, affine
-from peftlab.export.head import classifier_state, num_outputs, save_head
+from peftlab.export.head import classifier_state, num_outputs, save_head, writes
 from peftlab.export.merge import why_not_one_map
 from peftlab.export.refuse import Reason, refuse
 from peftlab.model.load import Trained
@@ -65,7 +65,7 @@ def read_peft(trained: Trained, folder: Path) -> dict[str, Tensor]:
 def _frozen(trained: Trained) -> dict[str, Tensor]:
     """Under the names of the library of the network, and in its layout."""
     own = trained.model.backbone.state_dict()
-    return auto_model_state(trained.backbone, own) if _reads_texts(trained) else own
+    return library_state(trained.backbone, own, writes(trained)) if _reads_texts(trained) else own
 
 
 def _reads_texts(trained: Trained) -> bool:
@@ -83,7 +83,7 @@ def _theirs(trained: Trained, layers: Layers) -> Layers:
         return layers
     found = {}
     for own, (B, A) in layers.items():
-        name, rows = in_auto_model(trained.backbone, own, B)
+        name, rows = in_library(trained.backbone, own, B, writes(trained))
         found[name] = rows, A
     return found
 
@@ -117,7 +117,7 @@ def _config(trained: Trained, ranks: dict[str, int], saved: list[str]) -> dict[s
     others = {name: rank for name, rank in ranks.items() if rank != usual}
     return {
         "peft_type": "LORA",
-        "task_type": None,
+        "task_type": "CAUSAL_LM" if writes(trained) else None,
         "base_model_name_or_path": trained.backbone.name,
         "inference_mode": True,
         "r": usual,

@@ -225,3 +225,14 @@ def test_wrong_texts_are_one_sentence_before_the_model_is_read(capsys, text_run,
         assert (code, out) == (2, "")
         assert sentence in err
         assert "\n" not in err
+
+
+def test_a_run_that_writes_answers_says_no_classes(capsys, tmp_path):
+    from fixtures.answers import words_of, write_answers
+    from fixtures.configs import composed
+
+    words = words_of(write_answers(tmp_path / "sums"))
+    save(tmp_path / "run", composed(*words), ["few", "many"])
+    code, out, err = call(capsys, str(tmp_path / "run"), "--text", "1 and 2?")
+    assert (code, out) == (2, "")
+    assert err.endswith("writes answers and says no classes; legal: a run with task=classify")

@@ -88,3 +88,48 @@ def test_where_the_frozen_model_is(text_run, export, texts):
         'base = str(files("peftlab.backbone") / "weights" / "tiny_text")' in (out / "README.md").read_text()
     )
     assert "they are random" in (out / "README.md").read_text()
+
+
+@pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing:FutureWarning")  # PEFT asks transformers
+@pytest.mark.parametrize("to", ["hf", "peft"])
+def test_a_run_that_writes_leaves_as_a_language_model(call, tmp_path, monkeypatch, to):
+    from fixtures.answers import words_of, write_answers
+
+    from peftlab.export.export import export as write
+
+    done = call(
+        *words_of(write_answers(tmp_path / "sums")), "hydra.run.dir=run", "scaling=learned", "optim.lr=0.02"
+    )
+    assert done.code == 0, done.err
+    card = write(tmp_path / "run", to, tmp_path / "out", rank=None, images=None)
+    assert card["head"] == {"kind": "unembedding", "where": "the output embedding of the model"}
+    assert "head.safetensors" not in card["files"]
+    assert card["num_images"] == 24
+    model = peftlab.load(tmp_path / "run")
+    frozen = model.network.backbone
+
+    def load(own):
+        state = {f"model.{key}": value for key, value in frozen.model.state_dict().items()}
+        own.load_state_dict(
+            {key: value for key, value in state.items() if "unembedding" not in key}, strict=False
+        )
+
+    names = run_readme(
+        tmp_path / "out",
+        {"questions": ["1 and 2?", "31 and 4?"]},
+        monkeypatch,
+        load if to == "peft" else None,
+    )
+    ids, mask = (names["given"][name] for name in ("input_ids", "attention_mask"))
+    texts = ["Question: 1 and 2?\nAnswer:", "Question: 31 and 4?\nAnswer:"]
+    assert names["texts"] == texts
+    own = [one.ids for one in frozen.input_spec.tokenizer.encode(texts, None, 99)]
+    assert [row[seen.bool()].tolist() for row, seen in zip(ids, mask, strict=True)] == own
+    assert len(names["answers"]) == 2
+    alone = torch.tensor([own[0]])
+    inputs = {"input_ids": alone, "attention_mask": torch.ones_like(alone)}
+    with torch.no_grad():
+        wanted, start = model(**inputs), frozen.unembedding(frozen.features(inputs))
+        found = names["model"](alone).logits[:, -1]
+    assert (wanted - start).abs().max() > 1e-3
+    torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-4)

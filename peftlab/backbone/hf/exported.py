@@ -51,15 +51,21 @@ def family_of(backbone: Backbone) -> Family:
     return FAMILIES[network.config.model_type]
 
 
-def in_auto_model(backbone: Backbone, module: str, rows: Tensor) -> tuple[str, Tensor]:
-    """What transformers' AutoModel calls a linear layer of the network, and `rows`, one for each of its outputs, in the order there."""
+def prefix_of(backbone: Backbone, writes: bool) -> str:
+    """What names begin with in transformers' AutoModel, or in the model with the output embedding if it `writes`."""
+    prefix = family_of(backbone).prefix
+    return prefix if writes else prefix.partition(".")[2]
+
+
+def in_library(backbone: Backbone, module: str, rows: Tensor, writes: bool) -> tuple[str, Tensor]:
+    """What transformers calls a linear layer of the network, and `rows`, one for each of its outputs, in the order there."""
     ((name, value),) = published(backbone.model, {f"{module}.rows": rows}).items()
-    return f"{family_of(backbone).prefix.partition('.')[2]}{name.removesuffix('.rows')}", value
+    return f"{prefix_of(backbone, writes)}{name.removesuffix('.rows')}", value
 
 
-def auto_model_state(backbone: Backbone, state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Weights of the network by the names and in the layout of transformers' AutoModel."""
-    inner = family_of(backbone).prefix.partition(".")[2]
+def library_state(backbone: Backbone, state: dict[str, Tensor], writes: bool) -> dict[str, Tensor]:
+    """Weights of the network by the names and in the layout of transformers, without the output embedding."""
+    inner = prefix_of(backbone, writes)
     own = {key: value for key, value in state.items() if not key.startswith(UNEMBEDDING)}
     return {f"{inner}{key}": value for key, value in published(backbone.model, own).items()}
 
@@ -105,12 +111,12 @@ def read_hf(folder: Path) -> Backbone:
     return hf_model(name=str(folder.absolute()), pretrained=True, **options)
 
 
-def network_of(backbone: Backbone, state: dict[str, Tensor]) -> nn.Module:
-    """A network of its own with the weights `state` of transformers' AutoModel."""
+def network_of(backbone: Backbone, state: dict[str, Tensor], writes: bool) -> nn.Module:
+    """A network of its own with the weights of `library_state`."""
     own: Any = backbone.model
     family = family_of(backbone)
     network, _ = created(backbone.name, family, own.config.to_dict())
-    inner = family.prefix.partition(".")[2]
+    inner = prefix_of(backbone, writes)
     network.load_state_dict({key.removeprefix(inner): value for key, value in state.items()}, strict=True)
     arrange(network)
     return network.eval()
