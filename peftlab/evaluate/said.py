@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 from peftlab.evaluate.answer import bleu, equation_value, is_near, number_of, rouge_l
-from peftlab.evaluate.likelihood import ratio
+from peftlab.evaluate.likelihood import Interval, ratio
 from peftlab.evaluate.metrics import GROUPS, Counts, class_mean
 from peftlab.evaluate.paired import Paired, gains
 
@@ -23,12 +23,14 @@ NUMBER, VALUE = (
 @dataclass
 class Said:
     """Item by item, in the order of the split: its class, -log p of its answer, how many tokens that has and how many of them are
-    the network's own choice. If answers were written, `texts`; then `right` by NUMBER and VALUE, or `rouge` and `bleu`."""
+    the network's own choice; `asked` has one number for equal questions, which are one draw for an interval. If answers were
+    written, `texts`; then `right` by NUMBER and VALUE, or `rouge` and `bleu`."""
 
     classes: Int64[Tensor, " n"]
     nll: Float[Tensor, " n"]
     num_tokens: Int64[Tensor, " n"]
     num_chosen: Int64[Tensor, " n"]
+    asked: Int64[Tensor, " n"]
     texts: list[str] | None = None
     right: dict[str, Bool[Tensor, " n"]] = field(default_factory=dict)
     rouge: Float[Tensor, " n"] | None = None
@@ -64,10 +66,10 @@ class Said:
     def metrics(self, groups: Groups, num_classes: int) -> dict[str, float]:
         """All numbers. Likelihoods are means over tokens, `answer_nll` over answers; accuracies as in classification, a class being
         a kind of question; BLEU and ROUGE-L from 0 to 100."""
-        found = ratio(-self.nll, self.num_tokens).named("log_likelihood")
+        found = self._ratio(-self.nll, self.num_tokens).named("log_likelihood")
         found |= {"nll": -found["log_likelihood"]}
-        found |= ratio(self.nll, torch.ones_like(self.nll)).named("answer_nll")
-        found |= ratio(self.num_chosen.double(), self.num_tokens).named("token_acc")
+        found |= self._ratio(self.nll, torch.ones_like(self.nll)).named("answer_nll")
+        found |= self._ratio(self.num_chosen.double(), self.num_tokens).named("token_acc")
         for name in dict.fromkeys((*GROUPS, *groups)):
             own = torch.isin(self.classes, torch.tensor(groups.get(name, []), dtype=torch.int64))
             found[f"{name}_nll"] = ratio(self.nll[own], self.num_tokens[own]).value
@@ -79,7 +81,7 @@ class Said:
         if self.rouge is not None and self.bleu is not None:
             found |= {
                 "bleu": self.bleu,
-                **ratio(100 * self.rouge, torch.ones_like(self.rouge)).named("rouge_l"),
+                **self._ratio(100 * self.rouge, torch.ones_like(self.rouge)).named("rouge_l"),
             }
         return found
 
@@ -100,21 +102,29 @@ class Said:
         """Items of each class."""
         return torch.bincount(self.classes, minlength=num_classes)
 
+    def _ratio(self, a: Tensor, b: Tensor) -> Interval:
+        """sum a / sum b, with the sums of equal questions as the sample."""
+        numbers, place = torch.unique(self.asked, return_inverse=True)
+        sums = torch.zeros(2, len(numbers), dtype=torch.float64)
+        return ratio(*sums.index_add_(1, place, torch.stack([a.double(), b.double()])))
+
     def _counts(self, way: str, num_classes: int) -> Counts:
         correct = torch.bincount(self.classes[self.right[way]], minlength=num_classes)
         return Counts(correct, correct, self.total(num_classes))
 
     def gains(self, other: "Said", groups: Groups, num_classes: int) -> dict[str, float]:
         """own - other of the likelihood and of all scores, with intervals that are paired by item; BLEU, which no item has, has none."""
-        found = ratio(other.nll - self.nll, self.num_tokens).named("log_likelihood")
+        found = self._ratio(other.nll - self.nll, self.num_tokens).named("log_likelihood")
         chosen = (self.num_chosen - other.num_chosen).double()
-        found |= ratio(chosen, self.num_tokens).named("token_acc")
+        found |= self._ratio(chosen, self.num_tokens).named("token_acc")
         for way in self.right.keys() & other.right.keys():
             both = torch.bincount(self.classes[self.right[way] & other.right[way]], minlength=num_classes)
             paired = Paired(self._counts(way, num_classes), other._counts(way, num_classes), both)
             found |= {f"{way}{key}": value for key, value in gains(paired, dict(groups)).items()}
         if self.rouge is not None and other.rouge is not None:
-            found |= ratio(100 * (self.rouge - other.rouge), torch.ones_like(self.rouge)).named("rouge_l")
+            found |= self._ratio(100 * (self.rouge - other.rouge), torch.ones_like(self.rouge)).named(
+                "rouge_l"
+            )
         if self.bleu is not None and other.bleu is not None:
             found["bleu"] = self.bleu - other.bleu
         return found

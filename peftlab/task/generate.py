@@ -163,12 +163,15 @@ class Generate:
 
     def _of_rows(self, rows: Float[Tensor, "n k"], split: Split) -> Said:
         nll, num_tokens, num_chosen = rows[:, :NUM_COUNTED].double().unbind(1)
-        said = Said(torch.from_numpy(split.labels), nll, num_tokens.long(), num_chosen.long())
+        assert isinstance(split.items, Tokens)
+        pairs = split.items.texts(split.rows)
+        number: dict[str, int] = {}
+        asked = torch.tensor([number.setdefault(question, len(number)) for question, _ in pairs])
+        said = Said(torch.from_numpy(split.labels), nll, num_tokens.long(), num_chosen.long(), asked.long())
         ids = rows[:, NUM_COUNTED:].long()
         if ids.shape[1]:
-            assert isinstance(split.items, Tokens)
             texts = [self._answers.tokenizer.decode(own[own != SILENT].tolist()).strip() for own in ids]
-            said.score(texts, split.items.texts(split.rows), self._answers.scored_by)
+            said.score(texts, pairs, self._answers.scored_by)
         return said
 
     def metrics(self, counted: Said) -> dict[str, float]:

@@ -109,6 +109,15 @@ def test_every_family(written: Any, kind: str, method: str, scaling: str) -> Non
     assert torch.equal(decoder(backbone, model, has_cache=False).greedy(inputs), said)
 
 
+def test_a_family_without_attention_reads_all_again(written: Any) -> None:
+    """A cache of it would be a state that padding has been read into."""
+    backbone, model, inputs = written("mamba", "lora", "gated")
+    assert backbone.new_cache is None
+    said = decoder(backbone, model).greedy(inputs)
+    check_is_most_likely(backbone, model, inputs, said)
+    assert torch.equal(said[1], said[3])
+
+
 @pytest.mark.parametrize("has_cache", [True, False])
 def test_an_answer_ends(written: Any, has_cache: bool) -> None:
     """At its end token, and where question and answer are as long as the network reads; the others go on."""

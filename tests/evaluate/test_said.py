@@ -24,12 +24,15 @@ TEXTS = [
 ]
 
 
-def said(classes=(0, 0, 0, 1), nll=(1.0, 2.0, 3.0, 10.0), tokens=(1, 4, 5, 10), chosen=(1, 2, 5, 0)):
+def said(
+    classes=(0, 0, 0, 1), nll=(1.0, 2.0, 3.0, 10.0), tokens=(1, 4, 5, 10), chosen=(1, 2, 5, 0), asked=None
+):
     return Said(
         torch.tensor(classes),
         torch.tensor(nll, dtype=torch.float64),
         torch.tensor(tokens),
         torch.tensor(chosen),
+        torch.arange(len(classes)) if asked is None else torch.tensor(asked),
     )
 
 
@@ -117,3 +120,14 @@ def test_gains_are_paired_by_item():
     counts = [Counts(torch.tensor(c), torch.tensor(c), torch.tensor([3, 1])) for c in ([2, 0], [1, 1])]
     wanted = gains(Paired(*counts, torch.tensor([1, 0])), GROUPS)
     assert {name: found[name] for name in wanted} == pytest.approx(wanted, nan_ok=True)
+
+
+def test_several_answers_to_a_question_are_one_draw():
+    """Each question twice: the numbers are the same, and so are the intervals, as if each had been asked once with both."""
+    twice = said((0, 1) * 4, (1.0, 2.0, 3.0, 5.0) * 2, (2, 4, 5, 9) * 2, (1, 0, 2, 3) * 2, (0, 1, 2, 3) * 2)
+    once = said((0, 1) * 2, (2.0, 4.0, 6.0, 10.0), (4, 8, 10, 18), (2, 0, 4, 6))
+    found, wanted = (one.metrics(GROUPS, 2) for one in (twice, once))
+    for name in ("log_likelihood", "token_acc"):
+        for end in ("", "_low", "_high"):
+            assert found[f"{name}{end}"] == pytest.approx(wanted[f"{name}{end}"])
+    assert found["answer_nll"] == pytest.approx(wanted["answer_nll"] / 2)
