@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import yaml
+from fixtures.weights import with_weights
 from hydra import compose
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
@@ -72,16 +73,6 @@ Node = dict[str, Any]
 NEEDS_PEFT = {"placement=noah": "peft=noah", "placement=supernet": "peft=noah"}
 
 
-def written(folder: Path) -> Path:
-    """A folder of data with what `peftlab-data weights` leaves in it, as far as it is looked at before it is read."""
-    model = folder / "weights" / "smollm2_135m"
-    model.mkdir(parents=True)
-    (model / "config.json").write_text('{"model_type": "llama"}')
-    (model / "tokenizer.json").write_text("{}")
-    (model / "model.safetensors").write_bytes((2).to_bytes(8, "little") + b"{}")
-    return folder
-
-
 def plain(config: Any) -> Any:
     return OmegaConf.to_container(config, resolve=True)
 
@@ -137,7 +128,7 @@ def test_every_choice_of_every_group_passes_every_check(
     choice: str, composed: dict[str, Node], default: Node, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if choice == "backbone=smollm2_135m":
-        monkeypatch.setenv("PEFTLAB_DATA", str(written(tmp_path)))
+        monkeypatch.setenv("PEFTLAB_DATA", str(with_weights(tmp_path)))
     group = choice.partition("=")[0]
     config = {**copy.deepcopy(default), group: composed[choice]}
     if choice == "peft=lora":
@@ -292,7 +283,7 @@ def test_every_job_of_every_experiment_passes_every_check(
         "text/sick",
     ):  # no check of a config looks further
         (tmp_path / folder).mkdir(parents=True)
-    monkeypatch.setenv("PEFTLAB_DATA", str(written(tmp_path)))
+    monkeypatch.setenv("PEFTLAB_DATA", str(with_weights(tmp_path)))
     with opened_configs():
         loader = GlobalHydra.instance().config_loader()
         root = loader.load_configuration("config", [f"experiment={name}"], run_mode=RunMode.MULTIRUN)
