@@ -83,7 +83,7 @@ SMALL = {"depth": 2, "embed_dim": 16, "num_heads": 2}
 SMALL_SWIN = {"img_size": 32, "window_size": 4, "depths": (1, 1), "embed_dim": 8, "num_heads": (2, 4)}
 TEXT_KINDS = (
     *("bert", "roberta", "xlm-roberta", "distilbert"),
-    *("llama", "qwen2", "mistral", "gpt2", "gptj", "gpt_neox", "opt", "mamba"),
+    *("llama", "qwen2", "mistral", "gpt2", "gptj", "gpt_neox", "opt", "mamba", "bart"),
 )
 FAMILIES = {
     "plain": lambda: random_vit("vit_tiny_patch16_224", img_size=32, patch_size=8, **SMALL),

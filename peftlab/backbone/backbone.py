@@ -9,7 +9,7 @@ from torch.func import functional_call
 
 from peftlab.errors import UserError
 from peftlab.inputs.image import InputSpec
-from peftlab.inputs.text import CACHE, Masks, TextSpec, masks_of
+from peftlab.inputs.text import CACHE, Masks, TextSpec, masks_of, said_of
 from peftlab.site import POSITIONS, Site
 
 NUM_HEADS = ("num_heads", "num_attention_heads", "n_heads")  # what an attention module calls it
@@ -75,7 +75,8 @@ class Backbone:
     `refused` says of a position that this family lacks why. `is_causal`: a token sees those before it alone; `rotary` is the
     module that makes `position_embeddings` of the blocks out of positions, if they take any, and `unembedding` gives a score
     of every token of the vocabulary, if the network has it. `new_cache()` is an input in which it keeps what it has read of a
-    text, so that the next tokens can follow alone.
+    text, so that the next tokens can follow alone. `decoder` is the first block of a decoder that stands behind an encoder; then
+    labels are enc.block and dec.block.
     """
 
     model: nn.Module
@@ -94,6 +95,7 @@ class Backbone:
     rotary: str | None = None
     unembedding: nn.Module | None = None
     new_cache: Callable[[], Any] | None = None
+    decoder: int | None = None
 
     def features(self, inputs: dict[str, Tensor], weights: Mapping[str, Tensor] | None = None) -> Tensor:
         """Pooled features, `[b, num_features]`; `weights` take the place of the network's own of their names."""
@@ -106,6 +108,14 @@ class Backbone:
     def masks(inputs: dict[str, Tensor]) -> Masks:
         """Which tokens of texts are no padding, and which of them say what is asked."""
         return masks_of(inputs)
+
+    def masks_at(self, inputs: dict[str, Tensor]) -> Callable[[Site], Masks]:
+        """Those of what stands at a site: in a decoder behind an encoder those of what it says, where it does not read the encoder."""
+        text = self.masks(inputs)
+        if self.decoder is None:
+            return lambda site: text
+        first, said = self.decoder, said_of(inputs)[1]
+        return lambda site: text if site.block < first or site.position in ("xk", "xv") else Masks(said, said)
 
     @staticmethod
     def has_cache(inputs: dict[str, Tensor]) -> bool:

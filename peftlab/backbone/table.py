@@ -20,13 +20,16 @@ class Table(NamedTuple):
     refused: dict[str, str]
 
     @property
-    def depth(self) -> int | list[int]:
+    def depth(self) -> int | list[int] | None:
         """backbone.depth in YAML."""
         return depth_of(self.labels)
 
 
-def depth_of(labels: Sequence[str]) -> int | list[int]:
-    """How many blocks there are, or how many in each stage where labels are stage.block."""
+def depth_of(labels: Sequence[str]) -> int | list[int] | None:
+    """How many blocks there are, or how many in each stage where labels are stage.block; of an encoder and a decoder, for which
+    backbone.depth has no word, None."""
+    if labels[0].startswith("enc."):
+        return None
     if "." not in labels[0]:
         return len(labels)
     return list(Counter(label.split(".")[0] for label in labels).values())
@@ -34,6 +37,10 @@ def depth_of(labels: Sequence[str]) -> int | list[int]:
 
 def check_depth(depth: int | list[int] | None, table: Table, name: str) -> None:
     """Raises UserError if the model `name` is not as deep as backbone.depth promises."""
+    if depth is not None and table.depth is None:
+        raise UserError(
+            f"backbone.depth={depth}, but {name} has an encoder and a decoder; legal: null, with enc and dec in placement.depth"
+        )
     if depth is not None and depth != table.depth:
         raise UserError(
             f"backbone.depth={depth}, but {name} has {table.depth} blocks; set backbone.depth={table.depth} or null"

@@ -20,7 +20,7 @@ from peftlab.peft.rules import check_rank
 from peftlab.peft.weights import Chosen
 from peftlab.placement.ground import Cells
 from peftlab.scaling.gamma import Scaled, Scaling
-from peftlab.site import site_order
+from peftlab.site import Site, site_order
 from peftlab.stream import generator
 
 
@@ -43,7 +43,7 @@ def place_on(resolved: Resolved, backbone: Backbone, scorer: Scorer | None = Non
             why = backbone.refused.get(lacks[0], "its blocks have no such place")
             word = part.name if part.name != "peft" else part.form.word
             raise UserError(f"peft: {word} acts at {', '.join(lacks)}, which {backbone.name} lacks: {why}")
-    placed = place(resolved, backbone.labels, backbone.positions, scorer)
+    placed = place(resolved, backbone.labels, backbone.positions, scorer, places=backbone.places)
     if placed.is_open:
         raise UserError(
             f"placement={resolved.placement.word} chooses sites on training items, and there are none here"
@@ -94,9 +94,20 @@ def _anchors(resolved: Resolved, part: Part, backbone: Backbone, cells: Cells) -
         if resolved.budget is None:  # which bounds the ranks that it solves for
             check_rank(part, site, options.get("rank", 0), (view.num_in, view.num_out))
         delta = part.form.function(view, rng, **options)
+        _check_gate(resolved, part, backbone, site)
         gate_reads = None if part.scale is None else gate_port(resolved, backbone, site, ports)[0]
         anchors.append(Anchor(site, ports.reads, ports.writes, delta, gate_reads))
     return anchors
+
+
+def _check_gate(resolved: Resolved, part: Part, backbone: Backbone, site: Site) -> None:
+    """A gate of a whole text stands where the whole text may be read."""
+    is_mean = part.scale is not None and resolved.scaling.options.get("per") == "sample"
+    if is_mean and backbone.decoder is not None and site.block >= backbone.decoder:
+        raise UserError(
+            f"scaling.per=sample: {backbone.labels[site.block]}.{site.position} stands in a decoder, where a mean over tokens has read"
+            " those that are to be said; legal: placement.depth=enc, or scaling.per=token"
+        )
 
 
 def _scaled(resolved: Resolved, anchor: Anchor, part: Part, backbone: Backbone, cells: Cells) -> Scaled:

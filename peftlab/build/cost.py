@@ -29,7 +29,7 @@ def is_known(resolved: Resolved) -> bool:
     if resolved.backbone.word != "model" or any(part.is_mask for part in resolved.parts):
         return False
     found = shapes_of(resolved.backbone)
-    return not place(resolved, found.labels, found.positions, is_known=False).is_open
+    return not place(resolved, found.labels, found.positions, is_known=False, places=found.places).is_open
 
 
 def trained(resolved: Resolved) -> int | None:

@@ -25,7 +25,9 @@ def check_method(resolved: Resolved) -> None:
     if resolved.backbone.word != "model":
         return
     backbone = shapes_of(resolved.backbone)
-    if not place(resolved, backbone.labels, backbone.positions, is_known=False).is_open:
+    if not place(
+        resolved, backbone.labels, backbone.positions, is_known=False, places=backbone.places
+    ).is_open:
         _built(resolved, backbone)
 
 

@@ -9,25 +9,27 @@ from torch import Tensor, nn
 from peftlab.backbone.backbone import Backbone, Port
 from peftlab.errors import UserError
 from peftlab.network.mask import without_padding
+from peftlab.site import Site
 
 
 def mean_squares(
-    backbone: Backbone, ports: Iterable[Port], batches: Iterable[dict[str, Tensor]]
+    backbone: Backbone, ports: Mapping[Port, Site], batches: Iterable[dict[str, Tensor]]
 ) -> dict[Port, float]:
-    """E[y^2] at each port over all batches of inputs, tokens and channels; no batch counts more than its entries do, and padding
-    does not count.
+    """E[y^2] at each port, which stands at a site, over all batches of inputs, tokens and channels; no batch counts more than its
+    entries do, and padding does not count.
 
     Raises:
         UserError: if a module is never called.
     """
     modules = dict(backbone.model.named_modules())
     sums: dict[Port, tuple[Tensor, int]] = {}
-    present: list[Tensor | None] = [None]
+    present: dict[Port, Tensor | None] = {}
     handles = [_watch(modules, port, sums, present) for port in ports]
     try:
         with torch.no_grad():
             for inputs in batches:
-                present[0] = backbone.masks(inputs).present
+                masks = backbone.masks_at(inputs)
+                present |= {port: masks(site).present for port, site in ports.items()}
                 backbone.features(inputs)
     finally:
         for handle in handles:
@@ -44,10 +46,10 @@ def _watch(
     modules: Mapping[str, nn.Module],
     port: Port,
     sums: dict[Port, tuple[Tensor, int]],
-    present: list[Tensor | None],
+    present: Mapping[Port, Tensor | None],
 ) -> torch.utils.hooks.RemovableHandle:
     def add(value: Tensor) -> None:
-        own = without_padding(port.value(value, modules), present[0], 0).double()
+        own = without_padding(port.value(value, modules), present[port], 0).double()
         total, number = sums.get(port, (own.new_zeros(()), 0))
         sums[port] = (total + own.square().sum(), number + own.numel())
 

@@ -106,7 +106,7 @@ class Scorer:
             heads = {"kv": "out", "xkv": "xout"}.get(site.position)  # what the heads give is what W_o reads
             wrote = self.backbone.place(Site(site.block, heads)).input if heads else place.output
             ends[site] = (place.input, place.input if site.position == "tokens" else wrote)
-        ports = {port for pair in ends.values() for port in pair}
+        ports = {port: site for site, pair in ends.items() for port in pair}
         found = mean_squares(self.backbone, ports, (batch.inputs for batch in self.batches(num, size)))
         return {site: (found[read], found[wrote]) for site, (read, wrote) in ends.items()}
 

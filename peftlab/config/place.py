@@ -1,6 +1,6 @@
 """From the placement to the sites of every part of the method, without importing torch."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -35,11 +35,13 @@ def place(
     scorer: Scorer | None = None,
     *,
     is_known: bool = True,
+    places: Collection[Site] | None = None,
 ) -> Placed:
     """The cells of the placement in every part of the method.
 
     labels: the blocks from the bottom. positions: those that the backbone has. scorer: what selectors ask (None before
-    there is a network: they then name all candidates). is_known: whether the labels are the backbone's own.
+    there is a network: they then name all candidates). is_known: whether the labels are the backbone's own. places: the sites
+    that it has (None: every position in every block).
 
     Raises:
         UserError: for a site that no part can take, that two deltas claim, or if none is left.
@@ -47,7 +49,7 @@ def place(
     parts = resolved.parts
     if not any(part.positions for part in parts):
         return Placed({part.name: {} for part in parts})
-    domains = {part.name: _domain(part, labels, positions) for part in parts}
+    domains = {part.name: _domain(part, labels, positions, places) for part in parts}
     legal = [
         name for name in POSITIONS if any(name in part.positions for part in parts) and name in positions
     ]
@@ -57,6 +59,8 @@ def place(
         name: {site: options for site, options in found.cells.items() if site in sites}
         for name, sites in domains.items()
     }
+    if places is not None and (not any(placed.values()) or resolved.placement.word != "grid"):
+        _check_there(found.cells, labels, legal, places)
     if is_known:
         _check_domains(found.cells, placed, parts, resolved.placement.word)
     return Placed(placed, found.scores, found.is_open)
@@ -95,11 +99,22 @@ def _check_option(part: Part, site: Site, key: str, value: Any) -> None:
         raise UserError(f"placement.cells: {site} has {key}={yaml_text(value)}; legal: {wrong}")
 
 
-def _domain(part: Part, labels: Sequence[str], positions: Sequence[str]) -> set[Site]:
+def _domain(
+    part: Part, labels: Sequence[str], positions: Sequence[str], places: Collection[Site] | None
+) -> set[Site]:
     if not part.positions:
         return set()
     blocks = parse_depth(part.depth, labels, key=f"{part.path}.depth")
-    return {Site(block, name) for block in blocks for name in part.positions if name in positions}
+    sites = {Site(block, name) for block in blocks for name in part.positions if name in positions}
+    return sites if places is None else sites & set(places)
+
+
+def _check_there(cells: Cells, labels: Sequence[str], legal: Sequence[str], places: Collection[Site]) -> None:
+    for block, name in (site for site in cells if site not in places):
+        there = [other for other in legal if Site(block, other) in places]
+        raise UserError(
+            f"placement: block {labels[block]} has no {name}; legal there: {', '.join(there) or 'none of the method'}"
+        )
 
 
 def _check_domains(cells: Cells, placed: dict[str, Cells], parts: Sequence[Part], placement: str) -> None:

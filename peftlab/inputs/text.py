@@ -29,6 +29,18 @@ def masks_of(inputs: dict[str, Tensor]) -> Masks:
     return Masks(present, present if present is None or answers is None else present * (1 - answers))
 
 
+def said_of(inputs: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+    """What a decoder behind an encoder is to say: the tokens of each answer from the left on, or of the text where there are no
+    answers, and which of them are no padding; `[b, t]` each."""
+    ids, present, answers = inputs["input_ids"], inputs[TOKENS], inputs.get(ANSWERS)
+    if answers is None or answers.is_meta:  # no numbers that say how many
+        return ids, present
+    counts = answers.sum(dim=1, keepdim=True)
+    order = answers.argsort(dim=1, descending=True, stable=True)[:, : int(counts.max())]
+    said = ids.gather(1, order)
+    return said, (torch.arange(said.shape[1], device=ids.device) < counts).to(present.dtype)
+
+
 class Encoded(NamedTuple):
     """The token ids of a text or a pair, which of the two each belongs to (0, 1), and how many truncation took."""
 

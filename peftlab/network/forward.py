@@ -1,6 +1,6 @@
 """The state of one forward of one cell: a value that is made for it, passed along, and dropped after it."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import torch
@@ -24,8 +24,8 @@ class Pass:
 
     scales: gamma of each site; a site that it does not hold has the factor 1. rng: the stream of dropout. widths:
     `Now.width` of some sites. norms: if a dict, takes ||gamma delta|| / ||f|| of each site. dropout: false keeps it off.
-    present: which tokens are no padding, and asked: which of them a gate may read, `[b, t]` (None: all); num_prefix_tokens stand
-    before prompts. kept: if a dict, has what the gates of an earlier forward gave, which is taken again, or takes it: a network
+    masks: of what stands at a site, which tokens are no padding, and which of them a gate may read; num_prefix_tokens stand before
+    prompts. kept: if a dict, has what the gates of an earlier forward gave, which is taken again, or takes it: a network
     that writes an answer token by token reads the question once.
     seen: what a site or its gate reads of another module than the site writes, until then. entered: the prompts that
     entered the block below, if they left it again. given: what modules gave, until the layer that reads it.
@@ -36,8 +36,7 @@ class Pass:
     widths: Mapping[Site, int] = field(default_factory=dict)
     norms: Norms | None = None
     dropout: bool = True
-    present: Tensor | None = None
-    asked: Tensor | None = None
+    masks: Callable[[Site], tuple[Tensor | None, Tensor | None]] = field(default=lambda site: (None, None))
     num_prefix_tokens: int = 0
     kept: dict[Site, Tensor] | None = None
     scales: dict[Site, Tensor] = field(init=False)
@@ -76,8 +75,9 @@ class Pass:
         if gate is None:
             return gamma, None
         x = read if anchor.gate_reads is None else self.taken(site, anchor.gate_reads)
-        is_flat = self.asked is not None and x.ndim == 2  # all texts one behind the other (OPT's FFN)
-        x = x.unflatten(0, (len(self.asked), -1)) if self.asked is not None and is_flat else x
+        _, asked = self.masks(site)
+        is_flat = asked is not None and x.ndim == 2  # all texts one behind the other (OPT's FFN)
+        x = x.unflatten(0, (len(asked), -1)) if asked is not None and is_flat else x
         value = self._opened(site, gate, x)
         return gamma, value.expand(*x.shape[:2], 1).flatten(0, 1) if is_flat else value
 
@@ -85,7 +85,7 @@ class Pass:
         """How far the gate of a site is open."""
         if self.kept is not None and site in self.kept:
             return self.kept[site]
-        tokens = tokens_of(self.asked, x, self.num_prefix_tokens)
+        tokens = tokens_of(self.masks(site)[1], x, self.num_prefix_tokens)
         value: Tensor = gate(x) if tokens is None else gate(x, tokens)
         if self.kept is not None and getattr(gate, "per", None) != "token":
             self.kept[site] = value
@@ -94,9 +94,8 @@ class Pass:
     def note(self, site: Site, added: Tensor, old: Tensor) -> None:
         """||gamma delta|| / ||f|| of a site, if somebody wants it."""
         if self.norms is not None:
-            added, old = (
-                without_padding(value, self.present, self.num_prefix_tokens) for value in (added, old)
-            )
+            present, _ = self.masks(site)
+            added, old = (without_padding(value, present, self.num_prefix_tokens) for value in (added, old))
             # on a device without numbers there is nothing to measure, and a norm there takes longer than the method itself
             ratio = added.new_empty(()) if added.is_meta else added.detach().norm() / old.detach().norm()
             self.norms[site] = ratio.float()

@@ -69,8 +69,10 @@ class Network:
         Raises:
             UserError: for several cells of which one cannot share a forward.
         """
-        masks = self.backbone.masks(inputs)
-        more: Now = {**masks._asdict(), "num_prefix_tokens": self.backbone.num_prefix_tokens}
+        more: Now = {
+            "masks": self.backbone.masks_at(inputs),
+            "num_prefix_tokens": self.backbone.num_prefix_tokens,
+        }
         runs = [Pass(cell, **now, **more) for cell, now in zip(cells, nows or [{}] * len(cells), strict=True)]
         with _evaluating(self._modules.values()):
             if len(runs) == 1:

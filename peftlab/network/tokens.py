@@ -55,11 +55,12 @@ def prompts_of(run: Pass, backbone: Backbone, modules: dict[str, nn.Module]) -> 
     sites = {anchor.writes.module: anchor for anchor in run.cell.anchors if anchor.writes.side == "tokens"}
     acts: Acts = {}
     some_travel = False
-    for name in backbone.blocks if sites else ():
+    blocks = backbone.blocks[: backbone.decoder]  # of an encoder and a decoder those of the encoder
+    for name in blocks if sites else ():
         anchor = sites.get(name)
         if anchor is not None or some_travel:
             rotary = None if backbone.rotary is None else modules[backbone.rotary]
-            last = name == backbone.blocks[-1]
+            last = name == blocks[-1]
             stop = Stop(modules[name], anchor, not acts, last, backbone.is_causal, rotary)
             acts[name] = [partial(_through, run, stop, backbone.num_prefix_tokens)]
         some_travel = some_travel or (anchor is not None and getattr(anchor.delta, "travels", False))

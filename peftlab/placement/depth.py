@@ -1,4 +1,5 @@
-"""Block depths as people write them: `3`, `0-2`, `-1`, `-3--1`, `0%-75%`, `all`, `2.3`, `0.0-1.1`, and lists of these."""
+"""Block depths as people write them: `3`, `0-2`, `-1`, `-3--1`, `0%-75%`, `all`, `2.3`, `0.0-1.1`, `enc`, `dec.0-2`, and lists
+of these."""
 
 import re
 from collections.abc import Sequence
@@ -8,8 +9,13 @@ from peftlab.errors import UserError
 Entry = int | float | str
 _END = r"(-?\d+(?:\.\d+)?%?)"
 _SPAN = re.compile(rf"{_END}(?:-{_END})?")
+_STACK = re.compile(r"(enc|dec)(?:\.(.+))?")
 LEGAL = "whole numbers (3), ranges (0-2), negatives (-1), fractions (0%-75%), all, or a list of these"
 STAGED = "blocks (1.0), stages (1), ranges (0.1-1.0, 0-1), negatives (-1), fractions (0%-75%), all, or a list of these"
+STACKED = (
+    "a stack (enc, dec), blocks of one (enc.3, enc.0-2, dec.-1), numbers through both (0, -1, 0-2), fractions (0%-75%), all, or a"
+    " list of these"
+)
 UNKNOWN = 1000  # of a backbone that has not said its depth: any block may exist until the model is built
 
 
@@ -37,8 +43,9 @@ def parse_depth(depth: Entry | Sequence[Entry], labels: Sequence[str], *, key: s
     A range includes both ends. A fraction range `a%-b%` holds the blocks i with a <= 100 i / num_blocks < b, so
     that `0%-75%` and `75%-100%` share out all blocks and no block twice. Where labels are stage.block, `2.3` is a
     block, `2` all blocks of a stage, and `-1` the last block. YAML and the command line read 2.10 as the number 2.1:
-    block 10 of a stage is written in quotes, `'placement.depth="2.10"'`. Where the depth is unknown, stage.block
-    names no block yet.
+    block 10 of a stage is written in quotes, `'placement.depth="2.10"'`. Where labels are enc.block and dec.block, `dec` is
+    all blocks of the decoder, `dec.-1` and `dec.0-2` are counted in it, and numbers alone through both. Where the depth is
+    unknown, stage.block, enc and dec name no block yet.
 
     Raises:
         UserError: naming `key`, for an unreadable entry, an empty list or a block that the backbone does not have.
@@ -53,6 +60,9 @@ def _blocks(entry: Entry, labels: Sequence[str], key: str) -> list[int]:
     text, given = str(entry).strip(), f"{key}={entry}"
     if text == "all":
         return list(range(len(labels)))
+    stack = _STACK.fullmatch(text)
+    if stack is not None:
+        return _of_stack(stack.group(1), stack.group(2), labels, given)
     match = _SPAN.fullmatch(text)
     if match is None:
         raise UserError(f"{given} is not a depth; legal: {_legal(labels)}")
@@ -70,6 +80,23 @@ def _blocks(entry: Entry, labels: Sequence[str], key: str) -> list[int]:
     if low.start >= high.stop:
         raise UserError(f"{given} runs backwards; legal: {last}-{first}")
     return list(range(low.start, high.stop))
+
+
+def _of_stack(stack: str, rest: str | None, labels: Sequence[str], given: str) -> list[int]:
+    """The blocks of an encoder or a decoder, or those that `rest` names in it."""
+    own = [block for block, label in enumerate(labels) if label.startswith(f"{stack}.")]
+    if len(labels) == UNKNOWN:
+        return []
+    if not own:
+        raise UserError(
+            f"{given} is not a depth, since there is one stack of blocks; legal: {_legal(labels)}"
+        )
+    if rest is None:
+        return own
+    return [
+        own[block]
+        for block in _blocks(rest, [str(at) for at in range(len(own))], f"{given}: in {stack}, depth")
+    ]
 
 
 def _end(text: str, labels: Sequence[str], given: str) -> range:
@@ -90,10 +117,12 @@ def _end(text: str, labels: Sequence[str], given: str) -> range:
 
 
 def _staged(labels: Sequence[str]) -> bool:
-    return "." in labels[0]
+    return "." in labels[0] and labels[0][0].isdigit()
 
 
 def _legal(labels: Sequence[str]) -> str:
+    if labels[0].startswith("enc."):
+        return STACKED
     return STAGED if _staged(labels) else LEGAL
 
 

@@ -186,8 +186,8 @@ def test_the_energy_of_q_and_v_is_that_of_the_biased_output():
     x = {"images": images().float()}
     for name in QKV:
         site = Site(1, name)
-        found = mean_squares(backbone, [backbone.place(site).output], [x])
-        wanted = mean_squares(twin, [twin.place(site).output], [x])
+        found = mean_squares(backbone, {backbone.place(site).output: site}, [x])
+        wanted = mean_squares(twin, {twin.place(site).output: site}, [x])
         assert next(iter(found.values())) == pytest.approx(next(iter(wanted.values())), rel=1e-5)
 
 

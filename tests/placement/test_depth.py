@@ -306,3 +306,53 @@ def test_block_1_is_not_block_10_or_11() -> None:
     assert parse_depth("1", TWELVE, key="depth") == [1]
     assert parse_depth("1", block_labels([1] * 12), key="depth") == [1]
     assert parse_depth("2.1", block_labels([2, 2, 18, 2]), key="depth") == [5]
+
+
+BOTH = [*(f"enc.{block}" for block in range(6)), *(f"dec.{block}" for block in range(4))]
+
+
+@pytest.mark.parametrize(
+    ("depth", "blocks"),
+    [
+        ("enc", list(range(6))),
+        ("dec", [6, 7, 8, 9]),
+        ("enc.3", [3]),
+        ("enc.0-2", [0, 1, 2]),
+        ("dec.-1", [9]),
+        ("dec.-3--2", [7, 8]),
+        ("dec.50%-100%", [8, 9]),
+        (["enc.0", "dec.0", -1], [0, 6, 9]),
+        (5, [5]),
+        ("5-6", [5, 6]),
+        ("all", list(range(10))),
+        ("0%-60%", list(range(6))),
+    ],
+)
+def test_an_encoder_and_a_decoder(depth: Any, blocks: list[int]) -> None:
+    assert parse_depth(depth, BOTH, key="depth") == blocks
+
+
+@pytest.mark.parametrize(
+    ("depth", "words"),
+    [
+        ("enc.6", "depth=enc.6: in enc, depth=6 is outside the backbone; legal: blocks 0-5 (or -6 to -1)"),
+        ("dec.2-1", "runs backwards; legal: 1-2"),
+        (
+            "enc.",
+            "depth=enc. is not a depth; legal: a stack (enc, dec), blocks of one (enc.3, enc.0-2, dec.-1)",
+        ),
+        ("0.1", "depth=0.1 is not a depth; legal: a stack"),
+        (10, "depth=10 is outside the backbone; legal: blocks enc.0-enc.5, dec.0-dec.3"),
+    ],
+)
+def test_what_neither_stack_has(depth: Any, words: str) -> None:
+    with pytest.raises(UserError) as refused:
+        parse_depth(depth, BOTH, key="depth")
+    assert words in str(refused.value)
+
+
+@pytest.mark.parametrize("depth", ["enc", "dec.3"])
+def test_stacks_where_there_is_one_or_where_nobody_knows(depth: str) -> None:
+    with pytest.raises(UserError, match=f"depth={depth} is not a depth, since there is one stack of blocks"):
+        parse_depth(depth, TWELVE, key="depth")
+    assert parse_depth(depth, block_labels(None), key="depth") == []

@@ -42,6 +42,10 @@ def source_folder(backbone: Backbone, asked: str) -> Path:
     tokenizer = backbone.text_spec(asked).tokenizer
     if not isinstance(tokenizer, FileTokenizer):
         raise UserError(f"{asked} is for models of Hugging Face; legal: --to adapter")
+    if backbone.decoder is not None:
+        raise UserError(
+            f"{asked} has no way of reading for an encoder with a decoder, as {backbone.name}; legal: --to adapter"
+        )
     return tokenizer.file.parent
 
 

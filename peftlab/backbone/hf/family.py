@@ -19,7 +19,8 @@ class Family(NamedTuple):
     families that turn them. `usual` are the keys of a config.json that have to be so, or the forward is another one.
     What belongs to no other place of a block belongs to norm1. Without `product`, `attn` and `ffn` a block has no attention and no
     FFN; `refused` says of a position why it is not there. `length` is how many tokens its models were trained on, of a family
-    whose networks read texts of any length.
+    whose networks read texts of any length. `decoder` is a second stack of blocks, which reads what the first one gives in an
+    attention of its own: `cross` is the module in which xq, xk and xv meet.
     """
 
     module: str
@@ -43,3 +44,10 @@ class Family(NamedTuple):
     usual: Mapping[str, Any] = {}
     refused: Mapping[str, str] = {}
     length: int | None = None
+    cross: str | None = None
+    decoder: "Family | None" = None
+
+    @property
+    def scores_words(self) -> bool:
+        """Whether `model` has an output embedding."""
+        return self.is_causal or self.decoder is not None

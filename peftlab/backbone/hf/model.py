@@ -25,7 +25,7 @@ from peftlab.backbone.hf.folder import (
 )
 from peftlab.backbone.hf.hub import hub_folder
 from peftlab.backbone.hf.layout import arrange
-from peftlab.backbone.hf.read import READ
+from peftlab.backbone.hf.read import READ, read_decoder
 from peftlab.backbone.hf.table import hf_table
 from peftlab.backbone.hf.tokenizer import FileTokenizer
 from peftlab.backbone.hf.weights import load_weights
@@ -77,11 +77,8 @@ def backbone_of(
     Raises:
         UserError: if it is not as deep as promised, cannot take texts as long as wanted, or its first token sees no other.
     """
-    shown, pool = called(options["name"]), options["pool"] or pooling_of(folder, family.is_causal)
-    if family.is_causal and pool == "first":
-        raise UserError(
-            f"backbone.pool=first does not go with {shown}, whose first token sees no other; legal: last, mean"
-        )
+    shown = called(options["name"])
+    pool = _pool(options["pool"] or pooling_of(folder, family.scores_words), family, shown)
     arrange(model)
     table = hf_table(model, family)
     if unembedding is not None:
@@ -101,14 +98,25 @@ def backbone_of(
         input_spec=TextSpec(tokenizer, length, inputs),
         num_features=config.hidden_size,
         hash="meta",
-        read=READ[pool],
+        read=READ[pool] if family.decoder is None else read_decoder,
         is_causal=family.is_causal,
         rotary=family.rotary,
         unembedding=unembedding,
+        decoder=None if family.decoder is None else sum(label.startswith("enc.") for label in table.labels),
         # of a state space, which sees padding, each text is read again for every new token
         new_cache=partial(_cache, config) if family.is_causal and family.product is not None else None,
         **given,
     )
+
+
+def _pool(pool: str, family: Family, shown: str) -> str:
+    if family.is_causal and pool == "first":
+        raise UserError(
+            f"backbone.pool=first does not go with {shown}, whose first token sees no other; legal: last, mean"
+        )
+    if family.decoder is not None and pool != "last":
+        raise UserError(f"backbone.pool={pool} does not go with {shown}, whose decoder is read; legal: last")
+    return pool
 
 
 def created(name: str, family: Family, config: dict[str, Any]) -> tuple[nn.Module, nn.Module | None]:
@@ -121,7 +129,7 @@ def created(name: str, family: Family, config: dict[str, Any]) -> tuple[nn.Modul
         module: Any = import_module(family.module)
         configs, networks = getattr(module, family.config), getattr(module, family.model)
     logging.getLogger("transformers").setLevel(logging.ERROR)
-    has_pooler = not family.is_causal and family.prefix != "distilbert."
+    has_pooler = not family.scores_words and family.prefix != "distilbert."
     more = {"add_pooling_layer": False} if has_pooler else {}
     try:
         own = configs.from_dict({**config, "chunk_size_feed_forward": 0})
@@ -132,7 +140,7 @@ def created(name: str, family: Family, config: dict[str, Any]) -> tuple[nn.Modul
             network: Any = networks(own, **more)
     except Exception as error:  # a config of numbers that do not go together
         raise UserError(f"backbone.name={name}: config.json is that of no network ({error})") from error
-    if not family.is_causal:
+    if not family.scores_words:
         return network, None
     return network.get_submodule(family.prefix.rstrip(".")), network.get_output_embeddings()
 

@@ -71,6 +71,10 @@ def _family(name: str, config: Any) -> Family:
         raise UserError(
             f"model={name} has no table of places (model_type {config.model_type}); legal: {', '.join(sorted(FAMILIES))}"
         )
+    if family.decoder is not None:
+        raise UserError(
+            f"model={name} has an encoder and a decoder, which are read together; legal: a run with backbone=hf"
+        )
     for key, usual in {**family.usual, "chunk_size_feed_forward": 0}.items():
         value = getattr(config, key, usual)
         if value != usual:

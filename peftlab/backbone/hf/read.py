@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from peftlab.inputs.text import ANSWERS, CACHE
+from peftlab.inputs.text import ANSWERS, CACHE, said_of
 
 # The batch may stand in the network several times, one behind the other, for several cells: then it does in the features.
 
@@ -39,6 +39,35 @@ def read_last(model: nn.Module, inputs: dict[str, Tensor]) -> Tensor:
     last = mask.shape[1] - 1 - mask.flip(1).argmax(dim=1)
     rows = torch.arange(hidden.shape[0], device=hidden.device)
     return hidden[rows, last.repeat(hidden.shape[0] // mask.shape[0])]
+
+
+def read_decoder(model: nn.Module, inputs: dict[str, Tensor]) -> Tensor:
+    """Of a decoder behind an encoder the last token's, `[b, d]`: it reads the same text one token later, as transformers' own
+    classifier. Where texts have answers, the encoder reads what is asked and the decoder the answer, and features are those
+    from which each of its tokens is said, `[t, d]`, text by text."""
+    network: Any = model
+    ids, mask, answers = inputs["input_ids"], inputs["attention_mask"], inputs.get(ANSWERS)
+    seen = mask if answers is None else mask * (1 - answers)
+    said, present = said_of(inputs)
+    start = torch.full_like(said[:, :1], network.config.decoder_start_token_id)
+    read = torch.cat([start, said[:, :-1]], dim=1)
+    more: dict[str, Any] = {}
+    across = seen
+    if mask.is_meta:  # transformers asks its numbers
+        seen = across = mask.new_ones(len(mask), 1, mask.shape[1], mask.shape[1], dtype=torch.bool)
+        more = {"attention_mask": seen}
+    encoded = network.encoder(input_ids=ids, attention_mask=seen).last_hidden_state
+    hidden: Tensor = network.decoder(
+        input_ids=read,
+        encoder_hidden_states=encoded,
+        encoder_attention_mask=across,
+        use_cache=False,
+        **more,
+    ).last_hidden_state
+    if answers is not None:
+        return hidden.flatten(0, 1) if answers.is_meta else hidden[present.bool()]
+    last = mask.shape[1] - 1 - mask.flip(1).argmax(dim=1)
+    return hidden[torch.arange(len(hidden), device=hidden.device), last]
 
 
 def _hidden(model: nn.Module, inputs: dict[str, Tensor]) -> Tensor:

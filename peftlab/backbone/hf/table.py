@@ -14,18 +14,28 @@ WHOLE: Part = (0, 1)
 
 def hf_table(model: nn.Module, family: Family) -> Table:
     """The places of all blocks. What stands outside the blocks is in `outside`: embeddings, and norms around the blocks."""
-    blocks = model.get_submodule(family.blocks)
-    assert isinstance(blocks, nn.ModuleList)
-    roots = tuple(f"{family.blocks}.{index}" for index in range(len(blocks)))
+    stacks = {"": family} if family.decoder is None else {"enc.": family, "dec.": family.decoder}
+    roots: list[str] = []
+    labels: list[str] = []
     places: dict[Site, Place] = {}
-    for index, (root, block) in enumerate(zip(roots, blocks, strict=True)):
-        places |= _linear(index, root, block, family)
-        places |= _around(index, root, block, family, places)
+    for name, own in stacks.items():
+        blocks = model.get_submodule(own.blocks)
+        assert isinstance(blocks, nn.ModuleList)
+        for number, block in enumerate(blocks):
+            index, root = len(roots), f"{own.blocks}.{number}"
+            places |= _linear(index, root, block, own)
+            places |= _around(index, root, block, own, places)
+            if name != "dec.":
+                width = places[Site(index, "norm1")].num_in
+                port = Port(root, "in"), Port(root, "tokens")
+                places[Site(index, "tokens")] = Place(*port, None, width, width, ())
+            roots.append(root)
+            labels.append(f"{name}{number}")
     inside = tuple(f"{root}." for root in roots)
     outside = tuple(key for key, _ in model.named_parameters() if not key.startswith(inside))
-    labels = tuple(str(index) for index in range(len(blocks)))
-    num_prefix_tokens = 0 if family.is_causal else 1  # CLS or <s>, which is first in every text
-    return Table(roots, labels, num_prefix_tokens, places, outside, dict(family.refused))
+    # CLS or <s> is first in every text; in a decoder, and where nothing is read of it, it is a token as others
+    num_prefix_tokens = 0 if family.scores_words else 1
+    return Table(tuple(roots), tuple(labels), num_prefix_tokens, places, outside, dict(family.refused))
 
 
 def _linear(index: int, root: str, block: nn.Module, family: Family) -> dict[Site, Place]:
@@ -63,7 +73,11 @@ def _around(
         return Port(f"{root}.{path}", "in" if side == "in" else "out")
 
     found: dict[Site, Place] = {}
-    width = next(iter(linear.values())).num_in
+    width = (
+        linear[Site(index, next(iter(family.linear)))].num_in
+        if family.fused is None
+        else linear[Site(index, "q")].num_in
+    )
     for position, ends, norm in (
         ("attn", family.attn, family.norm1),
         ("ffn", family.ffn, family.norm2 or family.norm1),
@@ -72,10 +86,11 @@ def _around(
             reads = port(ends[0], "in")
             stream = port(norm, "in") if family.norm_first else reads  # else it reads the stream itself
             found[Site(index, position)] = Place(reads, port(ends[1], "out"), stream, width, width, ())
-    if family.product is not None:
-        product, keys = f"{root}.{family.product}", linear[Site(index, "k")].num_out
-        found[Site(index, "kv")] = Place(Port(product, "in"), Port(product, "heads"), None, width, keys, ())
-    found[Site(index, "tokens")] = Place(Port(root, "in"), Port(root, "tokens"), None, width, width, ())
+    for position, product, key in (("kv", family.product, "k"), ("xkv", family.cross, "xk")):
+        if product is not None:
+            ends_at = Port(f"{root}.{product}", "in"), Port(f"{root}.{product}", "heads")
+            keys = linear[Site(index, key)].num_out
+            found[Site(index, position)] = Place(*ends_at, None, width, keys, ())
     taken = {name for place in linear.values() for name, _ in place.parameters}
     rest = [name for name in (f"{root}.{key}" for key, _ in block.named_parameters()) if name not in taken]
     second = () if family.norm2 is None else (f"{root}.{family.norm2}.",)

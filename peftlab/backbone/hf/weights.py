@@ -11,6 +11,7 @@ from peftlab.backbone.hf.folder import WEIGHTS
 from peftlab.errors import UserError
 
 HEAD = "lm_head."  # the output embedding
+BIAS = "final_logits_bias"  # of BART, behind it
 # of BERT's first files, and of GPT-NeoX
 OLD = {
     "LayerNorm.gamma": "LayerNorm.weight",
@@ -20,7 +21,7 @@ OLD = {
 # what a file has beside the encoder: heads of pre-training and of tasks, and tables that are made anew
 UNUSED = (
     *("pooler.", "cls.", "lm_head.", "classifier.", "pre_classifier.", "qa_outputs."),
-    *("vocab_transform.", "vocab_layer_norm.", "vocab_projector."),
+    *("vocab_transform.", "vocab_layer_norm.", "vocab_projector.", "classification_head.", BIAS),
 )
 MADE_ANEW = (
     *("embeddings.position_ids", "embeddings.token_type_ids"),
@@ -45,6 +46,7 @@ def load_weights(
     """
     given = _read(folder, name, sha256)
     state, wanted = _own(given, family), model.state_dict()
+    _share(state, model)
     head = {} if unembedding is None else _untied(unembedding, model)
     state = {
         key: value.float()
@@ -73,11 +75,16 @@ def _read(folder: Path, name: str, sha256: str | None) -> dict[str, Tensor]:
             f"backbone.name={name}: {WEIGHTS} does not have sha256 {sha256}: the file is damaged or another one"
         )
     try:
-        return load_file(file)
+        given = load_file(file)
     except Exception as error:  # damaged: safetensors raises its own kind
         raise UserError(
             f"backbone.name={name}: {WEIGHTS} cannot be read ({error}); legal: a whole file of tensors"
         ) from error
+    if BIAS in given and given[BIAS].any():
+        raise UserError(
+            f"backbone.name={name}: {WEIGHTS} has numbers other than 0 in {BIAS}, which nothing here adds; legal: zeros"
+        )
+    return given
 
 
 def _untied(unembedding: nn.Module, model: nn.Module) -> dict[str, Tensor]:
@@ -88,6 +95,16 @@ def _untied(unembedding: nn.Module, model: nn.Module) -> dict[str, Tensor]:
         for key, value in unembedding.named_parameters()
         if id(value) not in own
     }
+
+
+def _share(state: dict[str, Tensor], model: nn.Module) -> None:
+    """Give each name of a weight that has several what the file has for one of them."""
+    names: dict[int, list[str]] = {}
+    for key, value in model.named_parameters(remove_duplicate=False):
+        names.setdefault(id(value), []).append(key)
+    for same in names.values():
+        found = next((state[key] for key in same if key in state), None)
+        state |= {} if found is None else {key: state.get(key, found) for key in same}
 
 
 def _own(given: dict[str, Tensor], family: Family) -> dict[str, Tensor]:

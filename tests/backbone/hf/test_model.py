@@ -146,7 +146,7 @@ def broken(folder, file, content):
         (
             "config.json",
             '{"model_type": "bloom"}',
-            "no table of places for model_type bloom; legal: bert, distilbert, gpt2",
+            "no table of places for model_type bloom; legal: bart, bert, distilbert, gpt2",
         ),
         ("config.json", '{"model_type": "bert", "is_decoder": true}', "is_decoder=True, which has no table"),
         (

@@ -105,7 +105,7 @@ def test_a_prefix_has_no_place_in_an_attention_of_another_kind():
                 )
             ),
             None,
-            r"model=AlbertModel has no table of places \(model_type albert\); legal: bert, distilbert",
+            r"model=AlbertModel has no table of places \(model_type albert\); legal: bart, bert, distilbert",
         ),
     ],
 )

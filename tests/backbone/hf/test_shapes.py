@@ -9,7 +9,7 @@ from peftlab.backbone.hf.shapes import shapes
 from peftlab.errors import UserError
 
 
-@pytest.mark.parametrize("kind", ["bert", "roberta", "distilbert", *CAUSAL])
+@pytest.mark.parametrize("kind", ["bert", "roberta", "distilbert", *CAUSAL, "bart"])
 def test_the_same_table_without_numbers(tmp_path, kind):
     options = {
         "name": str(write_model(tmp_path / "model", kind)),
@@ -27,6 +27,7 @@ def test_the_same_table_without_numbers(tmp_path, kind):
         "num_prefix_tokens",
         "is_causal",
         "rotary",
+        "decoder",
     ):
         assert getattr(found, field) == getattr(real, field), field
     assert {value.device.type for value in found.model.parameters()} == {"meta"}
