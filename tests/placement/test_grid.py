@@ -11,7 +11,11 @@ from peftlab.errors import UserError
 from peftlab.placement.depth import block_labels
 from peftlab.placement.grid import grid
 from peftlab.placement.ground import Cells, Ground
-from peftlab.site import LINEAR, Site
+from peftlab.site import LINEAR as EVERY
+from peftlab.site import Site
+
+VIT = ("q", "k", "v", "out", "mlp1", "gate", "mlp2")
+LINEAR = tuple(name for name in EVERY if name in VIT)  # in the order of the house
 
 
 def placed(labels: Sequence[str], legal: Sequence[str], **options: Any) -> Cells:

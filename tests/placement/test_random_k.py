@@ -13,7 +13,11 @@ from peftlab.errors import UserError
 from peftlab.placement.depth import block_labels
 from peftlab.placement.ground import Ground, Placement
 from peftlab.placement.random_k import random_k
-from peftlab.site import LINEAR, Site
+from peftlab.site import LINEAR as EVERY
+from peftlab.site import Site
+
+VIT = ("q", "k", "v", "out", "mlp1", "gate", "mlp2")
+LINEAR = tuple(name for name in EVERY if name in VIT)  # in the order of the house
 
 ALL = [Site(block, name) for block in range(12) for name in LINEAR]
 
