@@ -229,6 +229,8 @@ def test_every_block_of_a_page_runs_in_its_order(
         "mstar10",
         "text/trec",
         "text/sick",
+        "text/sst2",
+        "text/rte",
         "text/svamp",
     ):  # what is only resolved looks no further than this
         (tmp_path / "data" / own).mkdir(parents=True)
