@@ -16,8 +16,8 @@ SOURCES = {path.relative_to(PACKAGE).as_posix(): path.read_text() for path in PA
     [
         (
             r"os\.replace\(",
-            {"record/whole_file.py", "export/publish.py", "inputs/cache.py"},
-        ),  # a file; a whole folder; what is no record
+            {"record/whole_file.py", "export/publish.py", "model/packaged.py", "inputs/cache.py"},
+        ),  # a file; a whole folder of a run, and of a model; what is no record
         (r"csv\.(writer|DictWriter)", {"record/table.py"}),
         (r'/ "status\.json"', set()),  # read_status knows where it stands
         (r"(_new_resolver|version_base|execution_whitelist|hydra\.__version__)", {"config/hydra_version.py"}),
