@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 import torch
+from fixtures.answered import stirred, with_answers
 from fixtures.text import DECODERS, text_inputs
 
 from peftlab.evaluate.decode import SILENT, Decoder, questions_of
@@ -35,16 +36,12 @@ def written(family, recipe, adapt):
     def make(kind: str, method: str, scaling: str = "fixed", **keys: Any) -> tuple[Any, Any, dict[str, Any]]:
         backbone = family(kind)
         model, _ = adapt(recipe(method, scaling, **{**METHODS[method], **keys}), backbone)
-        rng = torch.Generator().manual_seed(3)
-        with torch.no_grad():
-            for value in (*model.deltas.parameters(), *model.cell.gates.parameters()):
-                value.add_(0.3 * torch.randn(value.shape, generator=rng))
+        rng = stirred(model)
         inputs = text_inputs(backbone.input_spec, LENGTHS, rng)
         for name in inputs:  # the last question is the second one again
             inputs[name][3] = inputs[name][1]
         # two tokens of each text are an answer, which nobody may read
-        left = inputs["attention_mask"].flip(1).cumsum(1).flip(1) * inputs["attention_mask"]
-        return backbone, model.eval(), {**inputs, "answer_mask": ((left > 0) & (left <= 2)).long()}
+        return backbone, model.eval(), with_answers(inputs, 2)
 
     return make
 

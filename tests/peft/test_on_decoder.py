@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from fixtures.answered import check_no_leak, stirred, with_answers
 from fixtures.text import CAUSAL, NOT_ON_MAMBA, NOT_THERE, text_inputs
 
 from peftlab.config.directory import config_dir
@@ -27,13 +28,6 @@ KEYS = {
 LENGTHS, ANSWER = (11, 6, 8), 4
 
 
-def with_answers(inputs):
-    """The last tokens of each text are its answer."""
-    mask = inputs["attention_mask"]
-    left = mask.flip(1).cumsum(1).flip(1) * mask
-    return {**inputs, "answer_mask": ((left > 0) & (left <= ANSWER)).long()}
-
-
 @pytest.fixture
 def built(family, recipe, adapt):
     """A method with numbers of every kind on a decoder, and a padded batch of texts with answers."""
@@ -41,28 +35,10 @@ def built(family, recipe, adapt):
     def make(kind, method, scaling="fixed", **keys):
         backbone = family(kind)
         model, _ = adapt(recipe(method, scaling, **{**KEYS.get(method, {}), **keys}), backbone)
-        rng = torch.Generator().manual_seed(3)
-        with torch.no_grad():
-            for value in (*model.deltas.parameters(), *model.cell.gates.parameters()):
-                value.add_(0.3 * torch.randn(value.shape, generator=rng))
-        return backbone, model.eval(), with_answers(text_inputs(backbone.input_spec, LENGTHS, rng))
+        rng = stirred(model)
+        return backbone, model.eval(), with_answers(text_inputs(backbone.input_spec, LENGTHS, rng), ANSWER)
 
     return make
-
-
-def check_no_leak(model, inputs):
-    """Another token of each answer changes what comes behind it and nothing before it, bit for bit."""
-    with torch.no_grad():
-        before = model.features(**inputs).unflatten(0, (len(LENGTHS), ANSWER))
-        for place in range(ANSWER):
-            ids = inputs["input_ids"].clone()
-            for row, length in enumerate(LENGTHS):
-                at = length - ANSWER + place
-                ids[row, at] = 5 + (ids[row, at] - 4) % 148
-            after = model.features(**{**inputs, "input_ids": ids}).unflatten(0, (len(LENGTHS), ANSWER))
-            # features stand before the tokens that they are to give: that of `place` is read at the token before it
-            assert torch.equal(after[:, : place + 1], before[:, : place + 1]), place
-            assert place == ANSWER - 1 or not torch.equal(after[:, place + 1 :], before[:, place + 1 :])
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -109,7 +85,7 @@ def test_scores_are_those_of_transformers_with_its_output_embedding(family, kind
     from peftlab.backbone.hf.layout import published
 
     backbone = family(kind)
-    inputs = with_answers(text_inputs(backbone.input_spec, LENGTHS, torch.Generator().manual_seed(5)))
+    inputs = with_answers(text_inputs(backbone.input_spec, LENGTHS, torch.Generator().manual_seed(5)), ANSWER)
     found = FAMILIES[kind]
     whole = getattr(import_module(found.module), found.model)(backbone.model.config).eval()
     state = published(backbone.model, backbone.model.state_dict())

@@ -7,6 +7,7 @@ from itertools import product
 
 import pytest
 import torch
+from fixtures.answered import stirred
 from fixtures.text import CAUSAL, DECODERS, NOT_ON_MAMBA, text_inputs
 from torch.nn import functional as F
 
@@ -26,10 +27,7 @@ def built(family, recipe, adapt):
     def make(kind, method, scaling="fixed", **keys):
         backbone = family(kind)
         model, _ = adapt(recipe(method, scaling, **keys), backbone)
-        rng = torch.Generator().manual_seed(3)
-        with torch.no_grad():
-            for value in (*model.deltas.parameters(), *model.cell.gates.parameters()):
-                value.add_(0.3 * torch.randn(value.shape, generator=rng))
+        rng = stirred(model)
         return backbone, model, text_inputs(backbone.input_spec, LENGTHS, rng)
 
     return make

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from fixtures.answered import check_no_leak, stirred, with_answers
 from fixtures.text import OPTIONS, random_encoder, text_inputs, write_model
 
 from peftlab.backbone.hf.families import FAMILIES
@@ -27,12 +28,6 @@ KEYS = {
 GATED = ("unipelt", "hlpt", "h2lpt")  # by themselves; a gate of a whole text has no place in a decoder
 
 
-def with_answers(inputs):
-    mask = inputs["attention_mask"]
-    left = mask.flip(1).cumsum(1).flip(1) * mask
-    return {**inputs, "answer_mask": ((left > 0) & (left <= ANSWER)).long()}
-
-
 @pytest.fixture
 def built(family, recipe, adapt):
     """A method with numbers of every kind, and a padded batch of texts with answers."""
@@ -40,11 +35,8 @@ def built(family, recipe, adapt):
     def make(kind, method, scaling="fixed", **keys):
         backbone = family(kind)
         model, _ = adapt(recipe(method, scaling, **{**KEYS.get(method, {}), **keys}), backbone)
-        rng = torch.Generator().manual_seed(3)
-        with torch.no_grad():
-            for value in (*model.deltas.parameters(), *model.cell.gates.parameters()):
-                value.add_(0.3 * torch.randn(value.shape, generator=rng))
-        return backbone, model.eval(), with_answers(text_inputs(backbone.input_spec, LENGTHS, rng))
+        rng = stirred(model)
+        return backbone, model.eval(), with_answers(text_inputs(backbone.input_spec, LENGTHS, rng), ANSWER)
 
     return make
 
@@ -128,7 +120,7 @@ def scores_of(network, inputs):
 @pytest.mark.parametrize("kind", KINDS)
 def test_scores_of_answers_are_those_of_transformers(family, kind):
     backbone = family(kind)
-    inputs = with_answers(text_inputs(backbone.input_spec, LENGTHS, torch.Generator().manual_seed(5)))
+    inputs = with_answers(text_inputs(backbone.input_spec, LENGTHS, torch.Generator().manual_seed(5)), ANSWER)
     ours = backbone.unembedding(backbone.features(inputs))
     assert ours.shape == (len(LENGTHS) * ANSWER, 153)
     torch.testing.assert_close(ours, scores_of(whole(backbone), inputs), rtol=1e-5, atol=1e-5)
@@ -189,16 +181,7 @@ def test_a_prefix_stands_before_what_the_encoder_gives(built, kind):
 def test_no_token_of_an_answer_reaches_those_before_it(built, method, kind):
     keys = {"placement.depth": "enc"} if method in GATED else {}
     _, model, inputs = built(kind, method, **keys)
-    with torch.no_grad():
-        before = model.features(**inputs).unflatten(0, (len(LENGTHS), ANSWER))
-        for place in range(ANSWER):
-            ids = inputs["input_ids"].clone()
-            for row, length in enumerate(LENGTHS):
-                at = length - ANSWER + place
-                ids[row, at] = 5 + (ids[row, at] - 4) % 148
-            after = model.features(**{**inputs, "input_ids": ids}).unflatten(0, (len(LENGTHS), ANSWER))
-            assert torch.equal(after[:, : place + 1], before[:, : place + 1]), place
-            assert place == ANSWER - 1 or not torch.equal(after[:, place + 1 :], before[:, place + 1 :])
+    check_no_leak(model, inputs)
 
 
 @pytest.mark.parametrize("kind", KINDS)
