@@ -3,6 +3,10 @@
 import os
 
 os.environ["PEFTLAB_CACHE"] = "off"  # a test that wants one makes it
+if (
+    "PEFTLAB_DATA" in os.environ
+):  # for `data_dir`: without it a test sees no more here than on a machine that has no data
+    os.environ["PEFTLAB_TESTS_DATA"] = os.environ.pop("PEFTLAB_DATA")
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # tiny tensors; the cores are for the test processes
 import sys
 from collections.abc import Callable
@@ -18,6 +22,7 @@ pytest_plugins = [
     "fixtures.exported",
     "fixtures.own_package",
     "fixtures.space",
+    "fixtures.stand_ins",
     "fixtures.sweep",
     "fixtures.text",
     "fixtures.text_export",
@@ -39,7 +44,7 @@ def _same_draws() -> None:
 def data_dir() -> Path:
     """The folder of real image sets: $PEFTLAB_DATA, or shared/data beside the checkout."""
     beside = Path(__file__).resolve().parents[2] / "shared" / "data"
-    folder = Path(os.environ.get("PEFTLAB_DATA", beside))
+    folder = Path(os.environ.get("PEFTLAB_TESTS_DATA", beside))
     if not folder.is_dir():
         pytest.skip(f"no image sets in {folder}; PEFTLAB_DATA can name another folder")
     return folder

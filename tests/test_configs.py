@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import yaml
-from fixtures.weights import with_weights
+from fixtures.stand_ins import with_data
 from hydra import compose
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
@@ -128,7 +128,7 @@ def test_every_choice_of_every_group_passes_every_check(
     choice: str, composed: dict[str, Node], default: Node, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if choice == "backbone=smollm2_135m":
-        monkeypatch.setenv("PEFTLAB_DATA", str(with_weights(tmp_path)))
+        monkeypatch.setenv("PEFTLAB_DATA", str(with_data(tmp_path)))
     group = choice.partition("=")[0]
     config = {**copy.deepcopy(default), group: composed[choice]}
     if choice == "peft=lora":
@@ -274,16 +274,7 @@ def test_every_job_of_every_experiment_passes_every_check(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Composed as the sweep itself composes its jobs: the file's own params, one by one."""
-    for folder in (
-        "mstar10",
-        "text/trec",
-        "text/svamp",
-        "text/sst2",
-        "text/rte",
-        "text/sick",
-    ):  # no check of a config looks further
-        (tmp_path / folder).mkdir(parents=True)
-    monkeypatch.setenv("PEFTLAB_DATA", str(with_weights(tmp_path)))
+    monkeypatch.setenv("PEFTLAB_DATA", str(with_data(tmp_path)))
     with opened_configs():
         loader = GlobalHydra.instance().config_loader()
         root = loader.load_configuration("config", [f"experiment={name}"], run_mode=RunMode.MULTIRUN)

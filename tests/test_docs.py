@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 from fixtures.documents import PAGES, ROOT, Block, blocks, is_sweep, jobs
-from fixtures.weights import with_weights
+from fixtures.stand_ins import with_data
 from hydra.core.global_hydra import GlobalHydra
 
 import peftlab
@@ -225,19 +225,10 @@ def test_every_block_of_a_page_runs_in_its_order(
     """What a block prints stands in the `text` block below it, numbers aside; one that needs or takes much is resolved."""
     subprocess.run(["cp", "-r", f"{bench}/.", tmp_path], check=True)
     (tmp_path / "weights.safetensors").write_bytes((8).to_bytes(8, "little") + b"{}      ")
-    for own in (
-        "mstar10",
-        "text/trec",
-        "text/sick",
-        "text/sst2",
-        "text/rte",
-        "text/svamp",
-    ):  # what is only resolved looks no further than this
-        (tmp_path / "data" / own).mkdir(parents=True)
     rows = [f"{word} number {row},{word}" for row in range(20) for word in ("card", "loan")]
     (tmp_path / "messages.csv").write_text("\n".join(["text,label", *rows, ""]))
     (tmp_path / "faq.jsonl").write_text('{"question": "who?", "answer": "you"}\n' * 10)
-    monkeypatch.setenv("PEFTLAB_DATA", str(with_weights(tmp_path / "data")))
+    monkeypatch.setenv("PEFTLAB_DATA", str(with_data(tmp_path / "data")))
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
     said, names = "", {"__name__": "__main__"}
