@@ -1,4 +1,4 @@
-"""peftlab-runs: list, filter, sort, show, compare and remove runs and sweeps by their records."""
+"""peftlab-runs: list, filter, sort, show, compare, remove, pack and unpack runs and sweeps by their records."""
 
 import argparse
 import sys
@@ -10,13 +10,13 @@ from peftlab.inputs.path import expanded
 from peftlab.inputs.plain import plain
 from peftlab.record.json_file import json_text
 from peftlab.report.runs.compare import compare, compare_text
+from peftlab.report.runs.pack import pack, unpack
 from peftlab.report.runs.remove import refusal, remove, remove_report
 from peftlab.report.runs.row import DAMAGED, Row, read_row, rows
 from peftlab.report.runs.select import check_key, columns, constant, filtered, ordered
 from peftlab.report.runs.sweep import sweeps
 from peftlab.report.runs.text import list_csv, list_json, list_text, show_text
 
-VERBS = ("list", "show", "compare", "remove")
 EPILOG = """keys: run sweep state peft backbone dataset scaling depth position alpha rank seed task num_parameters, the
 headline metrics in % (mean head medium tail), every metric of result.json (test/tail_acc, a fraction), wall_s step_s
 memory_mib started attempt error, and choices.KEY for whatever was typed. A folder that is called as a verb is ./list.
@@ -26,17 +26,18 @@ examples: peftlab-runs outputs --sort tail --where peft=lora
           peftlab-runs outputs --sweeps --sort tail
           peftlab-runs show outputs/RUN
           peftlab-runs compare outputs/RUN outputs/OTHER
-          peftlab-runs remove outputs --state failed"""
+          peftlab-runs remove outputs --state failed
+          peftlab-runs pack outputs/sweep/NAME runs.tar.xz"""
 
 
 def main(argv: list[str] | None = None) -> int:
     """`peftlab-runs`: 0, 1 (something could not be removed) or 2 (wrong input)."""
     words = list(sys.argv[1:] if argv is None else argv)
-    if not words or (words[0] not in VERBS and words[0] not in ("-h", "--help")):
+    if not words or (words[0] not in CALLS and words[0] not in ("-h", "--help")):
         words.insert(0, "list")
     chosen = _parser().parse_args(words)
     try:
-        return {"list": _list, "show": _show, "compare": _compare, "remove": _remove}[chosen.verb](chosen)
+        return CALLS[chosen.verb](chosen)
     except UserError as error:
         print(f"peftlab-runs: {plain(str(error))}", file=sys.stderr)
         return WRONG
@@ -73,6 +74,16 @@ def _parser() -> argparse.ArgumentParser:
     showing.add_argument("folder")
     comparing = verbs.add_parser("compare", help="differences of config and metrics of two runs")
     comparing.add_argument("folder", nargs=2)
+    packing = verbs.add_parser(
+        "pack", help="put the finished runs below a folder, without models, into a file beside what it holds"
+    )
+    packing.add_argument("folder")
+    packing.add_argument("file", help="as runs.tar.xz")
+    unpacking = verbs.add_parser(
+        "unpack", help="write the runs of such a file below a folder: a sweep there goes on from them"
+    )
+    unpacking.add_argument("file")
+    unpacking.add_argument("folder")
     for one in (listing, showing, comparing):
         one.add_argument("--json", action="store_true", help="for programs")
     listing.add_argument("--csv", action="store_true", help="for spreadsheets")
@@ -171,9 +182,32 @@ def _remove(chosen: argparse.Namespace) -> int:
     return int(gone < len(reasons))
 
 
+def _pack(chosen: argparse.Namespace) -> int:
+    came, every = pack(expanded(chosen.folder), expanded(chosen.file))
+    print(plain(f"{chosen.file}: {len(came)} runs of {chosen.folder}, {len(every)} in all"))
+    return 0
+
+
+def _unpack(chosen: argparse.Namespace) -> int:
+    came, there = unpack(expanded(chosen.file), expanded(chosen.folder))
+    left = f"; {len(there)} were there and are left as they are" if there else ""
+    print(plain(f"{chosen.folder}: {len(came)} runs written{left}"))
+    return 0
+
+
 def _asked(number: int) -> bool:
     """Whether a person says yes; nobody at the terminal says no."""
     try:
         return sys.stdin.isatty() and input(f"remove {number} runs? [y/N] ").strip().lower() in ("y", "yes")
     except EOFError:
         return False
+
+
+CALLS = {
+    "list": _list,
+    "show": _show,
+    "compare": _compare,
+    "remove": _remove,
+    "pack": _pack,
+    "unpack": _unpack,
+}

@@ -274,6 +274,20 @@ def test_a_sweep_goes_with_its_report(outputs: Path, say: Say) -> None:
     assert (outputs / "a" / "result.json").exists()
 
 
+def test_a_sweep_is_packed_and_unpacked(outputs: Path, tmp_path: Path, say: Say) -> None:
+    file = tmp_path / "runs.tar.xz"
+    code, out, _ = say("pack", outputs / "sweep" / "s", file)
+    assert (code, out) == (0, f"{file}: 2 runs of {outputs / 'sweep' / 's'}, 2 in all\n")
+    assert say("unpack", file, tmp_path / "again") == (0, f"{tmp_path / 'again'}: 2 runs written\n", "")
+    assert say("unpack", file, tmp_path / "again")[1].endswith("2 were there and are left as they are\n")
+    first, again = (
+        json.loads(say(folder, "--json")[1]) for folder in (outputs / "sweep" / "s", tmp_path / "again")
+    )
+    assert [(row["run"], row.get("tail")) for row in again] == [("one", 75.0), ("two", None)]
+    assert again == [{**row, "folder": row["folder"].replace("outputs/sweep/s", "again")} for row in first]
+    assert say("unpack", outputs / "b" / "status.json", tmp_path / "again")[0] == 2
+
+
 def test_two_thousand_runs_are_listed_in_seconds(tmp_path: Path, say: Say) -> None:
     """0.5 s on a quiet core; the bound leaves room for a machine that is busy."""
     first = finished(tmp_path / "outputs" / "0000", 0.5)
