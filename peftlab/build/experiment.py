@@ -63,12 +63,7 @@ class Experiment:
         A `model` has a network and a cell of its own on an equal backbone.
         """
         network, cell = (self.network, self.cell) if model is None else (model.network, model.cell)
-
-        def features(inputs: dict[str, Any], kept: dict[Any, Tensor] | None = None) -> Tensor:
-            found: Tensor = network.features([cell], inputs, [{"widths": widths or {}, "kept": kept}])[0]
-            return found
-
-        new_cache = network.backbone.new_cache if network.reads_on(cell) else None
+        features, new_cache = network.reader(cell, widths or {})
         return self.task.outputs(Forward(features, cell.head, new_cache), is_test=is_test)
 
     def evaluate(self, outputs: Outputs, batches: Batches) -> Any:

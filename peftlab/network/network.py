@@ -1,6 +1,6 @@
 """A frozen backbone that is run with the sites of one cell or of several in it."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -16,8 +16,10 @@ from peftlab.network.cell import Cell
 from peftlab.network.forward import Norms, Pass
 from peftlab.network.rows import Rows, nested
 from peftlab.network.tokens import check_prompts, prompts_of
+from peftlab.peft.view import Widths
 
 Now = Mapping[str, Any]  # `rng`, `widths` and `norms` of a Pass
+Reader = Callable[..., Tensor]
 
 
 class Network:
@@ -78,6 +80,15 @@ class Network:
             if len(runs) == 1:
                 return [self._one(runs[0], inputs)]
             return self._several(runs, inputs)
+
+    def reader(self, cell: Cell, widths: Widths) -> tuple[Reader, Callable[[], Any] | None]:
+        """The features of one cell, `features(inputs, kept)`, and what makes a cache for a text that is read on; None where each
+        token has to be read again with all before it."""
+
+        def features(inputs: dict[str, Any], kept: dict[Any, Tensor] | None = None) -> Tensor:
+            return self.features([cell], inputs, [{"widths": widths, "kept": kept}])[0]
+
+        return features, self.backbone.new_cache if self.reads_on(cell) else None
 
     def reads_on(self, cell: Cell) -> bool:
         """Whether its network can go on from what it has kept of the tokens before: prompts stand anew before all of them."""

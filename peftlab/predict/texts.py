@@ -1,5 +1,6 @@
 """Class probabilities of texts."""
 
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,21 +22,23 @@ class Said(NamedTuple):
     max_length: int
 
 
-def predict_texts(trained: Trained, columns: Columns, *, batch_size: int) -> Said:
-    """softmax(logits) of every text or pair, in their order, its tokens made as in the run, in fp32; on a GPU if there is one.
+def by_length(lengths: Sequence[int], batch_size: int) -> Iterator[list[int]]:
+    """The rows of each batch: texts of like length share one, so that little of it is padding; the longest come first."""
+    order = np.argsort([-length for length in lengths], kind="stable")
+    for start in range(0, len(order), batch_size):
+        yield order[start : start + batch_size].tolist()
 
-    Texts of like length share a batch, so that little of it is padding.
-    """
+
+def predict_texts(trained: Trained, columns: Columns, *, batch_size: int) -> Said:
+    """softmax(logits) of every text or pair, in their order, its tokens made as in the run, in fp32; on a GPU if there is one."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     model = trained.model.to(device).eval()
     spec: Any = trained.backbone.input_spec
     length = used_length(spec, trained.resolved.dataset.options["max_length"])
     transform = used_transform(spec, length)
     found = spec.tokenizer.encode(columns.first, columns.second, length)
-    order = np.argsort([-len(one.ids) for one in found], kind="stable")
     rows: dict[int, Tensor] = {}
-    for start in range(0, len(order), batch_size):
-        part = order[start : start + batch_size].tolist()
+    for part in by_length([len(one.ids) for one in found], batch_size):
         inputs = transform([ids_of(found[row]) for row in part])
         with torch.no_grad():
             logits = model(**{name: value.to(device) for name, value in inputs.items()})

@@ -15,7 +15,6 @@ from peftlab.dataset.dataset import Dataset
 from peftlab.dataset.split import Split
 from peftlab.dataset.text.tokens import Tokens
 from peftlab.errors import UserError
-from peftlab.evaluate.decode import SILENT, Decoder
 from peftlab.evaluate.likelihood import token_scores
 from peftlab.evaluate.said import VALUE, Said
 from peftlab.inputs.batch import IGNORED, Batch
@@ -25,6 +24,7 @@ from peftlab.option import Choice, PositiveInt
 from peftlab.task.data_line import data_line
 from peftlab.task.table import summary
 from peftlab.task.task import Batches, Context, Forward, Outputs, Read, Summary, Table
+from peftlab.task.written import words_of, written
 
 NUM_COUNTED = 3  # columns of an item before the tokens that were written: -log p, tokens, tokens chosen
 
@@ -125,10 +125,8 @@ class Generate:
         counted = torch.stack([sums[:, 0], answers.sum(1).to(sums), sums[:, 1]], dim=1)
         if not writes:
             return counted
-        most, end = self._answers.max_length, self._answers.tokenizer.end_id
-        assert end is not None
-        decoder = Decoder(forward.features, forward.head, forward.new_cache, end, self._max_new, most)
-        return torch.cat([counted, decoder.greedy(inputs).to(counted)], dim=1)
+        said = written(forward, self._answers, self._max_new, inputs)
+        return torch.cat([counted, said.to(counted)], dim=1)
 
     def evaluate(self, outputs: Outputs, batches: Batches, device: torch.device, context: Context) -> Said:
         """What was said to each question of a split."""
@@ -170,8 +168,7 @@ class Generate:
         said = Said(torch.from_numpy(split.labels), nll, num_tokens.long(), num_chosen.long(), asked.long())
         ids = rows[:, NUM_COUNTED:].long()
         if ids.shape[1]:
-            texts = [self._answers.tokenizer.decode(own[own != SILENT].tolist()).strip() for own in ids]
-            said.score(texts, pairs, self._answers.scored_by)
+            said.score(words_of(ids, self._answers), pairs, self._answers.scored_by)
         return said
 
     def metrics(self, counted: Said) -> dict[str, float]:

@@ -227,12 +227,33 @@ def test_wrong_texts_are_one_sentence_before_the_model_is_read(capsys, text_run,
         assert "\n" not in err
 
 
-def test_a_run_that_writes_answers_says_no_classes(capsys, tmp_path):
+def test_answers_to_questions(capsys, tmp_path, monkeypatch):
     from fixtures.answers import words_of, write_answers
     from fixtures.configs import composed
 
+    from peftlab.predict.answers import predict_answers
+
     words = words_of(write_answers(tmp_path / "sums"))
-    save(tmp_path / "run", composed(*words), ["few", "many"])
-    code, out, err = call(capsys, str(tmp_path / "run"), "--text", "1 and 2?")
-    assert (code, out) == (2, "")
-    assert err.endswith("writes answers and says no classes; legal: a run with task=classify")
+    save(tmp_path / "run", composed(*words, "peft=soft_prompt"), ["few", "many"])
+    run, out, asked = str(tmp_path / "run"), tmp_path / "out.csv", ["1 and 2?", "two \x1b[1m lines"]
+    (tmp_path / "new.csv").write_text("\n".join(["n,question", *(f"0,{one}" for one in asked)]))
+    said = predict_answers(read_run(run), asked, batch_size=1)
+    code, _, err = call(capsys, run, "--text", asked[0], "--text", asked[1], "--csv", str(out))
+    assert (code, err) == (0, "")
+    assert rows_of(out) == [["question", "said"], [asked[0], said[0]], ["two \\x1b[1m lines", said[1]]]
+    monkeypatch.setattr("peftlab.predict.answers.predict_answers", lambda *_, **__: ["a\nb\x1b", ""])
+    code, shown, err = call(capsys, run, str(tmp_path / "new.csv"), "--csv", str(out))
+    assert (code, err) == (0, "")
+    assert shown.splitlines() == [asked[0], "  a", "  b\\x1b", "two \\x1b[1m lines", "  "]
+    assert [row[1] for row in rows_of(out)] == ["said", "a\nb\x1b", ""]
+    monkeypatch.setattr("peftlab.model.load.read_run", None)
+    (tmp_path / "text.csv").write_text("text\none\n")
+    cases = {
+        ("--text", "one", "--top", "2"): f"--top=2 shows classes, and {run} writes answers; legal: no --top",
+        ("--text", "one", "--pair", "two"): "reads single texts; legal: no --pair",
+        (str(tmp_path / "text.csv"),): "has no column question but text; legal: ",
+    }
+    for given, sentence in cases.items():
+        code, shown, err = call(capsys, run, *given)
+        assert (code, shown) == (2, "")
+        assert sentence in err

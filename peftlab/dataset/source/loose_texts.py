@@ -15,9 +15,10 @@ LEGAL = f"legal: a file that ends in {' '.join(TEXT_FILES)}"
 
 
 def columns_of(dataset: Choice) -> tuple[str, str | None]:
-    """What the source of a choice of data calls its texts, and the second texts of its pairs; None for single texts."""
+    """What the source of a choice of data calls its texts or questions, and the second texts of its pairs; None for single texts."""
     options = dataset.options["source"].options
-    return options.get("text_column", "text"), options.get("pair_column")
+    text = options.get("question_column", options.get("text_column", "text"))
+    return text, options.get("pair_column")
 
 
 def read_texts(path: str, text_column: str, pair_column: str | None) -> Columns:

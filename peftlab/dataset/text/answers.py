@@ -52,7 +52,7 @@ def answer_dataset(
     writer, length, form = _writer(spec, name), used_length(spec, max_length), Form(template, max_answer)
     cuts = Cuts(imbalance, max_per_class, seed, groups, group_counts_imbalance, val_fraction, run_seed)
     found = tokenised(source(path), partial(_tokens, writer, length, form))
-    transform = _transform(spec, length, form)
+    transform = answer_transform(spec, length, form)
     both = {"train_transform": transform, "eval_transform": transform}
     made = cut_dataset(name, _checked(found), cuts, **both, num_workers=num_workers)
     answers = Answers(writer, length, scored_by)
@@ -94,7 +94,7 @@ def _contents(contents: Callable[[], Contents], open_test: Callable[[], Split]) 
     return contents()
 
 
-def _transform(spec: TextSpec, length: int, form: Form) -> TextTransform:
+def answer_transform(spec: TextSpec, length: int, form: Form) -> TextTransform:
     """From token ids to what the backbone reads, and which of them are an answer."""
     inputs = (*spec.inputs, ANSWERS)
     most = "" if form.max_answer is None else f", {form.max_answer} of an answer,"
