@@ -16,10 +16,8 @@ from peftlab.errors import UserError
 from peftlab.model.model import Model
 from peftlab.stream import generator
 
-TEXTS = (
-    "backbone=tiny_text",
-    "dataset=trec_lt",
-)  # what stands in the config for a network of one's own and its data
+# what stands in the config for a network of one's own and its data, which nobody looks for
+TEXTS = ("backbone=tiny_text", "dataset=text_hub", "dataset.path=own/data")
 
 
 def adapt(
