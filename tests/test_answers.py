@@ -51,6 +51,7 @@ def test_a_run_learns_and_leaves_its_answers(run: Run, tmp_path: Path) -> None:
     ("peft=soft_prompt",),
     ("placement=gradient_norm", "placement.keep=2"),
     ("fit.select=best", "dataset.val_fraction=0.3", "task.decode=always"),
+    ("experiment=noah", "dataset.val_fraction=0.3", "placement.epochs=1", "placement.generations=1"),
 ])  # fmt: skip
 def test_what_other_runs_do(run: Run, words: tuple[str, ...]) -> None:
     metrics = run("run", *words)["metrics"]

@@ -9,7 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fixtures.answers import words_of, write_answers
 from fixtures.slurm import wait_for
+
+from peftlab.record.table import read_rows
 
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[1]
@@ -91,6 +94,38 @@ def test_two_processes_are_one_run(one: Path, tmp_path: Path) -> None:
     assert not list((two / "scratch").glob("peftlab-rank-*")), "what other ranks wrote is gone"
     assert go(two, *TWO, *SWEEP) == 0, "finished runs are skipped on all ranks"
     assert (two / "said.txt").read_text().count("finished before") == 2
+
+
+@pytest.mark.parametrize("words", [
+    (),
+    ("peft=noah", "peft.parts.adapter.dropout=0", "placement=supernet", "task.decode=always"),
+])  # fmt: skip
+def test_two_processes_write_the_answers_of_one(words: tuple[str, ...], tmp_path: Path) -> None:
+    """The last batch of an epoch has one question: none for rank 1. Without a cache, where there are prompts."""
+    data = words_of(write_answers(tmp_path / "sums", num_train=25))
+    more = (
+        "fit.epochs=8",
+        "optim.lr=0.02",
+        "task.max_new_tokens=12",
+        "dataset.val_fraction=0.04",
+        "device=cpu",
+    )
+    places = [tmp_path / name for name in ("one", "two")]
+    for place, start in zip(places, ((), TWO), strict=True):
+        assert go(place, *start, "-m", "peftlab", *data, *more, *words) == 0, (place / "said.txt").read_text()
+    (name, found), (other, wanted) = ((*metrics(place).items(),)[0] for place in places)
+    assert name == other
+    known, numbers = (
+        {key: value for key, value in own.items() if value is not None} for own in (found, wanted)
+    )
+    assert known == pytest.approx(numbers, rel=0, abs=1e-3)  # -log p of an answer is about 150
+    assert "test/log_likelihood" in known
+    assert "test/value_mean_acc" in known
+    said = [
+        [row["said"] for row in read_rows(place / "outputs" / name / "predictions.csv")] for place in places
+    ]
+    assert said[0] == said[1]
+    assert max(map(len, said[0])) > 3
 
 
 def test_a_sweep_goes_on_where_some_runs_are_finished(tmp_path: Path) -> None:
