@@ -1,8 +1,38 @@
-"""Whether a composed config validates on any items: asked before data are opened."""
+"""What a composed config validates: asked before data are opened."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from peftlab.dataset.rules import leaves_none
+from peftlab.errors import UserError
+
+PRIMARY = {"classify": "mean_acc", "generate": "log_likelihood"}  # what `primary` of these tasks is
+UNWRITTEN = (
+    "log_likelihood",
+    "token_acc",
+)  # of task=generate, the higher the better, without a written answer
+
+
+def metric_of(task: Mapping[str, Any], given: str | None) -> str:
+    """The metric of validation that a sweep compares its jobs by; None is the one of the task, what `fit.select=best` goes by.
+
+    Raises:
+        UserError: for a metric that validation of task=generate does not have, and for None with a task of one's own.
+    """
+    target = str(task.get("_target_"))
+    word = target.split(".")[-2] if target.startswith("peftlab.task.") else ""
+    if given is None and word not in PRIMARY:
+        raise UserError(
+            f"hydra.sweeper.metric=null is known for task={', '.join(PRIMARY)} and not for {target}; legal: the name of a metric"
+            " of validation"
+        )
+    is_written = task.get("decode") == "always" and not str(given).endswith("nll")
+    if word == "generate" and given not in (None, *UNWRITTEN) and not is_written:
+        raise UserError(
+            f"hydra.sweeper.metric={given} cannot be compared with task=generate; legal: {', '.join(UNWRITTEN)}, or with"
+            " task.decode=always what is measured of written answers, as mean_acc"
+        )
+    return PRIMARY[word] if given is None else given
 
 
 def has_none(config: dict[str, Any]) -> bool:

@@ -11,6 +11,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from fixtures.answers import words_of, write_answers
 
 pytest.importorskip("optuna")
 STUDY = (
@@ -117,6 +118,25 @@ def test_a_metric_that_is_not_measured_is_named(call: Call, trained: Trained) ->
     said = call(*STUDY, "peft.rank=range(2,9)", "hydra.sweeper.metric=accuracy")
     assert said.code == 2
     assert "hydra.sweeper.metric=accuracy is not measured; legal: mean_acc" in said.err
+
+
+def test_runs_that_write_answers_are_compared_by_their_likelihood(call: Call, tmp_path: Path) -> None:
+    words = (
+        *STUDY,
+        *words_of(write_answers(tmp_path / "sums")),
+        "hydra.sweeper.n_trials=2",
+        "peft.rank=range(1,9)",
+    )
+    said = call(*words, "hydra.sweeper.metric=bleu")
+    assert (said.code, said.err.count("\n")) == (2, 1), said.err
+    assert (
+        "hydra.sweeper.metric=bleu cannot be compared with task=generate; legal: log_likelihood" in said.err
+    )
+    assert not (tmp_path / "s").exists()
+    assert call(*words).code == 0
+    found = study(tmp_path / "s")
+    assert found["metric"] == "log_likelihood"
+    assert all(trial["value"] < 0 for trial in found["trials"])
 
 
 @pytest.mark.slow

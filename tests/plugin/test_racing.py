@@ -9,6 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from fixtures.answers import words_of, write_answers
 from safetensors.torch import load_file
 
 from peftlab.errors import UserError
@@ -213,6 +214,30 @@ def test_a_metric_that_is_not_measured_is_named(call: Call, trained: list[tuple[
     said = call(*RACE, "peft.rank=2,8", "hydra.sweeper.metric=accuracy")
     assert said.code == 2
     assert "hydra.sweeper.metric=accuracy is not measured; legal: mean_acc" in said.err
+
+
+def test_runs_that_write_answers_are_compared_by_their_likelihood(call: Call, tmp_path: Path) -> None:
+    words = (*RACE, *words_of(write_answers(tmp_path / "sums")), "hydra.sweeper.rungs=[0.5]", "fit.epochs=2")
+    said = call(*words, "optim.lr=0.02,0.0001", "hydra.sweeper.metric=mean_acc")
+    assert (said.code, said.err.count("\n")) == (2, 1)
+    assert (
+        "metric=mean_acc cannot be compared with task=generate; legal: log_likelihood, token_acc, or"
+        in said.err
+    )
+    assert not (tmp_path / "s").exists()
+    assert call(*words, "optim.lr=0.02,0.0001").code == 0
+    race = json.loads((tmp_path / "s" / "race.json").read_text())
+    assert (race["policy"]["metric"], race["outcome"]["winner"]) == ("log_likelihood", "optim.lr=0.02")
+
+
+def test_jobs_of_several_tasks_have_no_metric_of_their_own(call: Call, tmp_path: Path) -> None:
+    words = [word for word in words_of(write_answers(tmp_path / "sums")) if not word.startswith("task")]
+    said = call(*RACE, *words, "task=classify,generate")
+    assert (said.code, said.err.count("\n")) == (2, 1)
+    assert (
+        "metric=null is log_likelihood and mean_acc in jobs of several tasks; legal: jobs of one" in said.err
+    )
+    assert not (tmp_path / "s").exists()
 
 
 @pytest.mark.slow

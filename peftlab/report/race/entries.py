@@ -7,18 +7,25 @@ from typing import Any, Literal
 from omegaconf import DictConfig
 
 from peftlab.config.name import choices, task_config
-from peftlab.config.validation import has_none
+from peftlab.config.validation import has_none, metric_of
 from peftlab.errors import UserError
 from peftlab.report.race.race import Entry, no_validation
 
 
-def entries_of(jobs: Iterable[DictConfig]) -> list[Entry]:
-    """One entry for each job, in order. What else is wrong with a job alone, it says itself when its turn comes.
+def entries_of(jobs: Iterable[DictConfig], metric: str | None) -> tuple[list[Entry], str]:
+    """One entry for each job, in order, and the metric that they are compared by. What else is wrong with a job alone, it says
+    itself when its turn comes.
 
     Raises:
-        UserError: for a job without validation items, and for one that is told where to stop.
+        UserError: for a job without validation items, for one that is told where to stop, and for a metric that they do not share.
     """
-    return [_entry(root) for root in jobs]
+    configs = [(root, task_config(root)) for root in jobs]
+    names = sorted({metric_of(config.get("task") or {}, metric) for _, config in configs})
+    if len(names) > 1:
+        raise UserError(
+            f"hydra.sweeper.metric=null is {' and '.join(names)} in jobs of several tasks; legal: jobs of one task"
+        )
+    return [_entry(root, config) for root, config in configs], names[0]
 
 
 def part(words: list[str], epoch: int | Literal["end"] | None, *, first: bool) -> list[str]:
@@ -28,8 +35,7 @@ def part(words: list[str], epoch: int | Literal["end"] | None, *, first: bool) -
     return [*words, *stop, *([] if first else ["resume=true"])]
 
 
-def _entry(root: DictConfig) -> Entry:
-    config = task_config(root)
+def _entry(root: DictConfig, config: dict[str, Any]) -> Entry:
     fit, seed = config.get("fit", {}), config.get("seed")
     if fit.get("stop_after") is not None:
         raise UserError(

@@ -19,10 +19,10 @@ class Optuna(Product):
         n_jobs: int,
         sampler: str,
         seed: int,
-        metric: str,
+        metric: str | None,
     ) -> None:
         super().__init__(max_batch_size=None, params=params)
-        self.options = (n_trials, n_jobs, sampler, seed, metric)
+        self.options, self.metric = (n_trials, n_jobs, sampler, seed), metric
 
     def sweep(self, arguments: list[str]) -> Any:
         """Run the study to its end, and say what it found.
@@ -30,13 +30,15 @@ class Optuna(Product):
         Raises:
             UserError: for options or words that cannot be, and with torchrun.
         """
+        from peftlab.config.validation import metric_of
         from peftlab.engine.torchrun import is_several
         from peftlab.report.race.entries import part
         from peftlab.report.study.space import space_of
         from peftlab.report.study.study import Options, Study, check_study
         from peftlab.report.study.text import outcome
 
-        options, config = Options(*self.options), cast(Any, self.config)
+        config = cast(Any, self.config)
+        options = Options(*self.options, metric_of(config.task, self.metric))
         check_study(options, is_several=is_several())
         parser = OverridesParser.create(config_loader=cast(Any, self.hydra_context).config_loader)
         space = space_of(parser.parse_overrides([*self._parse_config(), *arguments]))

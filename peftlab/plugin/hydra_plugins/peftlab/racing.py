@@ -17,10 +17,16 @@ class Racing(Product):
     """Launches the jobs that are left up to the next rung, on any launcher: `peftlab.report.race` decides which they are."""
 
     def __init__(
-        self, *, rungs: Any, keep: float | None, clear: bool, metric: str, params: dict[str, str] | None
+        self,
+        *,
+        rungs: Any,
+        keep: float | None,
+        clear: bool,
+        metric: str | None,
+        params: dict[str, str] | None,
     ) -> None:
         super().__init__(max_batch_size=None, params=params)
-        self.policy = (list(rungs), keep, clear, metric)
+        self.policy, self.metric = (list(rungs), keep, clear), metric
 
     def sweep(self, arguments: list[str]) -> Any:
         """Run the race to its end, and say what it cost."""
@@ -36,8 +42,9 @@ class Racing(Product):
         parser = OverridesParser.create(config_loader=context.config_loader)
         (typed,) = self.split_arguments(parser.parse_overrides([*self._parse_config(), *arguments]), None)
         jobs = [[*words, f"+{PLACE}={place}"] for place, words in enumerate(typed)]
-        policy, folder = policy_of(*self.policy), Path(str(config.hydra.sweep.dir))
-        entries = entries_of(compose_jobs(context.config_loader, config, jobs, 0))
+        folder = Path(str(config.hydra.sweep.dir))
+        entries, metric = entries_of(compose_jobs(context.config_loader, config, jobs, 0), self.metric)
+        policy = policy_of(*self.policy, metric)
         race = Race(folder, policy, entries, resume=bool(config.resume))
         folder.mkdir(parents=True, exist_ok=True)
         OmegaConf.save(config, folder / "multirun.yaml")
