@@ -3,6 +3,7 @@
 import argparse
 import sys
 from pathlib import Path
+from typing import Any
 
 from peftlab.command.parser import Parser
 from peftlab.errors import WRONG, UserError
@@ -74,6 +75,14 @@ def _parser() -> argparse.ArgumentParser:
     showing.add_argument("folder")
     comparing = verbs.add_parser("compare", help="differences of config and metrics of two runs")
     comparing.add_argument("folder", nargs=2)
+    for one in (listing, showing, comparing):
+        one.add_argument("--json", action="store_true", help="for programs")
+    listing.add_argument("--csv", action="store_true", help="for spreadsheets")
+    _add_packing(verbs)
+    return parser
+
+
+def _add_packing(verbs: Any) -> None:
     packing = verbs.add_parser(
         "pack", help="put the finished runs below a folder, without models, into a file beside what it holds"
     )
@@ -84,10 +93,6 @@ def _parser() -> argparse.ArgumentParser:
     )
     unpacking.add_argument("file")
     unpacking.add_argument("folder")
-    for one in (listing, showing, comparing):
-        one.add_argument("--json", action="store_true", help="for programs")
-    listing.add_argument("--csv", action="store_true", help="for spreadsheets")
-    return parser
 
 
 def _list(chosen: argparse.Namespace) -> int:

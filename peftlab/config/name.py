@@ -25,7 +25,7 @@ VOLATILE = (
 )  # of recipes, what is used stands elsewhere
 VOLATILE_IN = {"dataset": ("num_workers",), "fit": ("save_every", "eval_batch_size", "stop_after")}
 # keys that older runs lack, with what these did: at this value a run is the one without the key
-ABSENT = {"fit": {"compile": False}, "dataset": {"group_by_length": False}}
+ABSENT = {"fit": {"compile": False}, "dataset": {"group_by_length": False}, "task": {"centres": False}}
 # overrides that are no choice of a cell
 NO_CHOICE = (
     "experiment",
@@ -75,9 +75,9 @@ def config_hash(config: dict[str, Any]) -> str:
 def lasting(config: dict[str, Any]) -> dict[str, Any]:
     """The keys that a run's numbers depend on."""
     kept = {key: value for key, value in config.items() if key not in VOLATILE}
-    for group, keys in VOLATILE_IN.items():
+    for group in (*VOLATILE_IN, *ABSENT):
         if isinstance(kept.get(group), dict):
-            absent = ABSENT.get(group, {})
+            keys, absent = VOLATILE_IN.get(group, ()), ABSENT.get(group, {})
             kept[group] = {
                 key: value
                 for key, value in kept[group].items()

@@ -42,6 +42,7 @@ SINCE: dict[str, dict[str, Any]] = {
     "peftlab.dataset.text.dataset.text_dataset": {"group_by_length": False},
     "peftlab.scaling.gated.gated": {"reads": "site"},
     "peftlab.scaling.plan.OuterPlan": {"dropout": True},
+    "peftlab.task.classify.Classify": {"centres": False},
 }
 
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from peftlab.evaluate.metrics import Counts
 from peftlab.inputs.batch import Batch
 
-Outputs = Callable[[dict[str, Tensor]], Float[Tensor, "b c"]]
+Outputs = Callable[[dict[str, Tensor]], Float[Tensor, "b _"]]
 
 
 @torch.no_grad()
@@ -21,10 +21,10 @@ def evaluate(
     device: torch.device,
     context: Callable[[], AbstractContextManager[None]],
 ) -> Counts:
-    """Argmax of the outputs, without the logit adjustment of training."""
+    """Argmax of the outputs, without the logit adjustment of training; further columns are features."""
     counts = Counts.zeros(num_classes)
     for batch in batches:
         with context():
-            logits = outputs(batch.to(device).inputs)
-        counts.update(logits.argmax(-1).cpu(), batch.targets)
+            found = outputs(batch.to(device).inputs)
+        counts.read(found, batch.targets)
     return counts

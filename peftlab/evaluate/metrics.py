@@ -4,10 +4,11 @@ from dataclasses import dataclass, field
 from math import nan
 
 import torch
-from jaxtyping import Float64, Int, Int64
+from jaxtyping import Float, Float64, Int, Int64
 from torch import Tensor
 
 from peftlab.errors import UserError
+from peftlab.evaluate.centres import Centres
 from peftlab.evaluate.proportion import score_interval
 
 GROUPS = ("head", "medium", "tail")
@@ -18,19 +19,32 @@ HARMONIC_FLOOR = 1e-5  # the published evaluator counts in per cent and clamps a
 class Counts:
     """How many images of each class there were, were predicted, and were predicted rightly.
 
-    answers: class and predicted class of each image, batch by batch, in the order they were counted.
+    answers: class and predicted class of each image, batch by batch, in the order they were counted. centres: of its
+    features, where these were read, too.
     """
 
     correct: Int64[Tensor, " c"]
     predicted: Int64[Tensor, " c"]
     total: Int64[Tensor, " c"]
     answers: list[Int64[Tensor, "2 _"]] = field(default_factory=list)
+    centres: Centres | None = None
 
     @classmethod
     def zeros(cls, num_classes: int) -> "Counts":
         """Counts before the first image."""
         correct, predicted, total = (torch.zeros(num_classes, dtype=torch.int64) for _ in range(3))
         return cls(correct, predicted, total)
+
+    def read(self, outputs: Float[Tensor, "b _"], label: Int[Tensor, " b"]) -> Int64[Tensor, " b"]:
+        """Add one batch of logits, whose features may stand in further columns; the predicted classes."""
+        num_classes = len(self.total)
+        pred = outputs[:, :num_classes].argmax(-1).cpu()
+        self.update(pred, label)
+        if outputs.shape[1] > num_classes:
+            features = outputs[:, num_classes:]
+            self.centres = self.centres or Centres.zeros(num_classes, features.shape[1])
+            self.centres.update(features, label)
+        return pred
 
     def update(self, pred: Int[Tensor, " b"], label: Int[Tensor, " b"]) -> None:
         """Add one batch, in place.
@@ -43,17 +57,6 @@ class Counts:
         self.predicted += predicted
         self.total += total
         self.answers.append(torch.stack([label, pred]).long().cpu())
-
-    def merge(self, other: "Counts") -> "Counts":
-        """The counts of two disjoint sets of images together."""
-        if len(self.total) != len(other.total):
-            raise ValueError(f"Counts of {len(self.total)} and of {len(other.total)} classes do not add up.")
-        return Counts(
-            self.correct + other.correct,
-            self.predicted + other.predicted,
-            self.total + other.total,
-            [*self.answers, *other.answers],
-        )
 
     def _count(self, label: Int[Tensor, " n"]) -> Int64[Tensor, " c"]:
         num_classes = len(self.total)

@@ -7,7 +7,7 @@ from math import sqrt
 from statistics import NormalDist
 
 import torch
-from jaxtyping import Int, Int64
+from jaxtyping import Float, Int, Int64
 from torch import Tensor
 
 from peftlab.evaluate.evaluate import Outputs
@@ -29,11 +29,10 @@ class Paired:
         both = torch.zeros(num_classes, dtype=torch.int64)
         return cls(Counts.zeros(num_classes), Counts.zeros(num_classes), both)
 
-    def update(self, own: Int[Tensor, " b"], other: Int[Tensor, " b"], label: Int[Tensor, " b"]) -> None:
-        """Add one batch of predictions, in place."""
-        self.own.update(own, label)
-        self.other.update(other, label)
-        right = label[(own == label) & (other == label)]
+    def read(self, own: Float[Tensor, "b _"], other: Float[Tensor, "b _"], label: Int[Tensor, " b"]) -> None:
+        """Add one batch of outputs, in place."""
+        first, second = self.own.read(own, label), self.other.read(other, label)
+        right = label[(first == label) & (second == label)]
         self.both += torch.bincount(right, minlength=len(self.both))
 
 
@@ -51,9 +50,8 @@ def compare(
     for batch in batches:
         inputs = batch.to(device).inputs
         with context():
-            logits = outputs(inputs), others(inputs)
-        own, other = (each.argmax(-1).cpu() for each in logits)
-        paired.update(own, other, batch.targets)
+            found = outputs(inputs), others(inputs)
+        paired.read(*found, batch.targets)
     return paired
 
 

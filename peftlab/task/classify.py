@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from peftlab.dataset.dataset import Dataset
 from peftlab.dataset.split import Split
 from peftlab.errors import UserError
+from peftlab.evaluate.centres import centre_metrics
 from peftlab.evaluate.evaluate import evaluate
 from peftlab.evaluate.metrics import Counts, group_metrics, per_class
 from peftlab.evaluate.paired import compare, gains
@@ -30,13 +31,16 @@ WORSE = (
 
 
 class Classify:
-    """Classes of a data set, a choice of head over them, and a choice of loss with their prior."""
+    """Classes of a data set, a choice of head over them, and a choice of loss with their prior.
+
+    `centres`: the test reads the features, too, and says how far the classes lie apart.
+    """
 
     primary: ClassVar[str] = "mean_acc"
     headline: ClassVar[tuple[str, ...]] = tuple(f"{name}_acc" for name in GROUPS)
 
-    def __init__(self, dataset: Dataset, head: Choice, loss: Choice) -> None:
-        self.dataset, self._head, self._loss = dataset, head, loss
+    def __init__(self, dataset: Dataset, head: Choice, loss: Choice, *, centres: bool) -> None:
+        self.dataset, self._head, self._loss, self._centres = dataset, head, loss, centres
 
     @property
     def num_classes(self) -> int:
@@ -87,11 +91,12 @@ class Classify:
         return len(batch.targets)
 
     def outputs(self, forward: Forward, *, is_test: bool) -> Outputs:
-        """The head's output."""
+        """The head's output, and beside it the features that it read, where the test says where they lie."""
 
         def logits(inputs: dict[str, Tensor]) -> Tensor:
-            found: Tensor = forward.head(forward.features(inputs))
-            return found
+            features = forward.features(inputs)
+            found: Tensor = forward.head(features)
+            return torch.cat([found, features], dim=-1) if is_test and self._centres else found
 
         return logits
 
@@ -112,8 +117,9 @@ class Classify:
         return found.own, found.other, gains(found, self.dataset.groups)
 
     def metrics(self, counted: Counts) -> dict[str, float]:
-        """Accuracies of all classes and of head, medium and tail classes, with intervals."""
-        return group_metrics(counted, self.dataset.groups)
+        """Accuracies of all classes and of head, medium and tail classes, with intervals, and where their features lie."""
+        centres = {} if counted.centres is None else centre_metrics(counted.centres, self.dataset.groups)
+        return group_metrics(counted, self.dataset.groups) | centres
 
     def tables(self, counted: Counts) -> dict[str, Table]:
         """`per_class`: of each class its group, its training, validation and test items, its accuracy."""
@@ -123,12 +129,14 @@ class Classify:
             if self.dataset.val is not None
             else [0] * self.num_classes
         )
-        rows: Table = [["class", "group", "train_num", "val_num", "test_num", "acc"]]
-        for index, accuracy in enumerate(per_class(counted).tolist()):
-            value = None if math.isnan(accuracy) else accuracy
+        columns = {"acc": per_class(counted)}
+        if counted.centres is not None:
+            columns |= {"distance": counted.centres.distance(), "variance": counted.centres.variance()}
+        rows: Table = [["class", "group", "train_num", "val_num", "test_num", *columns]]
+        for index, values in enumerate(zip(*(column.tolist() for column in columns.values()), strict=True)):
             name, own = self.dataset.class_names[index], group.get(index, "")
             num = (int(self.dataset.counts[index]), int(val[index]), int(counted.total[index]))
-            rows.append([name, own, *num, value])
+            rows.append([name, own, *num, *(None if math.isnan(value) else value for value in values)])
         return {"per_class": rows}
 
     def answers(self, counted: Counts, split: Split) -> Table:

@@ -54,7 +54,7 @@ def class_means(trunk: Trunk) -> torch.Tensor:
     """What a head over the classes of the trunk's data starts from."""
     head = Choice("peftlab.head.cosine.Cosine", {"init": "class_mean", "scale": 25.0})
     loss = Choice("peftlab.loss.cross_entropy.cross_entropy", {})
-    return trunk.start(Classify(trunk.dataset, head, loss))
+    return trunk.start(Classify(trunk.dataset, head, loss, centres=False))
 
 
 def resolved(composed: Made, *words: str) -> Resolved:

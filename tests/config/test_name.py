@@ -290,7 +290,7 @@ WORDS = st.lists(
 
 
 @pytest.mark.slow
-@settings(max_examples=40)
+@settings(deadline=None, max_examples=40)
 @given(words=WORDS)
 def test_any_words_give_a_legal_folder_name(load: Load, words: list[str]) -> None:
     root = load()

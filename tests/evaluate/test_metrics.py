@@ -68,16 +68,10 @@ def test_means_are_ordered_and_intervals_hold_them(pairs: list[tuple[int, int]])
 @given(PAIRS, st.integers(0, 80), st.permutations(range(NUM)))
 def test_batches_and_class_names_do_not_matter(pairs, cut: int, order: list[int]) -> None:  # type: ignore[no-untyped-def]
     pred, label = map(list, zip(*pairs, strict=True))
-    whole, first, second = (
-        counted(pred, label),
-        counted(pred[:cut], label[:cut]),
-        counted(pred[cut:], label[cut:]),
-    )
+    whole, first = counted(pred, label), counted(pred[:cut], label[:cut])
     renamed = counted([order[x] for x in pred], [order[x] for x in label])
-    merged = first.merge(second)
     first.update(torch.tensor(pred[cut:], dtype=torch.int64), torch.tensor(label[cut:], dtype=torch.int64))
     expected = group_metrics(whole, GROUPS)
-    assert group_metrics(merged, GROUPS) == pytest.approx(expected, nan_ok=True)
     assert group_metrics(first, GROUPS) == pytest.approx(expected, nan_ok=True)
     moved = {name: [order[c] for c in classes] for name, classes in GROUPS.items()}
     assert group_metrics(renamed, moved) == pytest.approx(expected, nan_ok=True)
@@ -174,8 +168,3 @@ def test_a_group_outside_the_classes_is_refused(classes: list[int]) -> None:
 def test_a_class_twice_in_a_group_is_refused() -> None:
     with pytest.raises(UserError, match=r"tail=\[4, 4\]"):
         group_metrics(Counts.zeros(NUM), {"tail": [4, 4]})
-
-
-def test_counts_of_other_classes_do_not_merge() -> None:
-    with pytest.raises(ValueError, match="3 and of 4"):
-        Counts.zeros(3).merge(Counts.zeros(4))

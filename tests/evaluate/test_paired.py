@@ -23,7 +23,8 @@ Z = 1.959963984540054
 
 def paired(own: Any, other: Any, label: Any, num_classes: int = NUM) -> Paired:
     found = Paired.zeros(num_classes)
-    found.update(*(torch.as_tensor(values, dtype=torch.int64) for values in (own, other, label)))
+    own, other, label = (torch.as_tensor(values, dtype=torch.int64) for values in (own, other, label))
+    found.read(F.one_hot(own, num_classes).float(), F.one_hot(other, num_classes).float(), label)
     return found
 
 

@@ -143,8 +143,8 @@ def test_a_search_that_is_started_again_repeats_no_evaluation(
     config = composed(*TINY, f"placement.run={folder / 'supernet'}")
     write, lines = stages.write_scores, []
 
-    def stopping(record: Any, identity: Any, known: Any, space: Any) -> None:
-        write(record, identity, known, space)
+    def stopping(record: Any, identity: Any, known: Any, *more: Any) -> None:
+        write(record, identity, known, *more)
         lines.append(len(known))
         if len(known) == 7 and len(lines) == 7:
             raise KeyboardInterrupt

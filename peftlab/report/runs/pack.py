@@ -10,7 +10,7 @@ from typing import Any
 from peftlab.errors import UserError
 from peftlab.record.folder import WRITTEN
 from peftlab.record.json_file import json_text
-from peftlab.record.status import DONE
+from peftlab.record.status import DONE, FILE, read_status
 from peftlab.record.whole import RESULT, lost_file
 from peftlab.record.whole_file import check_place, renew
 from peftlab.report.runs.row import rows
@@ -25,7 +25,8 @@ Packed = dict[str, dict[str, bytes]]  # file by file of each run
 def pack(folder: Path, file: Path) -> tuple[list[str], list[str]]:
     """Put the finished runs below `folder` into `file`, beside those that it holds; the runs that came, and all.
 
-    The same runs give the same bytes. `result.json` keeps the SHA-256 of what is packed and no longer names what is not.
+    The same runs give the same bytes. `result.json` keeps the SHA-256 of what is packed and no longer names what is not; no
+    record says any longer where data lay.
 
     Raises:
         UserError: if `file` is no such file or cannot be written, if no run is finished, or if one is not whole.
@@ -98,7 +99,19 @@ def _checked(file: Path) -> Path:
 def _files_of(folder: Path, result: Mapping[str, Any]) -> dict[str, bytes]:
     found = {name: (folder / name).read_bytes() for name in PACKED if (folder / name).is_file()}
     files = {name: said for name, said in result.get("files", {}).items() if name in PACKED}
-    return {**found, RESULT: json_text({**result, "files": files}, indent=1).encode()}
+    status = read_status(folder)
+    status["identity"] = _anywhere(status.get("identity"))
+    said = {**result, "files": files} | {
+        key: _anywhere(result[key]) for key in ("inputs", "identity") if key in result
+    }
+    return {**found, FILE: json_text(status, indent=1).encode(), RESULT: json_text(said, indent=1).encode()}
+
+
+def _anywhere(node: Any) -> Any:
+    """Without the places that content lay in: what it is, its hash says."""
+    if not isinstance(node, dict):
+        return node
+    return {key: _anywhere(value) for key, value in node.items() if key != "path"}
 
 
 def _bytes(packed: Packed) -> bytes:

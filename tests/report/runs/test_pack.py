@@ -22,7 +22,17 @@ def finished(folder: Path, tail: float, state: str = "ok") -> Path:
         (folder / name).write_bytes(data)
     (folder / "last").mkdir()
     (folder / "last" / "state.pt").write_bytes(bytes(5000))
-    record = {"metrics": {"test/tail_acc": tail}, "run_id": folder.name, "files": files_of(folder)}
+    inputs = {"dataset.path": {"path": "/home/somebody/data", "sha256": "5a"}}
+    record = {
+        "metrics": {"test/tail_acc": tail},
+        "run_id": folder.name,
+        "files": files_of(folder),
+        "inputs": inputs,
+    }
+    status = json.loads((folder / "status.json").read_text())
+    (folder / "status.json").write_text(
+        json.dumps({**status, "identity": {"config": "c0", "inputs": inputs}})
+    )
     (folder / RESULT).write_text(json.dumps(record))
     return folder
 
@@ -51,10 +61,14 @@ def test_finished_runs_come_back_without_their_models(sweep: Path, file: Path, t
         back, was = contents(tmp_path / "again" / name), contents(sweep / name)
         assert set(was) - set(back) == {"adapter.safetensors", "adapter.yaml", "last/state.pt"}
         said, first = json.loads(back.pop(RESULT)), json.loads(was[RESULT])
+        status = json.loads(back.pop("status.json"))
+        inputs = {"dataset.path": {"sha256": "5a"}}
+        assert said.pop("inputs") == status["identity"].pop("inputs") == inputs
+        assert status == {**json.loads(was["status.json"]), "identity": {"config": "c0"}}
         assert back == {key: was[key] for key in back}
         assert set(first.pop("files")) - set(said["files"]) == {"adapter.safetensors", "adapter.yaml"}
         assert lost_file(tmp_path / "again" / name, said) is None
-        del said["files"]
+        del said["files"], first["inputs"]
         assert said == first
 
 
