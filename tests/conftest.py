@@ -9,6 +9,7 @@ if (
     os.environ["PEFTLAB_TESTS_DATA"] = os.environ.pop("PEFTLAB_DATA")
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # tiny tensors; the cores are for the test processes
 import sys
+import warnings
 from collections.abc import Callable
 from functools import cache, partial
 from pathlib import Path
@@ -88,7 +89,7 @@ SMALL = {"depth": 2, "embed_dim": 16, "num_heads": 2}
 SMALL_SWIN = {"img_size": 32, "window_size": 4, "depths": (1, 1), "embed_dim": 8, "num_heads": (2, 4)}
 TEXT_KINDS = (
     *("bert", "roberta", "xlm-roberta", "distilbert"),
-    *("llama", "qwen2", "mistral", "gpt2", "gptj", "gpt_neox", "opt", "mamba", "bart"),
+    *("llama", "qwen2", "mistral", "gpt2", "gptj", "gpt_neox", "opt", "mamba", "bart", "t5", "mt5"),
 )
 FAMILIES = {
     "plain": lambda: random_vit("vit_tiny_patch16_224", img_size=32, patch_size=8, **SMALL),
@@ -125,6 +126,15 @@ def inputs_of(backbone: Any, num_items: int, seed: int = 1) -> dict[str, Any]:
 def _inputs_of() -> Callable[..., dict[str, Any]]:
     """`inputs_of(backbone, num_items)`: see the function."""
     return inputs_of
+
+
+@pytest.fixture(scope="session")
+def hugging_face() -> Any:
+    """Their PEFT, an oracle."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import peft
+    return peft
 
 
 def scorer_of(backbone: Any, head: Any, num_items: int = 6) -> Any:

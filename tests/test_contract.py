@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from fixtures.text import NOT_ON_MAMBA, NOT_THERE
+from fixtures.text import ENCODER_DECODERS, NOT_ON_MAMBA, NOT_THERE
 from torch.nn import functional as F
 
 from peftlab.config.directory import config_dir
@@ -19,7 +19,7 @@ PROMPTS = ("gated_prompt", "noah", "soft_prompt", "vpt_deep", "vpt_shallow")
 # prompts and prefixes change the attention whatever their values are
 MOVED = (*PROMPTS, "prefix", "mam", "unipelt", "hlpt", "h2lpt")
 CAUSAL = ("llama", "gpt2", "gptj", "gpt_neox", "opt", "mamba")
-TEXTS = ("bert", "roberta", "distilbert", *CAUSAL, "bart")
+TEXTS = ("bert", "roberta", "distilbert", *CAUSAL, *ENCODER_DECODERS)
 # whose gates stand in an encoder alone: prompts do, and hybrids by the depths below
 IN_ENCODER = ("gated_prompt", "soft_prompt", "vpt_deep", "vpt_shallow", "hlpt", "h2lpt")
 FAMILIES = ("plain", "dinov2", "clip", "average", "eva02", "swin", *TEXTS)
@@ -103,11 +103,11 @@ def test_life_of_a_model(inputs_of, recipe, family, adapt, method, scaling, wher
         with pytest.raises(UserError, match=NOT_THERE):
             adapt(config_of(recipe, method, scaling, where), backbone)
         return
-    if family_name == "bart" and scaling == "gated" and method not in IN_ENCODER:
+    if family_name in ENCODER_DECODERS and scaling == "gated" and method not in IN_ENCODER:
         with pytest.raises(UserError, match=r"scaling\.per=sample: dec\.0\..* stands in a decoder"):
             adapt(config_of(recipe, method, scaling, where), backbone)
         return
-    if family_name == "llama" and method == "bitfit":
+    if family_name in ("llama", "t5", "mt5") and method == "bitfit":
         with pytest.raises(UserError, match="no module of the chosen sites has a bias"):
             adapt(config_of(recipe, method, scaling, where), backbone)
         return
@@ -279,4 +279,4 @@ def test_every_family_is_a_different_network(family):
     assert type(blocks["eva02"].attn.q_proj).__name__ == "Linear"
     assert family("swin").labels == ("0.0", "1.0")
     assert family("swin").place(Site(0, "q")).num_in < family("swin").place(Site(1, "q")).num_in
-    assert {family(name).depth for name in FAMILIES if name != "bart"} == {2}
+    assert {family(name).depth for name in FAMILIES if name not in ENCODER_DECODERS} == {2}

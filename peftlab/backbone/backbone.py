@@ -73,10 +73,11 @@ class Backbone:
     `blocks` are the module names of the blocks from bottom to top, `labels` what people call them: 0, 1, ... or
     stage.block. `num_prefix_tokens` stand before the patches (CLS, registers); prompts go behind them.
     `refused` says of a position that this family lacks why. `is_causal`: a token sees those before it alone; `rotary` is the
-    module that makes `position_embeddings` of the blocks out of positions, if they take any, and `unembedding` gives a score
-    of every token of the vocabulary, if the network has it. `new_cache()` is an input in which it keeps what it has read of a
-    text, so that the next tokens can follow alone. `decoder` is the first block of a decoder that stands behind an encoder; then
-    labels are enc.block and dec.block.
+    module that makes `position_embeddings` of the blocks out of positions, if they take any, `relative` the attention that makes
+    the bias that the blocks of the first stack add to their scores, and `unembedding` gives a score of every token of the
+    vocabulary, if the network has it. `new_cache()` is an input in which it keeps what it has read of a text, so that the next
+    tokens can follow alone. `decoder` is the first block of a decoder that stands behind an encoder; then labels are enc.block
+    and dec.block.
     """
 
     model: nn.Module
@@ -93,6 +94,7 @@ class Backbone:
     read: Callable[[nn.Module, dict[str, Tensor]], Tensor] = only_input
     is_causal: bool = False
     rotary: str | None = None
+    relative: str | None = None
     unembedding: nn.Module | None = None
     new_cache: Callable[[], Any] | None = None
     decoder: int | None = None

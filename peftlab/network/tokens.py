@@ -1,5 +1,6 @@
 """Sites that put prompts among the tokens that enter a block."""
 
+import inspect
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -18,7 +19,8 @@ from peftlab.peft.delta import OnTokens
 
 
 class Stop(NamedTuple):
-    """A block on the way of the prompts, with the site that is there, if one is; `rotary` makes its turns out of positions."""
+    """A block on the way of the prompts, with the site that is there, if one is; `rotary` makes its turns out of positions,
+    `relative` the bias of its scores."""
 
     block: nn.Module
     anchor: Anchor | None
@@ -26,6 +28,7 @@ class Stop(NamedTuple):
     is_last: bool
     is_causal: bool
     rotary: nn.Module | None
+    relative: nn.Module | None
 
 
 def check_prompts(anchors: list[Anchor]) -> None:
@@ -59,17 +62,17 @@ def prompts_of(run: Pass, backbone: Backbone, modules: dict[str, nn.Module]) -> 
     for name in blocks if sites else ():
         anchor = sites.get(name)
         if anchor is not None or some_travel:
-            rotary = None if backbone.rotary is None else modules[backbone.rotary]
+            rotary, relative = (
+                None if path is None else modules[path] for path in (backbone.rotary, backbone.relative)
+            )
             last = name == blocks[-1]
-            stop = Stop(modules[name], anchor, not acts, last, backbone.is_causal, rotary)
+            stop = Stop(modules[name], anchor, not acts, last, backbone.is_causal, rotary, relative)
             acts[name] = [partial(_through, run, stop, backbone.num_prefix_tokens)]
         some_travel = some_travel or (anchor is not None and getattr(anchor.delta, "travels", False))
     return acts
 
 
-def _through(
-    run: Pass, stop: Stop, start: int, frozen: Forward, x: Tensor, *args: Any, **kwargs: Any
-) -> Tensor:
+def _through(run: Pass, stop: Stop, start: int, frozen: Forward, x: Tensor, *args: Any, **kwargs: Any) -> Any:
     """The forward of a block with the prompts behind the first `start` tokens."""
     entered = None if stop.is_first else run.entered
     before = 0 if entered is None else entered.shape[1]
@@ -84,9 +87,14 @@ def _through(
     if count:
         room = partial(with_room, start=start, count=count, is_causal=stop.is_causal)
         args, kwargs = each(args, room), _turned(stop, each(kwargs, room), x, count)
+        args, kwargs = _biased(stop, args, kwargs, x)
     with _unrotated(stop.block, start + count):
-        x = frozen(x, *args, **kwargs)
-    return torch.cat([x[:, :start], x[:, start + count :]], dim=1) if leave and count else x
+        given = frozen(x, *args, **kwargs)
+    x, *more = given if isinstance(given, tuple) else (given,)
+    x = torch.cat([x[:, :start], x[:, start + count :]], dim=1) if leave and count else x
+    if stop.relative is not None:  # the bias goes on to the next block, without prompts as it has come
+        more[0] = more[0][..., count:, count:]
+    return (x, *more) if more else x
 
 
 def _prompts(run: Pass, anchor: Anchor, own: Tensor, entered: Tensor | None, left: Tensor | None) -> Tensor:
@@ -117,6 +125,18 @@ def _turned(stop: Stop, kwargs: dict[str, Any], x: Tensor, count: int) -> dict[s
         "position_ids": positions,
         "position_embeddings": stop.rotary(x, position_ids=positions),
     }
+
+
+def _biased(
+    stop: Stop, args: tuple[Any, ...], kwargs: dict[str, Any], x: Tensor
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """A block's arguments with the bias of scores for all tokens of `x`: the prompts stand at positions of their own, from 0."""
+    if stop.relative is None:
+        return args, kwargs
+    names = [*inspect.signature(type(stop.block).forward).parameters][2:]
+    attention: Any = stop.relative
+    bias = attention.compute_bias(x.shape[1], x.shape[1])
+    return (), {**dict(zip(names, args, strict=False)), **kwargs, "position_bias": bias}
 
 
 @contextmanager

@@ -50,7 +50,7 @@ def test_a_module_that_is_never_called_is_an_error_and_no_hook_stays(net):
     assert not any(module._forward_hooks or module._forward_pre_hooks for module in net.model.modules())
 
 
-@pytest.mark.parametrize("kind", ["bert", "distilbert", "llama", "gpt_neox", "opt", "bart"])
+@pytest.mark.parametrize("kind", ["bert", "distilbert", "llama", "gpt_neox", "opt", "bart", "t5"])
 def test_padding_does_not_count(family, kind):
     backbone = family(kind)
     lengths = (9, 4, 6)

@@ -26,14 +26,6 @@ CELLS = {
 }
 
 
-@pytest.fixture(scope="module")
-def hugging_face():
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        import peft
-    return peft
-
-
 def wrap(hugging_face, model, folder):
     """The library's own loading; any key that is missing or left over is a warning, so an error here."""
     with warnings.catch_warnings():

@@ -40,15 +40,6 @@ def hand_made() -> Callable[..., Any]:
 LINEAR = {"attn.qkv.q": "q", "attn.qkv.v": "v", "attn.proj": "out", "mlp.fc1": "mlp1", "mlp.fc2": "mlp2"}
 
 
-@pytest.fixture(scope="session")
-def hugging_face() -> Any:
-    """Their PEFT, an oracle."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        import peft
-    return peft
-
-
 @pytest.fixture
 def own_family(family: Any) -> Callable[[str], Any]:
     """A copy of `family`, which a test may put in float64."""

@@ -14,14 +14,6 @@ RANK, SCALE = 3, 1.7
 LINEAR = {"out": "attn.proj", "mlp1": "mlp.fc1", "mlp2": "mlp.fc2"}
 
 
-@pytest.fixture(scope="module")
-def hugging_face():
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        import peft
-    return peft
-
-
 def wrap(hugging_face, model, fused):
     """HF's LoRA on a copy of a timm model: a fused qkv takes one pair of factors, of rank `fused`."""
     config = hugging_face.LoraConfig(

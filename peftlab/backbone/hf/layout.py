@@ -51,6 +51,26 @@ class _Left:
         return y.transpose(1, 2)
 
 
+class ScaledLinear(nn.Linear):
+    """A layer of `scale` times what it is given."""
+
+    scale: float
+
+    def forward(self, input: Tensor) -> Tensor:
+        """`[..., d_in]` to `[..., d_out]`."""
+        return super().forward(input * self.scale)
+
+
+def scaled(unembedding: nn.Linear, config: Any) -> nn.Linear:
+    """The output embedding, which T5 gives features divided by sqrt d; the weight is the same one."""
+    if not getattr(config, "scale_decoder_outputs", False):
+        return unembedding
+    with torch.device("meta"):
+        layer = ScaledLinear(unembedding.in_features, unembedding.out_features, bias=False)
+    layer.weight, layer.scale = unembedding.weight, unembedding.in_features**-0.5
+    return layer
+
+
 def arrange(model: nn.Module) -> None:
     """Put layers of this layout in the place of those of another, with the same numbers."""
     config: Any = model.config

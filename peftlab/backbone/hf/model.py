@@ -24,7 +24,7 @@ from peftlab.backbone.hf.folder import (
     pooling_of,
 )
 from peftlab.backbone.hf.hub import hub_folder
-from peftlab.backbone.hf.layout import arrange
+from peftlab.backbone.hf.layout import arrange, scaled
 from peftlab.backbone.hf.read import READ, read_decoder
 from peftlab.backbone.hf.table import hf_table
 from peftlab.backbone.hf.tokenizer import FileTokenizer
@@ -86,6 +86,7 @@ def backbone_of(
     model.float().eval().requires_grad_(False)
     config: Any = model.config
     check_depth(options["depth"], table, shown)
+    _check_start(family, config, shown)
     pad_id = max(config.pad_token_id or 0, 0)
     end_id = _first(config.eos_token_id) if family.is_causal else None
     tokenizer = FileTokenizer(folder / TOKENIZER, pad_id, config.vocab_size, end_id)
@@ -101,12 +102,21 @@ def backbone_of(
         read=READ[pool] if family.decoder is None else read_decoder,
         is_causal=family.is_causal,
         rotary=family.rotary,
+        relative=family.relative,
         unembedding=unembedding,
         decoder=None if family.decoder is None else sum(label.startswith("enc.") for label in table.labels),
         # of a state space, which sees padding, each text is read again for every new token
         new_cache=partial(_cache, config) if family.is_causal and family.product is not None else None,
         **given,
     )
+
+
+def _check_start(family: Family, config: Any, shown: str) -> None:
+    if family.decoder is not None and getattr(config, "decoder_start_token_id", None) is None:
+        raise UserError(
+            f"backbone.name={shown}: config.json has no decoder_start_token_id, which the decoder reads first; legal: the number of"
+            " a token"
+        )
 
 
 def _pool(pool: str, family: Family, shown: str) -> str:
@@ -129,6 +139,7 @@ def created(name: str, family: Family, config: dict[str, Any]) -> tuple[nn.Modul
         module: Any = import_module(family.module)
         configs, networks = getattr(module, family.config), getattr(module, family.model)
     logging.getLogger("transformers").setLevel(logging.ERROR)
+    _check_product(family, networks)
     has_pooler = not family.scores_words and family.prefix != "distilbert."
     more = {"add_pooling_layer": False} if has_pooler else {}
     try:
@@ -142,7 +153,20 @@ def created(name: str, family: Family, config: dict[str, Any]) -> tuple[nn.Modul
         raise UserError(f"backbone.name={name}: config.json is that of no network ({error})") from error
     if not family.scores_words:
         return network, None
-    return network.get_submodule(family.prefix.rstrip(".")), network.get_output_embeddings()
+    inner, unembedding = network.get_submodule(family.prefix.rstrip(".")), network.get_output_embeddings()
+    if inner is network:
+        del network.lm_head
+    return inner, scaled(unembedding, own)
+
+
+def _check_product(family: Family, network: Any) -> None:
+    if (
+        family.product is not None and not network._supports_sdpa
+    ):  # T5 in the first releases of transformers 5
+        raise UserError(
+            f"backbone: {network.__name__} of the installed transformers calls no attention product that can be found; legal: pip"
+            " install --upgrade transformers"
+        )
 
 
 def _hash(backbone: Backbone) -> str:

@@ -1,5 +1,7 @@
 """The table of places of a Hugging Face model, out of what is known of its family."""
 
+from collections.abc import Mapping
+
 from torch import nn
 
 from peftlab.backbone.backbone import Place, Port
@@ -40,7 +42,7 @@ def hf_table(model: nn.Module, family: Family) -> Table:
 
 def _linear(index: int, root: str, block: nn.Module, family: Family) -> dict[Site, Place]:
     """Every linear layer, and every third of one that q, k and v share."""
-    parts: dict[str, tuple[str, Part]] = {key: (path, WHOLE) for key, path in family.linear.items()}
+    parts: dict[str, tuple[str, Part]] = {key: (path, WHOLE) for key, path in _layers(block, family).items()}
     if family.fused is not None:
         parts |= {key: (family.fused, (third, 3)) for third, key in enumerate("qkv")}
     found: dict[Site, Place] = {}
@@ -56,6 +58,12 @@ def _linear(index: int, root: str, block: nn.Module, family: Family) -> dict[Sit
         sizes = layer.in_features, layer.out_features // part[1]
         found[Site(index, position)] = Place(reads, writes, None, *sizes, own)
     return found
+
+
+def _layers(block: nn.Module, family: Family) -> Mapping[str, str]:
+    """The linear layers of a block, whose FFN may have a gate."""
+    names = {name for name, _ in block.named_modules()}
+    return {**family.linear, **family.gated} if names.issuperset(family.gated.values()) else family.linear
 
 
 def _bias_behind(block: nn.Module, root: str, path: str) -> str | None:

@@ -3,6 +3,7 @@
 import hashlib
 from pathlib import Path
 
+import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
@@ -26,6 +27,7 @@ UNUSED = (
 MADE_ANEW = (
     *("embeddings.position_ids", "embeddings.token_type_ids"),
     *(".attn.bias", ".attn.masked_bias", ".attention.bias", ".attention.masked_bias", "rotary_emb.inv_freq"),
+    "EncDecAttention.relative_attention_bias.weight",  # in T5's first files, and read by nobody
 )
 
 
@@ -47,6 +49,7 @@ def load_weights(
     given = _read(folder, name, sha256)
     state, wanted = _own(given, family), model.state_dict()
     _share(state, model)
+    _untie(state, unembedding, model)
     head = {} if unembedding is None else _untied(unembedding, model)
     state = {
         key: value.float()
@@ -95,6 +98,15 @@ def _untied(unembedding: nn.Module, model: nn.Module) -> dict[str, Tensor]:
         for key, value in unembedding.named_parameters()
         if id(value) not in own
     }
+
+
+def _untie(state: dict[str, Tensor], unembedding: nn.Module | None, model: nn.Module) -> None:
+    """Give an output embedding that is the input's a weight of its own, if the file has another one for it, as transformers does."""
+    own, tied = state.get(f"{HEAD}weight"), getattr(unembedding, "weight", None)
+    names = (key for key, value in model.named_parameters(remove_duplicate=False) if value is tied)
+    given = next((state[key] for key in names if key in state), None)
+    if unembedding is not None and own is not None and given is not None and not torch.equal(own, given):
+        unembedding.weight = nn.Parameter(torch.empty_like(given, dtype=torch.float32), requires_grad=False)
 
 
 def _share(state: dict[str, Tensor], model: nn.Module) -> None:

@@ -2,14 +2,14 @@
 
 import pytest
 import torch
-from fixtures.text import CAUSAL, OPTIONS, write_model
+from fixtures.text import CAUSAL, ENCODER_DECODERS, OPTIONS, write_model
 
 from peftlab.backbone.hf.model import hf_model
 from peftlab.backbone.hf.shapes import shapes
 from peftlab.errors import UserError
 
 
-@pytest.mark.parametrize("kind", ["bert", "roberta", "distilbert", *CAUSAL, "bart"])
+@pytest.mark.parametrize("kind", ["bert", "roberta", "distilbert", *CAUSAL, *ENCODER_DECODERS])
 def test_the_same_table_without_numbers(tmp_path, kind):
     options = {
         "name": str(write_model(tmp_path / "model", kind)),
@@ -27,6 +27,7 @@ def test_the_same_table_without_numbers(tmp_path, kind):
         "num_prefix_tokens",
         "is_causal",
         "rotary",
+        "relative",
         "decoder",
     ):
         assert getattr(found, field) == getattr(real, field), field
