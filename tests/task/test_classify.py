@@ -18,12 +18,14 @@ from peftlab.config.resolved import Resolved
 from peftlab.dataset.batches import EvalBatches, KeptBatches
 from peftlab.dataset.dataset import Dataset
 from peftlab.dataset.text.texts import Columns, text_split
+from peftlab.evaluate.centres import Centres, centre_metrics
 from peftlab.evaluate.metrics import Counts, group_metrics
 from peftlab.head.cosine import Cosine
 from peftlab.head.linear import Linear
 from peftlab.inputs.batch import Batch
 from peftlab.inputs.image import InputSpec
 from peftlab.task.classify import Classify
+from peftlab.task.task import Forward
 
 CPU = torch.device("cpu")
 READ = SimpleNamespace(num_features=16, unembedding=None)  # what a head has to know of a backbone
@@ -270,3 +272,51 @@ def test_answers_name_every_item_of_the_split_in_its_order(
     assert {row[2] for row in rows} == {dataset.class_names[3]}
     with pytest.raises(ValueError, match="shorter"):
         own.answers(own.evaluate(outputs, KeptBatches(split, batches[1:]), CPU, nullcontext), split)
+
+
+def test_only_a_test_reads_where_the_features_lie(task: Made, dataset: Dataset) -> None:
+    """The numbers of the features that the head read, beside the same accuracies."""
+    split = dataset.train.subset(np.arange(40))
+    features = torch.randn(40, 16, generator=torch.Generator().manual_seed(0))
+    labels, rows = torch.as_tensor(split.labels), torch.arange(40)
+    batches = KeptBatches(
+        split, [Batch({"images": features[at]}, labels[at], rows[at]) for at in (slice(0, 16), slice(16, 40))]
+    )
+    found = {}
+    for centres in ("true", "false"):
+        own = task(f"task.centres={centres}", "head.init=random")
+        head = own.head(READ, None, torch.Generator().manual_seed(0))
+        forward = Forward(lambda inputs: inputs["images"], head)
+        for is_test in (True, False):
+            counted = own.evaluate(own.outputs(forward, is_test=is_test), batches, CPU, nullcontext)
+            found[centres, is_test] = own.metrics(counted)
+            table = own.tables(counted)["per_class"]
+            assert table[0][6:] == ["distance", "variance"] * ((centres, is_test) == ("true", True))
+            assert {len(row) for row in table} == {len(table[0])}
+    wanted = Centres.zeros(10, 16)
+    wanted.update(features, labels)
+    assert found["true", True] == pytest.approx(
+        {**found["false", True], **centre_metrics(wanted, dataset.groups)}, nan_ok=True
+    )
+    for other in (("true", False), ("false", False)):
+        assert found[other] == pytest.approx(found["false", True], nan_ok=True)
+
+
+def test_two_that_are_compared_have_centres_of_their_own(task: Made, dataset: Dataset) -> None:
+    own = task("task.centres=true", "head.init=random")
+    head = own.head(READ, None, torch.Generator().manual_seed(0))
+    images = torch.randn(10, 16, generator=torch.Generator().manual_seed(0))
+    labels = torch.as_tensor(dataset.train.labels[:10])
+    batches = KeptBatches(
+        dataset.train.subset(np.arange(10)), [Batch({"images": images}, labels, torch.arange(10))]
+    )
+    outputs = [
+        own.outputs(Forward(lambda inputs, s=shift: inputs["images"] + s, head), is_test=True)
+        for shift in (0.0, 3.0)
+    ]
+    first, second, _ = own.compare(*outputs, batches, CPU, nullcontext)
+    alone = [own.evaluate(output, batches, CPU, nullcontext) for output in outputs]
+    assert [own.metrics(each)["mean_distance"] for each in (first, second)] == [
+        own.metrics(each)["mean_distance"] for each in alone
+    ]
+    assert own.metrics(second)["mean_distance"] < own.metrics(first)["mean_distance"]
