@@ -15,10 +15,11 @@ from peftlab.errors import UserError
 from peftlab.export.card import card_of, readme
 from peftlab.export.head import num_outputs, read_head, writes
 from peftlab.export.images import real_images
+from peftlab.export.in_front import is_in_front, read_in_front
 from peftlab.export.publish import CARD, files_in, staged
 from peftlab.export.to_adapter import to_adapter
 from peftlab.export.to_hf import to_hf
-from peftlab.export.to_peft import read_peft, to_peft
+from peftlab.export.to_peft import frozen_state, read_peft, to_peft
 from peftlab.export.to_timm import read_timm, to_timm
 from peftlab.model.load import Trained, read_run
 
@@ -107,6 +108,7 @@ def _outputs(trained: Trained, to: str, stage: Path, inputs: dict[str, Tensor]) 
 def _features(trained: Trained, to: str, stage: Path, inputs: dict[str, Tensor]) -> Tensor:
     if to == "hf":
         return read_hf(stage).features(inputs)
-    return trained.backbone.read(
-        network_of(trained.backbone, read_peft(trained, stage), writes(trained)), inputs
-    )
+    is_front = is_in_front(trained)
+    state = frozen_state(trained) if is_front else read_peft(trained, stage)
+    network = network_of(trained.backbone, state, writes(trained))
+    return trained.backbone.read(read_in_front(trained, network, stage) if is_front else network, inputs)

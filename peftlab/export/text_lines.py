@@ -3,6 +3,7 @@
 from peftlab.dataset.source.loose_texts import columns_of
 from peftlab.dataset.text.dataset import used_length
 from peftlab.export.head import FILE, writes
+from peftlab.export.in_front import is_in_front, num_prompts
 from peftlab.model.load import Trained
 
 POOLED = {
@@ -48,6 +49,7 @@ def peft_lines(trained: Trained) -> list[str]:
     head = ["from safetensors.torch import load_file", "from torch.nn import functional as F"]
     lines = [
         *imports,
+        *(["import torch"] if writes(trained) and is_in_front(trained) else []),
         "from peft import PeftModel",
         *([] if writes(trained) else head),
         f"from transformers import {auto}, AutoTokenizer",
@@ -63,19 +65,43 @@ def peft_lines(trained: Trained) -> list[str]:
             "# load the frozen weights here: they are random, hash in export.yaml",
         ]
         lines = [line.replace(f"import {auto},", f"import AutoConfig, {auto},") for line in lines]
-    end = _written(trained) if writes(trained) else [*_features(trained), *_logits(trained)]
+    end = [*_features(trained, num_prompts(trained)), *_logits(trained)]
+    if writes(trained):
+        end = _written_one_by_one(trained) if is_in_front(trained) else _written(trained)
     return [*lines, 'model = PeftModel.from_pretrained(model, "THIS_FOLDER").eval()', *end]
+
+
+def _asked(trained: Trained) -> tuple[list[str], int]:
+    """The lines that make texts of questions, in the template of the run, and how many tokens an answer has at most."""
+    data, task = trained.resolved.dataset.options, trained.resolved.task.options
+    template = str(data.get("template", "{question}{answer}")).removesuffix("{answer}")
+    line = f"texts = [{template.rstrip(' ')!r}.replace('{{question}}', question) for question in questions]"
+    return ["", line], task.get("max_new_tokens", 64)
+
+
+def _written_one_by_one(trained: Trained) -> list[str]:
+    """Where something stands before the text, PEFT's own generate (0.21 on transformers 5) does not go on as its forward does."""
+    texts, most = _asked(trained)
+    return [
+        *texts,
+        "answers = []",
+        "for text in texts:  # each alone, token by token: generate of PEFT 0.21 and transformers 5 gives other ones",
+        '    ids = tokenizer(text, return_tensors="pt")["input_ids"]',
+        "    start = ids.shape[1]",
+        f"    while ids.shape[1] < start + {most} and (ids.shape[1] == start or ids[0, -1] != model.config.eos_token_id):",
+        "        logits = model(input_ids=ids, attention_mask=torch.ones_like(ids)).logits",
+        "        ids = torch.cat([ids, logits[:, -1:].argmax(-1)], dim=1)",
+        "    answers.append(tokenizer.decode(ids[0, start:], skip_special_tokens=True))",
+    ]
 
 
 def _written(trained: Trained) -> list[str]:
     """Answers to questions in the template of the run."""
-    data, task = trained.resolved.dataset.options, trained.resolved.task.options
-    template = str(data.get("template", "{question}{answer}")).removesuffix("{answer}")
+    texts, most = _asked(trained)
     return [
-        "",
-        f"texts = [{template.rstrip(' ')!r}.replace('{{question}}', question) for question in questions]",
+        *texts,
         'given = tokenizer(texts, padding=True, padding_side="left", return_tensors="pt")',
-        f"written = model.generate(**given, max_new_tokens={task.get('max_new_tokens', 64)}, do_sample=False)",
+        f"written = model.generate(**given, max_new_tokens={most}, do_sample=False)",
         'answers = tokenizer.batch_decode(written[:, given["input_ids"].shape[1] :], skip_special_tokens=True)',
     ]
 
@@ -105,16 +131,18 @@ def _base(name: str) -> tuple[list[str], str]:
     return [], repr(name)
 
 
-def _features(trained: Trained) -> list[str]:
+def _features(trained: Trained, num_before: int = 0) -> list[str]:
+    """`num_before`: of what the model gives, these stand before the text."""
     spec = trained.backbone.text_spec("its tokens")
     is_pair = columns_of(trained.resolved.dataset)[1] is not None
     given = "texts, second_texts" if is_pair else "texts"
     length = used_length(spec, trained.resolved.dataset.options["max_length"])
+    behind = f"[:, {num_before}:]" if num_before else ""
     return [
         "",
         f"# lists of {'texts and of the second text of each' if is_pair else 'texts'}",
         f'given = tokenizer({given}, padding=True, truncation=True, max_length={length}, return_tensors="pt")',
-        f"hidden = model(**{{name: given[name] for name in {list(spec.inputs)}}}).last_hidden_state",
+        f"hidden = model(**{{name: given[name] for name in {list(spec.inputs)}}}).last_hidden_state{behind}",
         *POOLED[trained.backbone.read.__name__],
     ]
 

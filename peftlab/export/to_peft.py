@@ -13,15 +13,19 @@ from torch import Tensor, nn
 from peftlab.backbone.hf.exported import has_turned_weights, in_library, library_state
 from peftlab.export.affine import LowRank, affine
 from peftlab.export.head import classifier_state, num_outputs, save_head, writes
+from peftlab.export.in_front import CONFIG, WEIGHTS, is_in_front, write_in_front
+from peftlab.export.in_front import reasons as in_front_reasons
 from peftlab.export.merge import why_not_one_map
 from peftlab.export.refuse import Reason, refuse
 from peftlab.model.load import Trained
 from peftlab.network.anchor import Anchor
 
-CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 PREFIX = "base_model.model."
 Layers = dict[str, tuple[Tensor, Tensor]]  # (B, A) by module
-LEGAL = "low-rank updates beside linear layers (lora, dylora), or --to timm, --to hf, --to adapter"
+LEGAL = (
+    "low-rank updates beside linear layers (lora, dylora), a prefix or a soft prompt of a decoder that turns queries and keys, or"
+    " --to timm, --to hf, --to adapter"
+)
 
 
 def to_peft(trained: Trained, folder: Path) -> dict[str, Any]:
@@ -30,9 +34,15 @@ def to_peft(trained: Trained, folder: Path) -> dict[str, Any]:
     Sites that write parts of one layer (q, k, v of a fused qkv) become one LoRA: A is theirs on top of each other, B has
     a block for each.
 
+    What stands before a text of a decoder is in front there, too: see `peftlab.export.in_front`.
+
     Raises:
-        UserError: if anything but low-rank updates of linear layers was trained.
+        UserError: if anything else was trained, or what PEFT does with it would not be the same.
     """
+    if is_in_front(trained):
+        refuse("peft", in_front_reasons(trained), LEGAL)
+        save_head(trained, folder)
+        return {"num_classes": num_outputs(trained), **write_in_front(trained, folder)}
     refuse("peft", reasons(trained), LEGAL)
     layers = _theirs(trained, _layers(trained))
     head = classifier_state(trained)
@@ -50,7 +60,7 @@ def to_peft(trained: Trained, folder: Path) -> dict[str, Any]:
 def read_peft(trained: Trained, folder: Path) -> dict[str, Tensor]:
     """The frozen weights with what PEFT computes from the folder: W + B A, and the modules that it saves whole."""
     tensors = {name.removeprefix(PREFIX): value for name, value in load_file(folder / WEIGHTS).items()}
-    state = {name: value.clone() for name, value in _frozen(trained).items()}
+    state = {name: value.clone() for name, value in frozen_state(trained).items()}
     for name, value in tensors.items():
         module, _, end = name.partition(".lora_")
         if end == "B.weight":
@@ -62,7 +72,7 @@ def read_peft(trained: Trained, folder: Path) -> dict[str, Tensor]:
     return state
 
 
-def _frozen(trained: Trained) -> dict[str, Tensor]:
+def frozen_state(trained: Trained) -> dict[str, Tensor]:
     """Under the names of the library of the network, and in its layout."""
     own = trained.model.backbone.state_dict()
     return library_state(trained.backbone, own, writes(trained)) if _reads_texts(trained) else own

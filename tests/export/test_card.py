@@ -133,3 +133,43 @@ def test_a_run_that_writes_leaves_as_a_language_model(call, tmp_path, monkeypatc
         found = names["model"](alone).logits[:, -1]
     assert (wanted - start).abs().max() > 1e-3
     torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing:FutureWarning")  # PEFT asks transformers
+@pytest.mark.filterwarnings("ignore:.*past_key_values:FutureWarning")
+@pytest.mark.parametrize("words", [
+    ("peft=prefix", "peft.length=3"),
+    ("peft=soft_prompt", "peft.num_tokens=3", "scaling=learned"),
+])  # fmt: skip
+def test_what_stands_before_a_question_writes_the_same_answers(call, tmp_path, monkeypatch, words):
+    import json
+
+    from fixtures.answers import words_of, write_answers
+
+    from peftlab.export.export import export as write
+    from peftlab.model.load import read_run
+    from peftlab.predict.answers import predict_answers
+
+    more = ("hydra.run.dir=run", "optim.lr=0.2", "fit.epochs=3", "task.max_new_tokens=9")
+    done = call(*words_of(write_answers(tmp_path / "sums")), *words, *more)
+    assert done.code == 0, done.err
+    card = write(tmp_path / "run", "peft", tmp_path / "out", rank=None, images=None)
+    assert card["largest_logit_difference"] < 1e-4
+    assert json.loads((tmp_path / "out" / "adapter_config.json").read_text())["task_type"] == "CAUSAL_LM"
+    trained, questions = read_run(tmp_path / "run"), ["1 and 2?", "31 and 4?", "7?"]
+    frozen = trained.backbone
+
+    def load(own):
+        state = {key: value for key, value in frozen.model.state_dict().items() if "unembedding" not in key}
+        own.model.load_state_dict(state)
+        own.lm_head.weight = torch.nn.Parameter(frozen.unembedding.weight)
+
+    names = run_readme(tmp_path / "out", {"questions": questions}, monkeypatch, load)
+    assert [said.strip() for said in names["answers"]] == predict_answers(trained, questions, batch_size=3)
+    ids = names["tokenizer"](names["texts"][0], return_tensors="pt")["input_ids"]
+    inputs = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
+    with torch.no_grad():
+        wanted, start = trained.model(**inputs), frozen.unembedding(frozen.features(inputs))
+        found = names["model"](**inputs).logits[:, -1]
+    assert (wanted - start).abs().max() > 0.01
+    torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-4)
