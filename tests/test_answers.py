@@ -3,6 +3,7 @@
 import csv
 import json
 from collections.abc import Callable
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,9 @@ from fixtures.answers import words_of, write_answers
 
 import peftlab
 from peftlab.command.report import main as report
+from peftlab.model.load import read_run
+from peftlab.predict.answers import predict_answers
+from peftlab.record.table import table_text
 
 Run = Callable[..., dict[str, Any]]
 
@@ -57,6 +61,34 @@ def test_what_other_runs_do(run: Run, words: tuple[str, ...]) -> None:
     metrics = run("run", *words)["metrics"]
     assert metrics["test/log_likelihood"] < 0
     assert metrics["test/mean_acc"] >= 0
+
+
+@pytest.mark.parametrize("kind", ["bart", "t5"])
+@pytest.mark.parametrize("words", [("peft=lora",), ("peft=soft_prompt", "peft.num_tokens=3")])
+def test_an_encoder_with_a_decoder(
+    call: Callable[..., Any],
+    model_folder: Callable[..., Path],
+    tmp_path: Path,
+    kind: str,
+    words: tuple[str, ...],
+) -> None:
+    """A run learns, and the answers of its test are those that it gives to the questions alone."""
+    folder = write_answers(tmp_path / "sums")
+    model = model_folder(kind, "model." if kind == "bart" else "")
+    done = call(*words_of(folder, model), "hydra.run.dir=run", "fit.epochs=8", "optim.lr=0.02", *words)
+    assert done.code == 0, done.err
+    metrics = json.loads((tmp_path / "run" / "result.json").read_text())["metrics"]
+    # a few vectors before the texts of a network of random numbers can do little
+    is_wide = "peft=lora" in words
+    assert not is_wide or metrics["test/log_likelihood"] > metrics["frozen/log_likelihood"] + 0.4
+    with (tmp_path / "run" / "predictions.csv").open(newline="") as file:
+        said = [row["said"] for row in csv.DictReader(file)]
+    assert not is_wide or len(set(said)) > 1
+    lines = (folder / "test.jsonl").read_text().splitlines()
+    trained = read_run(tmp_path / "run")
+    questions = [json.loads(line)["question"] for line in lines]
+    found = predict_answers(trained, questions, batch_size=3)
+    assert [*csv.reader(StringIO(table_text([[one] for one in found])))] == [[one] for one in said]
 
 
 def test_an_interrupted_run_ends_as_if_it_had_not_been(

@@ -52,15 +52,10 @@ def check_writes(choice: Choice) -> None:
     folder = hf.local_folder(name) if library(choice.target) == "hf" else None
     if folder is None:
         return
-    family = hf.check_files(name, folder, pretrained=False)[0]
-    if not family.is_causal:
-        what = (
-            "is an encoder, which writes no texts"
-            if family.decoder is None
-            else "has an encoder before its decoder"
-        )
+    if not hf.check_files(name, folder, pretrained=False)[0].scores_words:
         raise UserError(
-            f"backbone.name={name} {what}; legal with task=generate: a decoder, as backbone=smollm2_135m"
+            f"backbone.name={name} is an encoder, which writes no texts; legal with task=generate: a decoder, as"
+            " backbone=smollm2_135m"
         )
 
 

@@ -31,8 +31,10 @@ def masks_of(inputs: dict[str, Tensor]) -> Masks:
 
 def said_of(inputs: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
     """What a decoder behind an encoder is to say: the tokens of each answer from the left on, or of the text where there are no
-    answers, and which of them are no padding; `[b, t]` each."""
+    answers, and which of them are no padding; `[b, t]` each. Of a text that is read on from a cache one token."""
     ids, present, answers = inputs["input_ids"], inputs[TOKENS], inputs.get(ANSWERS)
+    if CACHE in inputs:
+        return ids[:, :1], torch.ones_like(present[:, :1])
     if answers is None or answers.is_meta:  # no numbers that say how many
         return ids, present
     counts = answers.sum(dim=1, keepdim=True)

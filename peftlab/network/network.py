@@ -91,8 +91,11 @@ class Network:
         return features, self.backbone.new_cache if self.reads_on(cell) else None
 
     def reads_on(self, cell: Cell) -> bool:
-        """Whether its network can go on from what it has kept of the tokens before: prompts stand anew before all of them."""
-        return all(anchor.writes.side != "tokens" for anchor in cell.anchors)
+        """Whether its network can go on from what it has kept of the tokens before: prompts stand anew before all of them, unless
+        it is an encoder that they stand in."""
+        return self.backbone.decoder is not None or all(
+            anchor.writes.side != "tokens" for anchor in cell.anchors
+        )
 
     def check(self, cell: Cell) -> None:
         """Every site of the cell acts in a forward.

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import torch
 from fixtures.answered import stirred, with_answers
-from fixtures.text import DECODERS, text_inputs
+from fixtures.text import DECODERS, ENCODER_DECODERS, random_encoder, text_inputs, whole
 
 from peftlab.evaluate.decode import SILENT, Decoder, questions_of
 
@@ -113,6 +113,70 @@ def test_a_family_without_attention_reads_all_again(written: Any) -> None:
     said = decoder(backbone, model).greedy(inputs)
     check_is_most_likely(backbone, model, inputs, said)
     assert torch.equal(said[1], said[3])
+
+
+IN_ENCODER = (*PROMPTS, "unipelt", "hlpt")  # whose gates or prompts have no place in a decoder
+
+
+@pytest.mark.parametrize("kind", ENCODER_DECODERS)
+@pytest.mark.parametrize("method", METHODS)
+def test_a_decoder_behind_an_encoder(written: Any, kind: str, method: str) -> None:
+    """The question is read once, also with prompts before it, and then the answer token for token."""
+    if method == "bitfit" and kind != "bart":
+        pytest.skip("it has no bias")
+    keys = {"placement.depth": "enc"} if method in IN_ENCODER else {}
+    backbone, model, inputs = written(kind, method, **keys)
+    assert model.network.reads_on(model.cell)
+    said = decoder(backbone, model).greedy(inputs)
+    check_is_most_likely(backbone, model, inputs, said)
+    assert torch.equal(said[1], said[3])
+    others = inputs["input_ids"].masked_fill(inputs["answer_mask"] == 1, 7)
+    assert torch.equal(decoder(backbone, model).greedy({**inputs, "input_ids": others}), said)
+
+
+@pytest.mark.parametrize("kind", ENCODER_DECODERS)
+@pytest.mark.parametrize(
+    ("method", "keys"),
+    [
+        ("lora", {"placement.depth": "enc"}),
+        ("lora", {"scaling.per": "token"}),
+        ("adapter_parallel", {"scaling.per": "token"}),
+        ("mh_pa", {"scaling.per": "token"}),
+    ],
+)
+def test_gates_behind_an_encoder(written: Any, kind: str, method: str, keys: dict[str, Any]) -> None:
+    backbone, model, inputs = written(kind, method, "gated", **keys)
+    check_is_most_likely(backbone, model, inputs, decoder(backbone, model).greedy(inputs))
+
+
+@pytest.mark.parametrize("kind", ENCODER_DECODERS)
+def test_what_transformers_generates(kind: str) -> None:
+    """Its own greedy decoding of the frozen network, text by text; three blocks of a decoder behind two of an encoder."""
+    backbone = random_encoder(kind, config={"decoder_layers": 3, "num_decoder_layers": 3})
+    assert len(backbone.labels) == 5
+    inputs = with_answers(text_inputs(backbone.input_spec, LENGTHS, torch.Generator().manual_seed(3)), 2)
+    found = Decoder(
+        lambda given, kept: backbone.features(given),
+        backbone.unembedding,
+        backbone.new_cache,
+        999,
+        NUM_NEW,
+        60,
+    ).greedy(inputs)
+    ids, lengths = questions_of(inputs)
+    theirs = whole(backbone)
+    for row, length in enumerate(lengths.tolist()):
+        told = theirs.generate(
+            ids[row : row + 1, :length],
+            attention_mask=torch.ones(1, length, dtype=torch.int64),
+            do_sample=False,
+            num_beams=1,
+            max_new_tokens=NUM_NEW,
+            min_new_tokens=NUM_NEW,
+            forced_eos_token_id=None,
+            eos_token_id=999,
+        )
+        assert told[0, 1:].tolist() == found[row].tolist()
 
 
 @pytest.mark.parametrize("has_cache", [True, False])

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 from fixtures.answers import words_of, write_answers
+from fixtures.text import ENCODER_DECODERS, whole
 
 from peftlab.build.experiment import Experiment, build
 from peftlab.config.resolve import resolve
@@ -45,6 +46,33 @@ def test_the_loss_is_that_of_hugging_face(built: Build) -> None:
         ours = experiment.learner.loss(scores, batch.targets)
     torch.testing.assert_close(ours, wanted)
     assert scores.shape == (experiment.learner.weight(batch), backbone.unembedding.weight.shape[0])  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("kind", ENCODER_DECODERS)
+def test_the_loss_behind_an_encoder_is_that_of_hugging_face(
+    composed: Callable[..., Any], model_folder: Callable[..., Path], tmp_path: Path, kind: str
+) -> None:
+    """The encoder reads the questions, and labels are the answers, with -100 behind them."""
+    model = model_folder(kind, "model." if kind == "bart" else "")
+    experiment = build(resolve(composed(*words_of(write_answers(tmp_path / "sums"), model))))
+    batch = batch_of(experiment)
+    ids, answers = batch.inputs["input_ids"], batch.inputs["answer_mask"]
+    present = batch.inputs["attention_mask"]
+    asked, said = (
+        [own[(mask == 1) & (marks == value)] for own, mask, marks in zip(ids, present, answers, strict=True)]
+        for value in (0, 1)
+    )
+    assert len({len(own) for own in asked}) > 1
+    labels = torch.nn.utils.rnn.pad_sequence(said, batch_first=True, padding_value=-100)
+    questions = torch.nn.utils.rnn.pad_sequence(asked, batch_first=True)
+    seen = torch.nn.utils.rnn.pad_sequence([torch.ones_like(own) for own in asked], batch_first=True)
+    with torch.no_grad():
+        wanted = whole(experiment.trunk.backbone)(
+            input_ids=questions, attention_mask=seen, labels=labels
+        ).loss
+        (scores,) = experiment.network.outputs([experiment.cell], batch.inputs)
+        ours = experiment.learner.loss(scores, batch.targets)
+    torch.testing.assert_close(ours, wanted)
 
 
 def test_accumulated_gradients_are_those_of_the_whole_batch(built: Build) -> None:

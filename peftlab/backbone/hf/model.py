@@ -25,7 +25,7 @@ from peftlab.backbone.hf.folder import (
 )
 from peftlab.backbone.hf.hub import hub_folder
 from peftlab.backbone.hf.layout import arrange, scaled
-from peftlab.backbone.hf.read import READ, read_decoder
+from peftlab.backbone.hf.read import READ, Heard, read_decoder
 from peftlab.backbone.hf.table import hf_table
 from peftlab.backbone.hf.tokenizer import FileTokenizer
 from peftlab.backbone.hf.weights import load_weights
@@ -87,28 +87,35 @@ def backbone_of(
     config: Any = model.config
     check_depth(options["depth"], table, shown)
     _check_start(family, config, shown)
-    pad_id = max(config.pad_token_id or 0, 0)
-    end_id = _first(config.eos_token_id) if family.is_causal else None
-    tokenizer = FileTokenizer(folder / TOKENIZER, pad_id, config.vocab_size, end_id)
+    has_encoder = family.decoder is not None
     length = _length(folder, family, config, options["max_length"])
     inputs = INPUTS if family.reads_types else INPUTS[:2]
     given: dict[str, Any] = table._asdict()
     return Backbone(
         model=model,
         name=shown,
-        input_spec=TextSpec(tokenizer, length, inputs),
+        input_spec=TextSpec(_tokenizer(folder, family, config), length, inputs),
         num_features=config.hidden_size,
         hash="meta",
-        read=READ[pool] if family.decoder is None else read_decoder,
+        read=read_decoder if has_encoder else READ[pool],
         is_causal=family.is_causal,
         rotary=family.rotary,
         relative=family.relative,
         unembedding=unembedding,
-        decoder=None if family.decoder is None else sum(label.startswith("enc.") for label in table.labels),
+        decoder=sum(label.startswith("enc.") for label in table.labels) if has_encoder else None,
         # of a state space, which sees padding, each text is read again for every new token
-        new_cache=partial(_cache, config) if family.is_causal and family.product is not None else None,
+        new_cache=partial(_cache, config, has_encoder)
+        if family.scores_words and family.product is not None
+        else None,
         **given,
     )
+
+
+def _tokenizer(folder: Path, family: Family, config: Any) -> FileTokenizer:
+    pad_id = max(config.pad_token_id or 0, 0)
+    end_id = _first(config.eos_token_id) if family.scores_words else None
+    apart = family.decoder is not None
+    return FileTokenizer(folder / TOKENIZER, pad_id, config.vocab_size, end_id, answers_apart=apart)
 
 
 def _check_start(family: Family, config: Any, shown: str) -> None:
@@ -176,10 +183,12 @@ def _hash(backbone: Backbone) -> str:
     return hashlib.sha256(" ".join(parts).encode()).hexdigest()
 
 
-def _cache(config: Any) -> Any:
+def _cache(config: Any, has_encoder: bool) -> Any:
     """An empty cache."""
     with without_unused():
         module: Any = import_module("transformers.cache_utils")
+    if has_encoder:
+        return Heard(module.EncoderDecoderCache(module.DynamicCache(), module.DynamicCache()))
     return module.DynamicCache(config=config)
 
 

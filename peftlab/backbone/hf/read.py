@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -44,13 +45,15 @@ def read_last(model: nn.Module, inputs: dict[str, Tensor]) -> Tensor:
 def read_decoder(model: nn.Module, inputs: dict[str, Tensor]) -> Tensor:
     """Of a decoder behind an encoder the last token's, `[b, d]`: it reads the same text one token later, as transformers' own
     classifier. Where texts have answers, the encoder reads what is asked and the decoder the answer, and features are those
-    from which each of its tokens is said, `[t, d]`, text by text."""
+    from which each of its tokens is said, `[t, d]`, text by text. With a cache the encoder reads the question and the decoder its
+    first token, then token for token; features are those of the last, `[b, d]`."""
+    if CACHE in inputs:
+        return _read_on(model, inputs)
     network: Any = model
     ids, mask, answers = inputs["input_ids"], inputs["attention_mask"], inputs.get(ANSWERS)
     seen = mask if answers is None else mask * (1 - answers)
     said, present = said_of(inputs)
-    start = torch.full_like(said[:, :1], network.config.decoder_start_token_id)
-    read = torch.cat([start, said[:, :-1]], dim=1)
+    read = torch.cat([_start(network, said), said[:, :-1]], dim=1)
     more: dict[str, Any] = {}
     across = seen
     if mask.is_meta:  # transformers asks its numbers
@@ -70,14 +73,46 @@ def read_decoder(model: nn.Module, inputs: dict[str, Tensor]) -> Tensor:
     return hidden[torch.arange(len(hidden), device=hidden.device), last]
 
 
+@dataclass
+class Heard:
+    """What a decoder behind an encoder goes on from: the cache of its blocks, what the encoder gave, and what of it is no padding."""
+
+    cache: Any
+    encoded: Tensor | None = None
+    mask: Tensor | None = None
+
+
+def _read_on(model: nn.Module, inputs: dict[str, Any]) -> Tensor:
+    network: Any = model
+    heard, ids = inputs[CACHE], inputs["input_ids"]
+    if heard.encoded is None:
+        heard.mask = inputs["attention_mask"]
+        heard.encoded = network.encoder(input_ids=ids, attention_mask=heard.mask).last_hidden_state
+        ids = _start(network, ids)
+    given = {"encoder_hidden_states": heard.encoded, "encoder_attention_mask": heard.mask}
+    cache = {_cache_word(network.decoder): heard.cache}
+    hidden: Tensor = network.decoder(input_ids=ids, use_cache=True, **given, **cache).last_hidden_state
+    return hidden[:, -1]
+
+
+def _start(network: Any, ids: Tensor) -> Tensor:
+    """What a decoder reads first, `[b, 1]`."""
+    return torch.full_like(ids[:, :1], network.config.decoder_start_token_id)
+
+
+def _cache_word(network: Any) -> str:
+    """What its forward calls a cache; the second is that before transformers 5.24."""
+    return CACHE if CACHE in inspect.signature(network.forward).parameters else "past_key_values"
+
+
 def _hidden(model: nn.Module, inputs: dict[str, Tensor]) -> Tensor:
     network: Any = model
     given: dict[str, Any] = {key: value for key, value in inputs.items() if key != ANSWERS}
     mask, has_cache = inputs["attention_mask"], bool(getattr(network.config, "use_cache", False))
     if has_cache:
         given["use_cache"] = CACHE in given
-    if CACHE in given and CACHE not in inspect.signature(network.forward).parameters:
-        given["past_key_values"] = given.pop(CACHE)  # before transformers 5.24
+    if CACHE in given:
+        given[_cache_word(network)] = given.pop(CACHE)
     if network.config.model_type == "mamba":
         # padding stands behind a text and reaches nothing; a mask of two axes would not follow the rows of several cells
         given.pop("attention_mask")

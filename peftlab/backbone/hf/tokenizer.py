@@ -14,9 +14,11 @@ DECIDED = ("truncation", "padding")  # by whoever makes batches
 class FileTokenizer:
     """The tokenizer of a tokenizer.json, with the special tokens that its network expects."""
 
-    def __init__(self, file: Path, pad_id: int, num_ids: int, end_id: int | None = None) -> None:
+    def __init__(
+        self, file: Path, pad_id: int, num_ids: int, end_id: int | None = None, *, answers_apart: bool = False
+    ) -> None:
         """`num_ids` are the rows of the network's table of tokens; `end_id` is the one that ends a text, of a network that
-        writes texts.
+        writes texts; with `answers_apart` a decoder reads answers as texts of their own, with the special tokens of one.
 
         Raises:
             UserError: if the file cannot be read, or has tokens that the network lacks.
@@ -38,9 +40,9 @@ class FileTokenizer:
                 f"backbone.name: {file} gives tokens up to {largest}, and the network has {num_ids}; legal: files of one model"
             )
         kept = {key: value for key, value in content.items() if key not in DECIDED}
-        ids = [pad_id] if end_id is None else [pad_id, end_id]
+        ids = [pad_id, *([] if end_id is None else [end_id]), *(["apart"] if answers_apart else [])]
         self.hash = hashlib.sha256(json.dumps([kept, *ids], sort_keys=True).encode()).hexdigest()
-        self.pad_id, self.end_id, self.file = pad_id, end_id, file
+        self.pad_id, self.end_id, self.file, self._apart = pad_id, end_id, file, answers_apart
 
     def encode(self, first: list[str], second: list[str] | None, max_length: int) -> list[Encoded]:
         """Each text, or each pair of texts, as at most `max_length` tokens; of a pair the longer text is cut first."""
@@ -65,10 +67,11 @@ class FileTokenizer:
         """Each prompt and behind it its answer with the token that ends it; both lose their end."""
         assert self.end_id is not None
         asked = self._tokenizer.encode_batch(prompts)
-        said = self._tokenizer.encode_batch(answers, add_special_tokens=False)
+        said = self._tokenizer.encode_batch(answers, add_special_tokens=self._apart)
         result = []
         for before, behind in zip(asked, said, strict=True):
-            whole = [*behind.ids, self.end_id]
+            has_end = self._apart and behind.ids[-1:] == [self.end_id]
+            whole = behind.ids if has_end else [*behind.ids, self.end_id]
             ids = [*before.ids, *whole[:max_answer]]
             types = [0] * len(before.ids) + [1] * (len(ids) - len(before.ids))
             dropped = len(before.ids) + len(whole) - min(len(ids), max_length)

@@ -7,7 +7,7 @@ import warnings
 import pytest
 import torch
 from fixtures.answered import stirred, with_answers
-from fixtures.text import OPTIONS, config_of, random_encoder, text_inputs, write_model
+from fixtures.text import OPTIONS, config_of, random_encoder, text_inputs, whole, write_model
 
 from peftlab.backbone.hf.families import FAMILIES
 from peftlab.backbone.hf.model import hf_model
@@ -28,17 +28,6 @@ def built(family, recipe, adapt):
         return backbone, model.eval(), with_answers(text_inputs(backbone.input_spec, LENGTHS, rng), ANSWER)
 
     return make
-
-
-def whole(backbone):
-    """transformers' own network with these numbers."""
-    import transformers
-
-    family = FAMILIES[backbone.model.config.model_type]
-    network = getattr(transformers, family.model)(backbone.model.config).eval()
-    state = {key: value for key, value in backbone.model.state_dict().items() if "unembedding" not in key}
-    network.load_state_dict({**state, "lm_head.weight": backbone.unembedding.weight})
-    return network
 
 
 def bucket(distance, is_decoder):

@@ -61,6 +61,24 @@ def test_answers_stand_behind_their_prompts_and_end():
     assert own.hash != FileTokenizer(PACKAGED / "tiny_causal" / "tokenizer.json", 0, 258).hash
 
 
+def test_answers_apart_are_texts_of_their_own():
+    """[CLS] says [SEP], which is the end of an answer; another end stands behind it."""
+    prompts, answers = ["what", "who is it"], ["no", "it is"]
+    own = FileTokenizer(FILE, 0, 153, 3, answers_apart=True)
+    for one, prompt, answer in zip(
+        own.encode_answers(prompts, answers, 64, None), prompts, answers, strict=True
+    ):
+        (asked,), (said,) = (own.encode([text], None, 64) for text in (prompt, answer))
+        assert one.ids == [*asked.ids, *said.ids]
+        assert one.types == [0] * len(asked.ids) + [1] * len(said.ids)
+        assert (said.ids[0], said.ids[-1]) == (2, 3)
+    ((ids, _, _),) = FileTokenizer(FILE, 0, 153, 7, answers_apart=True).encode_answers(
+        ["what"], ["no"], 64, None
+    )
+    assert ids[-2:] == [3, 7]
+    assert own.hash != FileTokenizer(FILE, 0, 153, 3).hash
+
+
 def test_special_tokens_stand_in_a_prompt_alone():
     own = FileTokenizer(FILE, 0, 153, 3)
     ((ids, types, _),) = own.encode_answers(["what"], ["no"], 64, None)
