@@ -17,7 +17,7 @@ from peftlab.build.start import Start
 from peftlab.build.trunk import Trunk, has_trunk, open_trunk
 from peftlab.config.place import Placed
 from peftlab.config.resolved import Resolved
-from peftlab.dataset.batches import EvalBatches
+from peftlab.dataset.batches import Draws, EvalBatches
 from peftlab.dataset.split import Split
 from peftlab.fit.learner import Learner
 from peftlab.fit.parallel import ALONE, Ranks
@@ -174,8 +174,12 @@ def _scorer(trunk: Trunk, head: torch.nn.Module, loss: Loss, seed: int) -> Score
 
 
 def _learner(resolved: Resolved, trunk: Trunk, task: Task, built: Built, train: Split) -> Learner:
+    plan = resolved.fit
     batches = trunk.dataset.train_batches(
-        train, batch_size=resolved.fit.batch_size, seed=resolved.seed, num_workers=trunk.dataset.num_workers
+        train,
+        batch_size=plan.batch_size,
+        draws=Draws(resolved.seed, sampler=plan.sampler),
+        num_workers=trunk.dataset.num_workers,
     )
     optimizer: Any = resolved.optim(built.cell.theta_by_kind())
     own = built.scaling.optimizer

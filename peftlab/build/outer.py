@@ -11,6 +11,7 @@ from torch.func import functional_call
 
 from peftlab.build.cell import Built
 from peftlab.config.resolved import Resolved
+from peftlab.dataset.batches import Draws
 from peftlab.dataset.dataset import Dataset
 from peftlab.dataset.outer_split import coverage, outer_split
 from peftlab.dataset.split import Split
@@ -92,8 +93,8 @@ def build_outer(
     def draw(number: int) -> Drawn:
         data = split.dataset
         part = data.train.subset(split.positions(number))
-        size, stream = split.plan.batch_size, f"outer/{number}"
-        batches = data.train_batches(part, batch_size=size, seed=resolved.seed, stream=stream)
+        draws = Draws(resolved.seed, f"outer/{number}")
+        batches = data.train_batches(part, batch_size=split.plan.batch_size, draws=draws)
         take: Callable[[int], Batch] = lambda index: batches.batch(index).to(device)  # noqa: E731
         return Drawn(take, task.loss(part.labels, device))
 

@@ -25,7 +25,11 @@ VOLATILE = (
 )  # of recipes, what is used stands elsewhere
 VOLATILE_IN = {"dataset": ("num_workers",), "fit": ("save_every", "eval_batch_size", "stop_after")}
 # keys that older runs lack, with what these did: at this value a run is the one without the key
-ABSENT = {"fit": {"compile": False}, "dataset": {"group_by_length": False}, "task": {"centres": False}}
+ABSENT: dict[str, dict[str, Any]] = {
+    "fit": {"compile": False, "sampler": "uniform"},
+    "dataset": {"group_by_length": False},
+    "task": {"centres": False},
+}
 # overrides that are no choice of a cell
 NO_CHOICE = (
     "experiment",

@@ -36,7 +36,7 @@ MOVED = {
 
 # keys that a `_target_` has since, with what was done before there was a choice
 SINCE: dict[str, dict[str, Any]] = {
-    "peftlab.fit.plan.Plan": {"stop_after": None, "compile": False},
+    "peftlab.fit.plan.Plan": {"stop_after": None, "compile": False, "sampler": "uniform"},
     "peftlab.dataset.source.image_folder.image_folder": {"follow_links": True},
     "peftlab.dataset.text.answers.answer_dataset": {"group_by_length": False},
     "peftlab.dataset.text.dataset.text_dataset": {"group_by_length": False},

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property, partial
 from itertools import count
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -22,12 +22,24 @@ NUM_SORTED = 50  # batches whose items are sorted together, where batches are of
 Positions = Int64[np.ndarray, " n"]
 
 
+POWERS = {"class_balanced": 0.0, "square_root": 0.5}  # a class is drawn in proportion to n_c^power
+
+
+class Draws(NamedTuple):
+    """Which stream of random numbers draws the items, and how."""
+
+    seed: int
+    stream: str = "order"
+    sampler: str = "uniform"
+
+
 class TrainBatches:
-    """Endless batches, batch n a pure function of (split, seed, stream, n): any n can be the first one.
+    """Endless batches, batch n a pure function of (split, draws, n): any n can be the first one.
 
     Every epoch visits each item once, in an order drawn from (seed, stream, epoch); its last batch may be
-    smaller. An item's augmentation is drawn from (seed, stream, epoch, row). No global random state is read
-    or changed.
+    smaller. A sampler other than uniform draws as many items, with replacement: each class as often, or by the square root
+    of its items (Kang et al. 2020, arXiv:1910.09217, eq. 1, q = 0 and 1/2). An item's augmentation is drawn from (seed, stream, epoch, row)
+    and, where it comes again in the epoch, from how often it did. No global random state is read or changed.
     """
 
     def __init__(
@@ -36,8 +48,7 @@ class TrainBatches:
         transform: Transform,
         *,
         batch_size: int,
-        seed: int,
-        stream: str = "order",
+        draws: Draws,
         num_workers: int = 0,
     ) -> None:
         if not len(split):
@@ -45,9 +56,12 @@ class TrainBatches:
         self.num_batches = -(-len(split) // batch_size)
         self._split, self._transform = split, transform
         self._batch_size, self._num_workers = batch_size, num_workers
-        self._seed, self._stream = seed, stream
+        self._draws = draws
         self._epoch = -1
-        self._order: Int64[np.ndarray, " n"] = np.empty(0, dtype=np.int64)
+        self._order: Positions = np.empty(0, dtype=np.int64)
+        self._times: Positions = (
+            self._order
+        )  # how often the item of a place in the order has come before in its epoch
 
     def iterate(self, start: int, share: tuple[int, int] = (0, 1)) -> Iterator[Batch]:
         """Batches start, start + 1, ...; `start // num_batches` is the epoch. Of each the items r, r + n, ... of `share=(r, n)`."""
@@ -57,17 +71,25 @@ class TrainBatches:
         """Batch `number`, counted from the start of training; a share of it may hold no item."""
         epoch, index = divmod(number, self.num_batches)
         if epoch != self._epoch:
-            self._epoch, self._order = epoch, self._drawn(generator(self._seed, self._stream, epoch))
-        positions = self._order[index * self._batch_size : (index + 1) * self._batch_size]
-        positions = positions[share[0] :: share[1]]
-        rows = self._split.rows[positions].tolist()
-        own_each = (generator(self._seed, self._stream, "augmentation", epoch, row) for row in rows)
+            self._epoch, self._order = epoch, self._drawn(generator(*self._draws[:2], epoch))
+            self._times = _times(self._order)
+        places = slice(index * self._batch_size, (index + 1) * self._batch_size)
+        positions = self._order[places][share[0] :: share[1]]
+        rows, times = self._split.rows[positions].tolist(), self._times[places][share[0] :: share[1]].tolist()
+        names = ((row, time) if time else (row,) for row, time in zip(rows, times, strict=True))
+        own_each = (generator(*self._draws[:2], "augmentation", epoch, *name) for name in names)
         return _batch(self._split, positions, self._transform, own_each)
 
     def _drawn(self, own: torch.Generator) -> Positions:
         """The order of an epoch."""
-        order: Positions = torch.randperm(len(self._split), generator=own).numpy()
-        return order
+        num = len(self._split)
+        if self._draws.sampler == "uniform":
+            order: Positions = torch.randperm(num, generator=own).numpy()
+            return order
+        labels = torch.as_tensor(self._split.labels)
+        weights = torch.bincount(labels).double() ** (POWERS[self._draws.sampler] - 1)
+        drawn: Positions = torch.multinomial(weights[labels], num, replacement=True, generator=own).numpy()
+        return drawn
 
 
 class GroupedBatches(TrainBatches):
@@ -144,6 +166,17 @@ class KeptBatches:
 
     def __iter__(self) -> Iterator[Batch]:
         return iter(self.own)
+
+
+def _times(order: Positions) -> Positions:
+    """Of each place how many places before it hold the same."""
+    by_value = np.argsort(order, kind="stable")
+    values = order[by_value]
+    starts = np.flatnonzero(np.r_[True, values[1:] != values[:-1]])
+    within = np.arange(len(order)) - np.repeat(starts, np.diff(np.r_[starts, len(order)]))
+    times = np.empty_like(order)
+    times[by_value] = within
+    return times
 
 
 def _lengths(split: Split) -> Positions | None:

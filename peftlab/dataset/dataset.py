@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Int64
 
 from peftlab.dataset.answers import Answers
-from peftlab.dataset.batches import GroupedBatches, TrainBatches
+from peftlab.dataset.batches import Draws, GroupedBatches, TrainBatches
 from peftlab.dataset.cut import Cuts, group_counts, tail_cut, validation_cut
 from peftlab.dataset.group import group_classes
 from peftlab.dataset.items import Contents, Transform
@@ -48,18 +48,11 @@ class Dataset:
     group_by_length: bool = False
 
     def train_batches(
-        self, split: Split, *, batch_size: int, seed: int, stream: str = "order", num_workers: int = 0
+        self, split: Split, *, batch_size: int, draws: Draws, num_workers: int = 0
     ) -> TrainBatches:
         """Endless batches of a split of this data, transformed as in training."""
         kind = GroupedBatches if self.group_by_length else TrainBatches
-        return kind(
-            split,
-            self.train_transform,
-            batch_size=batch_size,
-            seed=seed,
-            stream=stream,
-            num_workers=num_workers,
-        )
+        return kind(split, self.train_transform, batch_size=batch_size, draws=draws, num_workers=num_workers)
 
     @property
     def noun(self) -> str:

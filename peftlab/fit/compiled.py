@@ -22,7 +22,8 @@ Graph = Callable[..., list[Tensor | None]]  # the loss, then the gradient of eac
 
 
 class CompiledStep:
-    """What an eager step does for one batch, traced as operations on tensors and compiled, once for each choice of widths.
+    """What an eager step does for one batch, traced as operations on tensors and compiled, once for each choice of widths and
+    phase of the loss.
 
     What is traced is the whole step, our own backward in it, so a method needs nothing to be compiled, except that it draws
     nothing. The frozen weights are part of a graph; a cell's own tensors are its inputs. Only whole batches go through it:
@@ -47,7 +48,7 @@ class CompiledStep:
         """
         weight = torch.tensor(share, device=batch.targets.device)
         given = (list(self._values().values()), batch.inputs, batch.targets, weight)
-        key = tuple(sorted(now["widths"].items()))
+        key = (self._learner.phase, *sorted(now["widths"].items()))
         with torch.no_grad():
             if key not in self._graphs:
                 self._graphs[key] = self._compiled(now, given)

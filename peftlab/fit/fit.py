@@ -110,6 +110,7 @@ class _Stream:
         factor = self.schedule.lr_factor(index)
         for place in places:
             set_rates(self.learners[place].optimizers, self._base[place], factor)
+            self.learners[place].begin(index / self.schedule.num_steps)
         group = [batch.to(self.device) for batch in islice(self._batches, self.schedule.batches_in(index))]
         nows = [learner.now(index, learner.ranks.rank) for learner in learners]
         values = self._accumulate(learners, group, nows)

@@ -71,6 +71,16 @@ class Outer(Protocol):
         """The inverse of `state`."""
 
 
+@runtime_checkable
+class Changing(Protocol):
+    """A loss that is another one later in training."""
+
+    phase: int  # which one it is now
+
+    def at(self, share: float) -> None:
+        """`share` of the training has passed."""
+
+
 @dataclass(eq=False)
 class Learner:
     """`optimizers` own theta, and gamma if it is learned jointly; `outer` None is the whole difference of a fixed gamma.
@@ -93,6 +103,16 @@ class Learner:
         widths = self.cell.sample(generator(self.seed, "draw", index))
         more = (rank,) if rank else ()
         return {"rng": generator(self.seed, "dropout", index, *more, device=self.device), "widths": widths}
+
+    def begin(self, share: float) -> None:
+        """A step, before which `share` of the training has passed."""
+        if isinstance(self.loss, Changing):
+            self.loss.at(share)
+
+    @property
+    def phase(self) -> int:
+        """Of its loss."""
+        return self.loss.phase if isinstance(self.loss, Changing) else 0
 
     def owned(self) -> list[nn.Parameter]:
         """What its optimizers train: theta, and gamma if it is learned jointly."""

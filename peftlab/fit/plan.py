@@ -17,6 +17,7 @@ class Plan:
 
     epochs: Annotated[int, Range(1, 100_000)]
     batch_size: Annotated[int, Range(1, 65_536)]
+    sampler: Literal["uniform", "class_balanced", "square_root"]
     accumulate: Annotated[int, Range(1, 65_536)]
     warmup_epochs: Annotated[float | int, Range(0, 100_000)]
     clip_norm: PositiveFloat | None

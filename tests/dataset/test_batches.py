@@ -2,12 +2,13 @@
 
 from collections.abc import Callable
 from itertools import islice
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
-from peftlab.dataset.batches import EvalBatches, GroupedBatches, TrainBatches
+from peftlab.dataset.batches import Draws, EvalBatches, GroupedBatches, TrainBatches
 from peftlab.dataset.image.images import Images
 from peftlab.dataset.image.transform import eval_transform, train_transform
 from peftlab.dataset.split import Split
@@ -24,12 +25,12 @@ SplitOf = Callable[..., Split]
 @pytest.fixture
 def batches(spec: InputSpec, memory_split: SplitOf) -> Callable[..., TrainBatches]:
     def make(
-        counts: list[int] | None = None, *, batch_size: int = 8, seed: int = 0, **keys: object
+        counts: list[int] | None = None, *, batch_size: int = 8, num_workers: int = 0, **keys: Any
     ) -> TrainBatches:
         transform = train_transform(spec, augment="pad_crop_flip", crop_scale=(0.1, 1.0), standardise=False)
-        return TrainBatches(
-            memory_split(counts or [20, 9]), transform, batch_size=batch_size, seed=seed, **keys
-        )
+        draws = Draws(**{"seed": 0, **keys})
+        split = memory_split(counts or [20, 9])
+        return TrainBatches(split, transform, batch_size=batch_size, draws=draws, num_workers=num_workers)
 
     return make
 
@@ -90,6 +91,47 @@ def by_row(found: list[Batch]) -> dict[int, torch.Tensor]:
     }
 
 
+@pytest.mark.parametrize(("sampler", "shares"), [("class_balanced", (1, 1, 1)), ("square_root", (20, 10, 2))])
+def test_a_sampler_draws_classes_as_often_as_it_says(
+    batches: Callable[..., TrainBatches], memory_split: SplitOf, sampler: str, shares: tuple[int, ...]
+) -> None:
+    """An epoch is as long as it was; within a class every item is as likely. 60 epochs of 504 items."""
+    loader = batches([400, 100, 4], batch_size=504, sampler=sampler)
+    assert loader.num_batches == 1
+    found = [loader.batch(number) for number in range(60)]
+    num = np.bincount(torch.cat([batch.targets for batch in found]).numpy())
+    wanted = num.sum() * np.array(shares) / sum(shares)
+    assert (np.abs(num - wanted) < 5 * np.sqrt(wanted)).all()
+    rows = np.bincount(torch.cat([batch.rows for batch in found]).numpy())
+    each = rows[memory_split([400, 100, 4]).labels == 1]
+    assert len(each) == 100
+    assert each.std() < 2 * np.sqrt(each.mean())
+
+
+def test_a_sampler_has_the_same_epochs_wherever_it_begins_and_in_shares(
+    batches: Callable[..., TrainBatches],
+) -> None:
+    whole = take(batches(sampler="square_root"), 0, 12)
+    assert equal(take(batches(sampler="square_root"), 5, 7), whole[5:])
+    parts = [next(batches(sampler="square_root").iterate(2, (rank, 2))).rows for rank in (0, 1)]
+    assert torch.equal(torch.stack(parts, dim=1).ravel(), whole[2].rows)
+    assert not equal(whole, take(batches(sampler="square_root", seed=1), 0, 12))
+
+
+def test_an_item_that_comes_again_is_augmented_anew(
+    batches: Callable[..., TrainBatches], memory_split: SplitOf
+) -> None:
+    """Its first time as if it came once."""
+    keys = {"counts": [60, 2], "batch_size": 62}
+    drawn, once = batches(**keys, sampler="class_balanced").batch(0), batches(**keys).batch(0)
+    rare = int(np.flatnonzero(memory_split([60, 2]).labels == 1)[0])
+    again = (drawn.rows == rare).nonzero().flatten().tolist()
+    assert len(again) > 3
+    pictures = [drawn.inputs["images"][place] for place in again]
+    assert torch.equal(pictures[0], once.inputs["images"][once.rows.tolist().index(rare)])
+    assert len({picture.numpy().tobytes() for picture in pictures}) > 1
+
+
 def test_augmentation_depends_on_epoch_and_row_and_nothing_else(batches: Callable[..., TrainBatches]) -> None:
     loader = batches()
     first, second = by_row(take(loader, 0, 4)), by_row(take(loader, 4, 4))
@@ -105,7 +147,7 @@ def test_a_subset_keeps_the_augmentation_of_its_rows(spec: InputSpec, memory_spl
     split = memory_split([20, 9])
     part = split.subset(np.array([2, 11, 28], dtype=np.int64))
     whole, some = (
-        by_row(take(TrainBatches(x, transform, batch_size=50, seed=0), 0, 1)) for x in (split, part)
+        by_row(take(TrainBatches(x, transform, batch_size=50, draws=Draws(0)), 0, 1)) for x in (split, part)
     )
     assert set(some) == {2, 11, 28}
     assert all(torch.equal(whole[row], image) for row, image in some.items())
@@ -227,12 +269,14 @@ def test_pictures_have_no_length(spec: InputSpec, memory_split: SplitOf) -> None
     split, transform = memory_split([9, 4]), eval_transform(spec, standardise=False)
     found = EvalBatches(split, transform, batch_size=5, num_workers=0, by_length=True)
     assert np.array_equal(found.order, np.arange(13))
-    two = [kind(split, transform, batch_size=5, seed=3) for kind in (TrainBatches, GroupedBatches)]
+    two = [kind(split, transform, batch_size=5, draws=Draws(3)) for kind in (TrainBatches, GroupedBatches)]
     assert equal(*(list(islice(each.iterate(0), 6)) for each in two))
 
 
 def test_grouped_batches_are_drawn_and_have_little_padding(long: Split) -> None:
-    one, again, other = (GroupedBatches(long, Lengths(), batch_size=10, seed=seed) for seed in (0, 0, 1))
+    one, again, other = (
+        GroupedBatches(long, Lengths(), batch_size=10, draws=Draws(seed)) for seed in (0, 0, 1)
+    )
     found = list(islice(one.iterate(0), 28))
     epochs = [torch.cat([batch.rows for batch in found[start : start + 14]]) for start in (0, 14)]
     assert [len(batch.rows) for batch in found] == ([10] * 13 + [7]) * 2
@@ -240,7 +284,7 @@ def test_grouped_batches_are_drawn_and_have_little_padding(long: Split) -> None:
     assert not torch.equal(*epochs)
     assert torch.equal(again.batch(20).rows, found[20].rows)  # any can be the first
     assert not torch.equal(other.batch(0).rows, found[0].rows)
-    plain = list(islice(TrainBatches(long, Lengths(), batch_size=10, seed=0).iterate(0), 28))
+    plain = list(islice(TrainBatches(long, Lengths(), batch_size=10, draws=Draws(0)).iterate(0), 28))
     assert padding(found) < 0.7 * padding(plain)
     longest = [int(batch.inputs["length"].max()) for batch in found[:13]]
     assert longest != sorted(longest)

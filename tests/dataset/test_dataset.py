@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from peftlab.dataset.batches import EvalBatches, TrainBatches
+from peftlab.dataset.batches import Draws, EvalBatches, TrainBatches
 from peftlab.dataset.dataset import Dataset
 
 
@@ -24,7 +24,7 @@ def test_hash_is_that_of_the_rows(cut: Callable[..., Dataset]) -> None:
 
 def test_the_test_split_stays_shut(cut: Callable[..., Dataset]) -> None:
     built = cut([8, 8], val_fraction=0.25, imbalance=2.0)
-    next(TrainBatches(built.train, built.train_transform, batch_size=4, seed=0).iterate(0))
+    next(TrainBatches(built.train, built.train_transform, batch_size=4, draws=Draws(0)).iterate(0))
     assert built.val is not None
     assert len(list(EvalBatches(built.val, built.eval_transform, batch_size=4, num_workers=0))) == 1
     with pytest.raises(AssertionError, match="was opened"):
@@ -47,7 +47,8 @@ def test_batches_hold_what_the_transform_makes(cut: Callable[..., Dataset]) -> N
     assert words == [f"word {row}" for row in range(5, 10)]
     assert batch.targets.tolist() == built.train.labels[5:10].tolist()
     first, again = (
-        TrainBatches(built.train, built.train_transform, batch_size=16, seed=seed).batch(0) for seed in (0, 0)
+        TrainBatches(built.train, built.train_transform, batch_size=16, draws=Draws(seed)).batch(0)
+        for seed in (0, 0)
     )
     assert torch.equal(first.inputs["noise"], again.inputs["noise"])
     assert len(first.inputs["noise"].unique()) == 16

@@ -9,7 +9,7 @@ import pytest
 import torch
 from fixtures.configs import composed
 
-from peftlab.dataset.batches import EvalBatches, TrainBatches
+from peftlab.dataset.batches import Draws, EvalBatches, TrainBatches
 from peftlab.dataset.dataset import Dataset
 from peftlab.dataset.image.dataset import image_dataset
 from peftlab.dataset.source.source import Source
@@ -75,7 +75,7 @@ def test_digits_lt(build: Build) -> None:
     assert built.groups == {"head": [0, 1, 2], "medium": [3, 4, 5], "tail": [6, 7, 8, 9]}
     assert built.val is None
     assert built.open_test().counts(10).min() >= 87
-    batch = next(TrainBatches(built.train, built.train_transform, batch_size=32, seed=0).iterate(0))
+    batch = next(TrainBatches(built.train, built.train_transform, batch_size=32, draws=Draws(0)).iterate(0))
     assert batch.inputs["images"].shape == (32, 3, 16, 16)
     found = list(EvalBatches(built.open_test(), built.eval_transform, batch_size=500, num_workers=0))
     assert torch.cat([one.targets for one in found]).tolist() == built.open_test().labels.tolist()
@@ -141,7 +141,7 @@ def test_the_other_sets(
     built = build(name)
     assert (len(built.train), len(built.open_test())) == (num_train, num_test)
     assert [len(built.groups[group]) for group in ("head", "medium", "tail")] == groups
-    batch = next(TrainBatches(built.train, built.train_transform, batch_size=4, seed=0).iterate(0))
+    batch = next(TrainBatches(built.train, built.train_transform, batch_size=4, draws=Draws(0)).iterate(0))
     if name == "mstar10_lt":
         assert built.counts.tolist() == [299, 193, 125, 81, 52, 34, 22, 14, 9, 5]
         assert batch.inputs["images"].mean(dim=(1, 2, 3)).abs().max() < 1e-5

@@ -12,7 +12,7 @@ from fixtures.configs import composed
 from fixtures.tokenizer import text_spec
 
 from peftlab.config.resolve import choice
-from peftlab.dataset.batches import EvalBatches, TrainBatches
+from peftlab.dataset.batches import Draws, EvalBatches, TrainBatches
 from peftlab.dataset.dataset import Dataset
 from peftlab.dataset.overlap import overlap, parts_of
 from peftlab.dataset.split import Split
@@ -81,7 +81,7 @@ def test_batches_are_token_ids(small: Build) -> None:
 
 def test_what_the_network_does_not_read_is_not_given(small: Build) -> None:
     built = small(text_spec(inputs=("input_ids", "attention_mask")))
-    batch = TrainBatches(built.train, built.train_transform, batch_size=5, seed=0).batch(0)
+    batch = TrainBatches(built.train, built.train_transform, batch_size=5, draws=Draws(0)).batch(0)
     assert list(batch.inputs) == ["input_ids", "attention_mask"]
 
 
@@ -93,7 +93,9 @@ def test_cuts_and_batches_are_those_of_any_data(small: Build, cut: Callable[...,
     other = cut([16, 8], 2, imbalance=4.0, val_fraction=0.25, seed=3)
     assert built.counts.tolist() == other.counts.tolist()
     ours, theirs = (
-        TrainBatches(made.train, made.train_transform, batch_size=4, seed=1, num_workers=made.num_workers)
+        TrainBatches(
+            made.train, made.train_transform, batch_size=4, draws=Draws(1), num_workers=made.num_workers
+        )
         for made in (built, words)
     )
     for number, batch in zip(range(6), theirs.iterate(0), strict=False):
@@ -148,7 +150,7 @@ def test_the_test_split_stays_shut(small: Build, monkeypatch: pytest.MonkeyPatch
     ].shape == (3, 5)
     monkeypatch.setattr("peftlab.dataset.source.text_hub._Reader.split", _all_but("test", locked))
     built = small(val_fraction=0.25, imbalance=2.0)
-    next(TrainBatches(built.train, built.train_transform, batch_size=4, seed=0).iterate(0))
+    next(TrainBatches(built.train, built.train_transform, batch_size=4, draws=Draws(0)).iterate(0))
     overlap(built, parts_of(built)).check()
     with pytest.raises(AssertionError, match="was opened"):
         built.open_test()
