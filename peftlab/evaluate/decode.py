@@ -31,7 +31,8 @@ class Decoder:
     def greedy(self, inputs: dict[str, Tensor]) -> Int64[Tensor, "b m"]:
         """The tokens of each answer without its end, and SILENT behind; what `inputs` hold of an answer is not read.
 
-        Padding stands behind the texts, as in training. A question that stands in a batch several times is read once.
+        Padding stands behind the texts, as in training. A question that stands in a batch several times is read once, and an answer
+        that has ended leaves the batch.
         """
         ids, lengths = questions_of(inputs)
         whole = torch.cat([lengths.unsqueeze(1), ids], dim=1)
@@ -39,15 +40,17 @@ class Decoder:
         ids, lengths = rows[:, 1:], rows[:, 0]
         read = _Whole(self, ids, lengths) if self.new_cache is None else _Cached(self, ids, lengths)
         said = torch.full((len(ids), self.max_new), SILENT, dtype=torch.int64, device=ids.device)
-        going = lengths < self.max_length
+        left = torch.arange(len(ids), device=ids.device)  # the rows whose answers have not ended
         for step in range(self.max_new):
             token = read.next().argmax(-1)
-            going &= token != self.end_id
-            said[going, step] = token[going]
-            going &= lengths + step + 1 < self.max_length
+            room = self.max_length - lengths[left] - step
+            going = (token != self.end_id) & (room > 0)
+            said[left[going], step] = token[going]
+            going &= room > 1
             if step + 1 == self.max_new or not going.any():
                 break
-            read.take(token, going)
+            left = left[going]
+            read.take(token[going], going)
         return said[place]
 
 
@@ -84,11 +87,14 @@ class _Cached:
         scores: Tensor = self._decoder.head(self._decoder.features(inputs, self._kept))
         return scores
 
-    def take(self, token: Int64[Tensor, " b"], going: Bool[Tensor, " b"]) -> None:
-        """It is this token; what has ended goes on to no purpose, in its last position."""
-        self._ids, self._positions = token.unsqueeze(1), self._next.clamp(max=self._decoder.max_length - 1)
+    def take(self, token: Int64[Tensor, " g"], going: Bool[Tensor, " b"]) -> None:
+        """It is this token in the rows that go on; the others are left out from here on."""
+        if len(token) < len(going):
+            self._cache.batch_select_indices(going.nonzero()[:, 0])
+            self._kept = {key: value[going] for key, value in self._kept.items()}
+            self._mask, self._next = self._mask[going], self._next[going]
+        self._ids, self._positions, self._next = token.unsqueeze(1), self._next, self._next + 1
         self._mask = torch.cat([self._mask, torch.ones_like(self._ids)], dim=1)
-        self._next = self._next + going.unsqueeze(1)
 
 
 class _Whole:
@@ -104,10 +110,9 @@ class _Whole:
         scores: Tensor = self._decoder.head(self._decoder.features(inputs, self._kept))
         return scores
 
-    def take(self, token: Int64[Tensor, " b"], going: Bool[Tensor, " b"]) -> None:
-        """It is this token; what has ended does not grow."""
-        if int(self._lengths[going].max()) == self._ids.shape[1]:
-            self._ids = torch.nn.functional.pad(self._ids, (0, 1))
-        rows = going.nonzero().squeeze(1)
-        self._ids[rows, self._lengths[rows]] = token[rows]
-        self._lengths = self._lengths + going
+    def take(self, token: Int64[Tensor, " g"], going: Bool[Tensor, " b"]) -> None:
+        """It is this token in the rows that go on; the others are left out from here on."""
+        self._kept = {key: value[going] for key, value in self._kept.items()}
+        lengths = self._lengths[going]
+        ids = torch.nn.functional.pad(self._ids[going], (0, 1))[:, : int(lengths.max()) + 1]
+        self._ids, self._lengths = ids.scatter(1, lengths.unsqueeze(1), token.unsqueeze(1)), lengths + 1

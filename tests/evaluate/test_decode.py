@@ -1,5 +1,6 @@
 """Written answers: with a cache and without, in a batch and alone, they are the tokens that teacher forcing finds most likely."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -179,10 +180,14 @@ def test_what_transformers_generates(kind: str) -> None:
         assert told[0, 1:].tolist() == found[row].tolist()
 
 
-@pytest.mark.parametrize("has_cache", [True, False])
-def test_an_answer_ends(written: Any, has_cache: bool) -> None:
+@pytest.mark.parametrize(
+    ("kind", "has_cache"), [("llama", True), ("llama", False), ("bart", True), ("t5", True)]
+)
+@pytest.mark.parametrize("scaling", ["fixed", "gated"])
+def test_an_answer_ends(written: Any, kind: str, has_cache: bool, scaling: str) -> None:
     """At its end token, and where question and answer are as long as the network reads; the others go on."""
-    backbone, model, inputs = written("llama", "lora")
+    where = {"placement.depth": "enc"} if kind in ("bart", "t5") else {}  # where a gate may be
+    backbone, model, inputs = written(kind, "lora", scaling, **where)
     whole = decoder(backbone, model).greedy(inputs)
     end = int(whole[0, 3])
     said = decoder(backbone, model, has_cache, end_id=end).greedy(inputs)
@@ -193,6 +198,24 @@ def test_an_answer_ends(written: Any, has_cache: bool) -> None:
     said = decoder(backbone, model, has_cache, max_length=10).greedy(inputs)
     for row, own, room in zip(whole.tolist(), said.tolist(), (1, 6, 4, 6), strict=True):
         assert own == row[:room] + [SILENT] * (NUM_NEW - room)
+
+
+@pytest.mark.parametrize("kind", ["gpt2", "llama"])
+@pytest.mark.parametrize("scaling", ["fixed", "gated"])
+def test_answers_that_end_leave_the_batch_to_the_last_position(written: Any, kind: str, scaling: str) -> None:
+    """One after the other; a network with a position for each of 66 tokens reads no further."""
+    backbone, model, inputs = written(kind, "lora", scaling)
+    rows = []
+    own = decoder(backbone, model, max_new=70, max_length=66)
+
+    def features(given: dict[str, Any], kept: dict[Any, Any]) -> Any:
+        rows.append(len(given["input_ids"]))
+        return own.features(given, kept)
+
+    said = replace(own, features=features).greedy(inputs)
+    assert (said != SILENT).sum(1).tolist() == [57, 62, 60, 62]
+    assert rows == [3] * 57 + [2] * 3 + [1] * 2  # the second question is the last one again
+    assert torch.equal(replace(own, new_cache=None).greedy(inputs), said)
 
 
 def test_what_stands_in_the_answer_is_not_read(written: Any) -> None:
@@ -212,6 +235,6 @@ def test_a_network_that_shares_its_lower_blocks_writes_the_same(written: Any) ->
     def features(given: dict[str, Any], kept: dict[Any, Any]) -> Any:
         return shared.features([model.cell], given, [{"kept": kept}])[0]
 
-    own = decoder(backbone, model)
+    own = decoder(backbone, model, max_length=12)  # of which one has room for three tokens
     other = Decoder(features, own.head, own.new_cache, own.end_id, own.max_new, own.max_length)
     assert torch.equal(other.greedy(inputs), own.greedy(inputs))

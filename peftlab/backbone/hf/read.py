@@ -81,6 +81,13 @@ class Heard:
     encoded: Tensor | None = None
     mask: Tensor | None = None
 
+    def batch_select_indices(self, rows: Tensor) -> None:
+        """Keep these rows of the batch alone: transformers' own word."""
+        assert self.encoded is not None
+        assert self.mask is not None
+        self.cache.batch_select_indices(rows)
+        self.encoded, self.mask = self.encoded[rows], self.mask[rows]
+
 
 def _read_on(model: nn.Module, inputs: dict[str, Any]) -> Tensor:
     network: Any = model
