@@ -1,51 +1,24 @@
 """The jobs of a sweep, grouped into cells that differ only in their seed."""
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
-from math import isfinite, nan
-from typing import TYPE_CHECKING, Any
+from math import isfinite, nan, sqrt
+from statistics import stdev
+from typing import Any
 
 from peftlab.errors import UserError
+from peftlab.report.beside import Beside
 from peftlab.report.job import Job
 from peftlab.report.metric import Metric, headline
 from peftlab.statistics.interval import Interval, mean_interval, paired_difference, score_difference
-
-if TYPE_CHECKING:  # numpy and scipy are for the end of a sweep, not for every start
-    from peftlab.statistics.blocks import Blocks
 
 LEVEL = 0.05  # expected share of false marks among differences
 DATA = "dataset"  # choices that begin so tell what data a cell reads
 Bounds = tuple[
     float, float, float
 ]  # a value, and the low and high end of its 95 % interval; NaN where there is none
-
-
-class Beside:
-    """The cells of a sweep that read the same data: what varies over seeds is estimated from all of them."""
-
-    def __init__(self) -> None:
-        self.cells: list[Cell] = []
-        self._blocks: dict[str, Blocks] = {}
-
-    def seeds(self, metric: str) -> list[int]:
-        """The seeds that have a number, the rows of `blocks`."""
-        return sorted({seed for cell in self.cells for seed in cell.values(metric)})
-
-    def blocks(self, metric: str) -> "Blocks":
-        """The numbers of all cells, a row for each seed and a column for each cell."""
-        if metric not in self._blocks:
-            import numpy as np
-
-            from peftlab.statistics.blocks import Blocks
-
-            seeds = self.seeds(metric)
-            value = np.full((len(seeds), len(self.cells)), nan)
-            for column, cell in enumerate(self.cells):
-                for seed, x in cell.values(metric).items():
-                    value[seeds.index(seed), column] = x
-            self._blocks[metric] = Blocks(value)
-        return self._blocks[metric]
 
 
 @dataclass(frozen=True)
@@ -84,12 +57,12 @@ class Cell:
         return {seed: x for seed, x in value.items() if isfinite(x)}
 
     def mean(self, metric: str) -> Interval:
-        """Mean over seeds with its 95 % interval, from the variance that all cells beside it have together.
+        """Mean over seeds with its 95 % interval, from the variance that the cells beside it have together.
 
-        A cell alone has Student's t of its own runs.
+        A cell alone, or one that varies more than the others, has Student's t of its own runs.
         """
         mean, half, n = mean_interval(list(self.values(metric).values()))
-        if n and len(self.beside.cells) > 1:
+        if n and len(self.beside.cells) > 1 and not self.beside.is_apart(metric, self):
             half = self.beside.blocks(metric).half(self._column)
         return Interval(mean, half, n)
 
@@ -134,31 +107,41 @@ class Cell:
         """Mean difference to the baseline cell, paired by seed; NaN with n = 0 without a common seed.
 
         The 95 % interval is one for the differences of all cells beside it to the baseline at once (max-t, Dunnett 1955), with
-        the error that they have together; of cells that are not beside each other, Student's t of the pairs.
+        the error that they have together, or that of the pairs if one of the two varies more than the others; of cells that are
+        not beside each other, Student's t of the pairs.
         """
         own, other = self.values(metric), baseline.values(metric)
-        num = len(own.keys() & other.keys())
-        if not num:
+        if not own.keys() & other.keys():
             return Interval(nan, nan, 0)
+        found = paired_difference(own, other)
         if self is baseline or self.beside is not baseline.beside or len(self.beside.cells) < 2:
-            return paired_difference(own, other)
+            return found
         from peftlab.statistics.comparisons import dunnett
 
-        blocks = self.beside.blocks(metric)
-        half = dunnett(int((blocks.num > 0).sum()) - 1, blocks.error.df) * blocks.standard_error(num)
-        return Interval(paired_difference(own, other).mean, half, num)
+        error, df = self.error(baseline, metric)
+        return found._replace(half=dunnett(self.beside.num(metric) - 1, df) * error)
+
+    def error(self, baseline: "Cell", metric: str) -> tuple[float, float | int]:
+        """Standard error of the mean difference to a cell beside it, with its degrees of freedom; NaN where unknown."""
+        own, other = self.values(metric), baseline.values(metric)
+        common = own.keys() & other.keys()
+        if not self.beside.is_apart(metric, self, baseline):
+            blocks = self.beside.blocks(metric)
+            return blocks.standard_error(len(common)), blocks.error.df
+        if len(common) < 2:
+            return nan, 0
+        return stdev(own[seed] - other[seed] for seed in common) / sqrt(len(common)), len(common) - 1
 
     def p_value(self, baseline: "Cell", metric: str) -> float:
-        """Of no difference to the baseline, for this cell alone: Student's t with the error of all cells; NaN where unknown."""
-        own, other = self.values(metric), baseline.values(metric)
-        num = len(own.keys() & other.keys())
-        blocks = self.beside.blocks(metric)
-        error = blocks.standard_error(num)
-        if self is baseline or self.beside is not baseline.beside or not isfinite(error):
+        """Of no difference to the baseline, for this cell alone: Student's t with its `error`; NaN where unknown."""
+        if self is baseline or self.beside is not baseline.beside:
+            return nan
+        error, df = self.error(baseline, metric)
+        if not isfinite(error):
             return nan
         from peftlab.statistics.blocks import two_sided
 
-        return two_sided(paired_difference(own, other).mean, error, blocks.error.df)
+        return two_sided(paired_difference(self.values(metric), baseline.values(metric)).mean, error, df)
 
 
 def group_cells(jobs: list[Job]) -> list[Cell]:
@@ -208,6 +191,17 @@ def _but_data(cell: Cell) -> dict[str, str]:
 def metrics_of(cells: list[Cell]) -> list[Metric]:
     """The headline metrics of the cells' task."""
     return headline(job.result for cell in cells for job in cell.jobs)
+
+
+def apart_text(cells: list[Cell], metrics: list[Metric], name: Callable[[Cell], str]) -> str:
+    """Which cells have an error of their own, by metric and as `name` calls them; nothing if none has."""
+    by_label: dict[str, list[str]] = {}
+    for metric in metrics:
+        for cell in cells:
+            if cell.beside.is_apart(metric.name, cell):
+                by_label.setdefault(metric.label, []).append(name(cell))
+    told = "; ".join(f"{label} {', '.join(names)}" for label, names in by_label.items())
+    return f"not pooled, as they vary more than the others: {told}" if told else ""
 
 
 def num_seeds(cells: list[Cell]) -> str:

@@ -92,8 +92,8 @@ def _tested(claim: Claim) -> Verdict:
     p = better.p_value(worse, name)
     if not isfinite(p):
         return Verdict(claim, value, nan, nan, len(common), nan, nan)
-    blocks = better.beside.blocks(name)
-    half = factor * quantile(blocks.error.df, 0.95) * blocks.standard_error(len(common))
+    error, df = better.error(worse, name)
+    half = factor * quantile(df, 0.95) * error
     return Verdict(claim, value, value - half, value + half, len(common), p, nan)
 
 

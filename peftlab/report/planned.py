@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from math import isfinite
 
 from peftlab.errors import UserError
-from peftlab.report.cell import Beside, metrics_of
+from peftlab.report.beside import Beside
+from peftlab.report.cell import metrics_of
 from peftlab.report.metric import Metric
 from peftlab.report.report import Report
 

@@ -6,7 +6,7 @@ from statistics import fmean
 from typing import Any
 
 from peftlab.inputs.plain import plain
-from peftlab.report.cell import Cell, has_seeds, metrics_of, varying
+from peftlab.report.cell import Cell, apart_text, has_seeds, metrics_of, varying
 from peftlab.report.job import STATES
 from peftlab.report.metric import Metric
 from peftlab.report.report import Report
@@ -32,6 +32,9 @@ def print_table(report: Report) -> None:
         to = report.baseline.label(keys) or "the only cell"
         lines.append(
             f"± is a 95 % interval over n seeds, with the variance of all cells; differences in cells.csv: to {to}"
+        )
+        lines += filter(
+            None, [apart_text(report.cells, metrics_of(report.cells), lambda cell: cell.label(keys))]
         )
     else:
         lines.append("a-b is a 95 % score interval over n test items")

@@ -120,3 +120,35 @@ def test_columns_stand_as_in_the_fullest_row() -> None:
 def test_one_seed_and_an_unknown_one_are_not_several() -> None:
     assert not has_seeds([job(0), job(0), job(None)])
     assert has_seeds([job(0), job(1)])
+
+
+# cells that do not vary alike
+
+
+def collapsed() -> list[Cell]:
+    """Six cells of standard deviation 1, and one of which some seeds are at chance."""
+    rng = np.random.default_rng(0)
+    jobs = [job(seed, 80 + index + rng.normal(), a=str(index)) for index in range(6) for seed in range(5)]
+    jobs += [job(seed, value, a="odd") for seed, value in enumerate((17.0, 20.0, 55.0, 17.0, 60.0))]
+    return group_cells(jobs)
+
+
+def test_a_cell_that_varies_more_spoils_no_other_and_has_an_error_of_its_own() -> None:
+    *alike, odd = collapsed()
+    alone = group_cells([one for cell in alike for one in cell.jobs])
+    for cell, wanted in zip(alike, alone, strict=True):
+        assert cell.mean("mean_acc") == pytest.approx(wanted.mean("mean_acc"))
+        assert cell.p_value(alike[0], "mean_acc") == pytest.approx(
+            wanted.p_value(alone[0], "mean_acc"), nan_ok=True
+        )
+    own = list(odd.values("mean_acc").values())
+    low, high = stats.t.interval(0.95, 4, np.mean(own), stats.sem(own))
+    assert odd.mean("mean_acc") == pytest.approx(Interval(np.mean(own), (high - low) / 2, 5))
+    pairs = np.array(own) - list(alike[0].values("mean_acc").values())
+    for one, other in ((odd, alike[0]), (alike[0], odd)):
+        assert one.p_value(other, "mean_acc") == pytest.approx(stats.ttest_1samp(pairs, 0).pvalue)
+    found = odd.difference(alike[0], "mean_acc")
+    assert found.mean == pytest.approx(pairs.mean())
+    assert stats.t.ppf(0.975, 4) < found.half / stats.sem(pairs) < stats.t.ppf(1 - 0.025 / 6, 4), (
+        "of six at once"
+    )

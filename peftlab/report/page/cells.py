@@ -3,7 +3,7 @@
 from math import isfinite, nan
 from statistics import fmean
 
-from peftlab.report.cell import Cell, counterpart, false_discovery
+from peftlab.report.cell import Cell, apart_text, counterpart, false_discovery
 from peftlab.report.evidence import p_text
 from peftlab.report.markdown import COSTS, median_of, trained
 from peftlab.report.metric import Metric
@@ -46,7 +46,9 @@ def _means(study: Study) -> Table:
                 number(median_of(cell, "memory_mib")),
             ]
         )
+    apart = apart_text(study.cells, study.metrics, study.name) if study.seeds else ""
     note = f"{MEANS} trained: parameters beside the head. time: mean of a run; step, memory: medians."
+    note += f" {apart[:1].upper()}{apart[1:]}." if apart else ""
     return Table("cells", "Cells on the test split", columns, rows, note)
 
 
