@@ -18,6 +18,7 @@ SMALL = ("backbone=tiny", "fit.epochs=2", "fit.batch_size=64", "head=linear")
 PLAN = Plan(
     epochs=3,
     batch_size=8,
+    sampler="uniform",
     accumulate=4,
     warmup_epochs=0,
     clip_norm=None,
