@@ -11,6 +11,10 @@ class UserError(Exception):
     """A wrong input. The message names the key, the value that was given and the legal ones."""
 
 
+class MissingData(UserError):
+    """A data set, or a file of it, that is not on this machine."""
+
+
 def say(sentence: str) -> None:
     """One line on stderr, whatever the input held and whatever the terminal can show."""
     text = " ".join(sentence.split("\n"))

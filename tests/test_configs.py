@@ -59,6 +59,19 @@ GENERATE = (
 )
 DATA_OF_ONE_S_OWN = (
     *("aid", "hub", "image_folder", "mstar10_lt", "text_hub", "text_folder"),
+    *(
+        "image_list",
+        "imagenet_lt",
+        "places_lt",
+        "inaturalist18",
+        "resisc45",
+        "eurosat",
+        "fusrs",
+        "fusrs_4",
+        "dota",
+        "vtab1k",
+    ),
+    *(f"fgvc_{name}" for name in ("cub", "nabirds", "flowers", "dogs", "cars")),
     *("trec_lt", "clinc150_lt", "banking77_lt", "sst2", "rte", "sick"),
     *ANSWERS,
 )  # any folder will do: none is read

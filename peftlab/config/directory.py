@@ -1,6 +1,7 @@
 """Where the YAML files are: inside an installed package, or beside it in a checkout."""
 
 import sys
+from itertools import takewhile
 from pathlib import Path
 
 
@@ -20,6 +21,13 @@ def config_dir() -> Path:
 def names_of(group: str) -> list[str]:
     """The names that a group has (`peft`, `scaling/estimator`), sorted; none for what is no group."""
     return sorted(file.stem for file in (config_dir() / group).glob("*.yaml")) if group else []
+
+
+def header_of(group: str, name: str) -> list[str]:
+    """What the file of a choice says of itself in its first lines; nothing for a choice of one's own."""
+    file = config_dir() / group / f"{name}.yaml"
+    lines = file.read_text(encoding="utf-8").splitlines() if name in names_of(group) else []
+    return [line.removeprefix("# ") for line in takewhile(lambda line: line.startswith("#"), lines)]
 
 
 def add_plugins() -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from peftlab.dataset.rules import leaves_none
+from peftlab.dataset.rules import leaves_none, own_validation
 from peftlab.errors import UserError
 
 PRIMARY = {"classify": "mean_acc", "generate": "log_likelihood"}  # what `primary` of these tasks is
@@ -42,6 +42,5 @@ def has_none(config: dict[str, Any]) -> bool:
         return False
     source = str(data["source"].get("_target_", "")).split(".")
     word = source[-2] if len(source) > 1 else ""
-    return leaves_none(
-        data.get("val_fraction"), word, data["source"].get("val_split"), str(fit.get("select"))
-    )
+    own = own_validation(data["source"])
+    return leaves_none(data.get("val_fraction"), word, own, str(fit.get("select")))

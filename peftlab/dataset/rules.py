@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from peftlab.dataset.source.where import place_of
+from peftlab.dataset.source.where import folder_of, place_of
 from peftlab.errors import UserError
 from peftlab.inputs.path import expanded
 from peftlab.option import Range
@@ -12,6 +12,8 @@ NAMES = ("head", "medium", "tail")
 THRESHOLDS = ("many_above", "few_below")
 COUNT = Range(0, 1_000_000_000)
 FROM_HUB = ("hub", "text_hub", "answer_hub")  # sources that look for a set of the hub's layout
+FROM_LISTS = ("image_list", "vtab1k")  # sources that read lists of files in a folder
+KNOWN = (*FROM_HUB, *FROM_LISTS, "digits")  # sources whose options tell whether they have a validation split
 LEGAL = "{many_above: 100, few_below: 20} or {head: [...], medium: [...], tail: [...]}, the others null"
 
 
@@ -50,6 +52,8 @@ def check_dataset(options: Mapping[str, Any], source: str, select: str = "last")
     if source in FROM_HUB:
         from_hub = options["source"].options
         place_of(path, from_hub["hub_id"], from_hub["folder"])
+    if source in FROM_LISTS:
+        folder_of(path, options["source"].options["folder"])
     if "val_fraction" in options:
         _check_validation(options, source, select)
 
@@ -131,20 +135,26 @@ def check_counted(imbalance: float | int, groups: Mapping[str, Any]) -> None:
 
 def _check_validation(options: Mapping[str, Any], source: str, select: str) -> None:
     fraction, given = options["val_fraction"], options["source"].options
-    own = source in FROM_HUB and given["val_split"] is not None
+    own = own_validation(given) is not None
     if own and fraction:
         raise UserError(
             f"dataset.val_fraction={fraction} but the data set has its own validation split; legal: 0 or null"
         )
-    if select == "best" and fraction == 0 and not own and source in (*FROM_HUB, "digits"):
+    if select == "best" and fraction == 0 and not own and source in KNOWN:
         raise UserError(
             "fit.select=best needs items to select on, and dataset.val_fraction=0 leaves none; legal: above 0 or null, or"
             " fit.select=last"
         )
 
 
-def leaves_none(fraction: float | int | None, source: str, val_split: str | None, select: str) -> bool:
+def own_validation(source: Mapping[str, Any]) -> str | None:
+    """What the options of a source call its validation split or the list of it; None without one."""
+    found: str | None = source.get("val_split") or source.get("val_list")
+    return found
+
+
+def leaves_none(fraction: float | int | None, source: str, own: str | None, select: str) -> bool:
     """Whether no items validate, as far as that can be said before the data are opened: a folder of one's own may have some."""
-    if val_split is not None or source not in (*FROM_HUB, "digits"):
+    if own is not None or source not in KNOWN:
         return False
     return not fraction and (fraction is not None or select != "best")

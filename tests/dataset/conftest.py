@@ -1,6 +1,7 @@
 """Small data sets that the tests make themselves: pictures, and words for what is the same of any kind of data."""
 
 import io
+import json
 from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
@@ -214,5 +215,30 @@ def text_folder_of(tmp_path: Path) -> Callable[..., Path]:
             pq.write_table(pa.table(columns), root / f"{split}-00000-of-00001.parquet")
             start += len(values)
         return root.parent
+
+    return make
+
+
+@pytest.fixture
+def listed(tmp_path: Path) -> Callable[..., Path]:
+    """`listed({"train.txt": ["a/1.png 0"], "val.json": {"a/2.png": 3}}, "images")`: lists, and the PNG files that they name.
+
+    Each file is a picture of its own, numbered in the order of the lists.
+    """
+
+    def make(lists: dict[str, Any], image_root: str = ".", folder: str = "set") -> Path:
+        root, number = tmp_path / folder, 0
+        for name, items in lists.items():
+            paths = [line.rpartition(" ")[0] for line in items] if isinstance(items, list) else list(items)
+            for path in paths:
+                file = root / image_root / path
+                file.parent.mkdir(parents=True, exist_ok=True)
+                if not file.exists():
+                    file.write_bytes(encode(noise(number)))
+                    number += 1
+            text = "".join(f"{line}\n" for line in items) if isinstance(items, list) else json.dumps(items)
+            (root / name).parent.mkdir(parents=True, exist_ok=True)
+            (root / name).write_text(text)
+        return root
 
     return make

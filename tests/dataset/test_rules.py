@@ -23,6 +23,12 @@ LISTS = {"dataset.groups.many_above": None, "dataset.groups.few_below": None}
         ("hub", {}, "path=null names no data set; legal: "),
         ("hub", {"path": "/no/such"}, "path=/no/such is not a folder; legal: "),
         ("mstar10_lt", {}, "path=null and the set mstar10 was not found"),
+        ("image_list", {}, "path=null names no folder; legal: a folder of images with lists"),
+        ("image_list", {"path": "/no/such"}, "path=/no/such is not a folder; legal: "),
+        ("imagenet_lt", {}, "path=null and the set imagenet_lt was not found (PEFTLAB_DATA is not set)"),
+        ("imagenet_lt", {"path": "/", "val_fraction": 0.1}, "val_fraction=0.1 but the data set has its own"),
+        ("vtab1k", {}, "path=null and the set vtab-1k was not found"),
+        ("vtab1k", {"path": "/", "source.task": "mnist"}, "source.task=mnist is not legal; legal: caltech101, cifar, "),
         ("digits", {"path": "/"}, "path=/ has no meaning for digits"),
         ("svamp", {"template": "{question}"}, "template='{question}' is no way from a question to its answer"),
         ("svamp", {"template": "{answer} {question}"}, "template='{answer} {question}' is no way"),
@@ -72,6 +78,9 @@ def test_best_of_nothing(change: Change, refused: Refused) -> None:
     resolve(
         change({**best, "dataset.val_fraction": 0, "dataset.source.val_split": "val"}, dataset="cifar100")
     )
+    listed = {**best, "dataset.path": "/", "dataset.val_fraction": 0}
+    resolve(change(listed, dataset="imagenet_lt"))
+    assert refused(change(listed, dataset="places_lt")).startswith("fit.select=best needs items")
 
 
 def test_legal(change: Change, tmp_path: Path) -> None:

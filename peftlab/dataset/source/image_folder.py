@@ -8,8 +8,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Int64
 
-from peftlab.dataset.items import Contents
-from peftlab.dataset.source.encoded_split import encoded_split
+from peftlab.dataset.source.files import files_contents, files_split
 from peftlab.dataset.source.held_out import held_out
 from peftlab.dataset.source.link import is_inside, real
 from peftlab.dataset.source.source import Source
@@ -80,7 +79,7 @@ def _with_splits(root: Path, splits: dict[str, Path], bounds: Path) -> Source:
     read = {split: _list_files(folder, names, ignored, bounds) for split, folder in splits.items()}
     made = {split: partial(_split, *found, names) for split, found in read.items()}
     val = made["val"]() if "val" in made else None
-    shown, test = [plain(name) for name in names], partial(_contents, read["test"][0])
+    shown, test = [plain(name) for name in names], partial(files_contents, read["test"][0])
     return Source(shown, made["train"](), val, made["test"], ignored=ignored, test_contents=test)
 
 
@@ -102,7 +101,7 @@ def _with_cut(root: Path, test_fraction: float | int, bounds: Path) -> Source:
         None,
         partial(_split, test_files, labels[test], names),
         ignored=ignored,
-        test_contents=partial(_contents, test_files),
+        test_contents=partial(files_contents, test_files),
     )
 
 
@@ -154,24 +153,4 @@ def _check_link(folder: Path, bounds: Path) -> None:
 
 
 def _split(files: list[Path], labels: Int64[np.ndarray, " n"], names: list[str]) -> Split:
-    safe = [name.encode(errors="surrogateescape").decode(errors="backslashreplace") for name in names]
-    return encoded_split(safe, labels, _contents(files))
-
-
-def _contents(files: list[Path]) -> Contents:
-    sizes = np.array([file.stat().st_size for file in files], dtype=np.int64)
-    return Contents(sizes, partial(_read_file, files), partial(_describe, files))
-
-
-def _read_file(files: list[Path], row: int) -> bytes:
-    try:
-        return files[row].read_bytes()
-    except OSError as error:
-        raise UserError(
-            f"dataset.path holds {plain(str(files[row]))}, which cannot be read ({error.strerror}); legal: files that this"
-            " user may read"
-        ) from error
-
-
-def _describe(files: list[Path], row: int) -> str:
-    return plain(str(files[row]))
+    return files_split(names, labels, files_contents(files))
