@@ -36,7 +36,7 @@ PACKAGE = Path(str(peftlab.__file__)).parent
 YAMLS = sorted(path.relative_to(CONFIGS).with_suffix("").as_posix() for path in CONFIGS.glob("**/*.yaml"))
 CHOICES = {group: sorted(path.stem for path in (CONFIGS / group).glob("*.yaml")) for group in GROUPS}
 RECIPES = sorted(path.stem for path in (CONFIGS / "recipe").glob("*.yaml"))
-EXPERIMENTS = sorted(path.stem for path in (CONFIGS / "experiment").glob("*.yaml"))
+EXPERIMENTS = [name.removeprefix("experiment/") for name in YAMLS if name.startswith("experiment/")]
 KEEP = ["placement.keep=1"]
 PLACEMENT = {
     "cells": ["placement.cells={0.q:{rank:4}}"],

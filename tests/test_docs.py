@@ -113,7 +113,13 @@ def test_every_choice_and_every_command_stands_in_a_document() -> None:
     text = "\n".join((ROOT / page).read_text() for page in PAGES)
     words = set(re.findall(r"[\w.-]+\w", text))
     configs = ROOT / "configs"
-    choices = {path.stem for group in configs.iterdir() if group.is_dir() for path in group.rglob("*.yaml")}
+    files = [
+        path.relative_to(group)
+        for group in configs.iterdir()
+        if group.is_dir()
+        for path in group.rglob("*.yaml")
+    ]
+    choices = {part for file in files for part in file.with_suffix("").parts}
     assert {choice for choice in choices if choice not in words} == set()
     assert {command for command in SCRIPTS if command not in words} == set()
 

@@ -19,8 +19,13 @@ def config_dir() -> Path:
 
 
 def names_of(group: str) -> list[str]:
-    """The names that a group has (`peft`, `scaling/estimator`), sorted; none for what is no group."""
-    return sorted(file.stem for file in (config_dir() / group).glob("*.yaml")) if group else []
+    """The names that a group has (`peft`, `scaling/estimator`), sorted; none for what is no group. Experiments have some in folders."""
+    place, pattern = config_dir() / group, "**/*.yaml" if group == "experiment" else "*.yaml"
+    return (
+        sorted(file.relative_to(place).with_suffix("").as_posix() for file in place.glob(pattern))
+        if group
+        else []
+    )
 
 
 def header_of(group: str, name: str) -> list[str]:

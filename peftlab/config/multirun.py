@@ -109,7 +109,8 @@ def _unknown_choice(words: set[str]) -> str | None:
     for word in sorted(words):
         group, _, name = word.partition("=")
         if names_of(group) and name != "null":
-            legal = GlobalHydra.instance().config_loader().get_group_options(group)
+            options = GlobalHydra.instance().config_loader().get_group_options(group)
+            legal = sorted({*options, *names_of(group)})
             if name not in legal:
                 return f"{word} is not a choice of the group {group}; legal: {', '.join(legal)}{hint(name, legal)}"
     return None

@@ -8,7 +8,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import MissingConfigException, OverrideParseException
 from omegaconf.errors import OmegaConfBaseException
 
-from peftlab.config.directory import config_dir
+from peftlab.config.directory import config_dir, names_of
 from peftlab.errors import UserError
 
 # mappings whose keys are people's own: Hydra changes what is there, and wants a + before what is not
@@ -91,7 +91,11 @@ def sentence(error: Exception, words: Sequence[str] = ()) -> str:
         )
     if isinstance(error, MissingConfigException) and error.options is not None:
         group, _, name = str(error.missing_cfg_file).rpartition("/")
-        return f"{group}={name} is not a choice of the group {group}; legal: {', '.join(error.options)}{hint(name, error.options)}"
+        options = error.options
+        if group.startswith("experiment"):  # some lie in folders of the group
+            group, _, name = str(error.missing_cfg_file).partition("/")
+            options = sorted({*names_of(group), *options})
+        return f"{group}={name} is not a choice of the group {group}; legal: {', '.join(options)}{hint(name, options)}"
     cause = error.__cause__
     text = " ".join(str(error).split())
     if isinstance(cause, OmegaConfBaseException):

@@ -98,3 +98,8 @@ def test_a_sweep_has_jobs_in_folders_of_their_own() -> None:
     for word in ("hydra.sweep.subdir=${hydra.job.num}", "seed=0"):
         check_places(composed("seed=0,1", word, mode=RunMode.MULTIRUN), "hydra.sweep.dir")
     check_places(composed(f"{size}=1", mode=RunMode.MULTIRUN), "hydra.sweep.dir")
+
+
+def test_experiments_may_lie_in_folders_and_parts_of_a_choice_are_none() -> None:
+    assert {"placement_grid", "fig1c_grid/full", "fig1c_grid/small"} <= set(names_of("experiment"))
+    assert not any("/" in name for name in names_of("scaling"))
