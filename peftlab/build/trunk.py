@@ -75,7 +75,7 @@ class Trunk:
         key = (type(task).__name__, self.eval_batch_size, *self._items)
 
         def build() -> Tensor:
-            return task.start(self._features(self.dataset.train))
+            return task.start(self.features(self.dataset.train))
 
         if not self._is_told(self.dataset.train):
             return shared("start", key, build)
@@ -92,7 +92,7 @@ class Trunk:
         is_known = type(self.backbone.model).__module__.startswith(("timm.", "transformers."))
         return is_known and len(self.backbone.hash) == 64 and bool(getattr(split.items, "is_hashed", False))
 
-    def _features(self, split: Split) -> Iterator[tuple[Tensor, Tensor]]:
+    def features(self, split: Split) -> Iterator[tuple[Tensor, Tensor]]:
         for batch in self._batches(split, by_length=False):
             with torch.no_grad():
                 features = self.backbone.features(batch.to(self.device).inputs)

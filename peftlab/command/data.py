@@ -2,11 +2,13 @@
 
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
+from peftlab.command.audit import write_audit
 from peftlab.command.cache import show_cache
 from peftlab.command.parser import Parser
 from peftlab.command.prepare import prepare
@@ -44,6 +46,9 @@ def main(argv: list[str] | None = None) -> int:
             if given.command == "prepare":
                 print(*prepare(name, options), sep="\n")
                 return FINE
+            if given.command == "audit":
+                print(*write_audit(config, given.csv, given.near), sep="\n")
+                return FINE
         except MissingData as error:
             return _told(error, name)
     try:
@@ -64,6 +69,22 @@ def _parser() -> Parser:
     )
     check.add_argument(
         "words", nargs="+", metavar="WORD", help="a choice of the group dataset, and KEY=VALUE as for peftlab"
+    )
+    suspects = commands.add_parser(
+        "audit", help="items of two splits that are almost the same, and labels that are likely wrong"
+    )
+    suspects.add_argument(
+        "words", nargs="+", metavar="WORD", help="as for check, and a backbone to look with"
+    )
+    suspects.add_argument(
+        "--csv", type=Path, default=Path("audit.csv"), help="where all that is found goes (audit.csv)"
+    )
+    suspects.add_argument(
+        "--near",
+        type=float,
+        default=0.95,
+        metavar="COSINE",
+        help="from what on two items are almost the same (0.95)",
     )
     made = commands.add_parser("prepare", help="makes of a published data set what its lists name, once")
     made.add_argument(
