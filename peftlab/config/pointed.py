@@ -48,14 +48,15 @@ def check_pointed(config: dict[str, Any]) -> None:
 
 
 def _data(node: Any) -> Path | None:
-    """The folder of the data: dataset.path, or the set's own name below $PEFTLAB_DATA."""
+    """The folder of the data: dataset.path, or the set's own name below $PEFTLAB_DATA; of a set of tasks that of its task."""
     if not isinstance(node, dict):
         return None
+    source = node["source"] if isinstance(node.get("source"), dict) else {}
+    task = source["task"] if isinstance(source.get("task"), str) else ""
     if isinstance(node.get("path"), str):
-        return Path(os.path.expanduser(node["path"])) if node["path"] else None
-    source, root = node.get("source"), os.environ.get("PEFTLAB_DATA")
-    own = source.get("folder") if isinstance(source, dict) else None
-    return Path(root) / own if root and isinstance(own, str) else None
+        return Path(os.path.expanduser(node["path"])) / task if node["path"] else None
+    own, root = source.get("folder"), os.environ.get("PEFTLAB_DATA")
+    return Path(root) / own / task if root and isinstance(own, str) else None
 
 
 def _node(config: dict[str, Any], group: str) -> dict[str, Any]:

@@ -52,3 +52,17 @@ def test_the_packaged_weights_are_a_file() -> None:
     checkpoint = composed()["backbone"]["checkpoint"]
     assert checkpoint.startswith("package:")
     assert pointed(composed())["backbone.checkpoint"].is_file()
+
+
+def test_of_a_set_of_tasks_it_is_the_folder_of_the_task(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another task that comes later changes no run."""
+    monkeypatch.setenv("PEFTLAB_DATA", str(tmp_path))
+    (tmp_path / "vtab-1k" / "dtd").mkdir(parents=True)
+    source = {"folder": "vtab-1k", "task": "dtd"}
+    assert pointed({"dataset": {"path": None, "source": source}}) == {
+        "dataset.path": tmp_path / "vtab-1k" / "dtd"
+    }
+    given = {"dataset": {"path": str(tmp_path / "vtab-1k"), "source": source}}
+    assert pointed(given) == {"dataset.path": tmp_path / "vtab-1k" / "dtd"}

@@ -4,11 +4,14 @@ import math
 import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from peftlab.dataset.source.list_file import text_of
 from peftlab.errors import MissingData, UserError
 from peftlab.inputs.plain import plain
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 CLASSES = (
     *("baseball-diamond", "basketball-court", "bridge", "ground-track-field", "harbor", "helicopter", "large-vehicle"),
@@ -88,14 +91,9 @@ def boxes(file: Path, root: Path) -> list[Box]:
 
 def _crops(file: Path, objects: list[Box], root: Path, half: str) -> Iterator[str]:
     """Save each object of an image; give its line of the list."""
-    from PIL import Image
-
     if not objects:
         return
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # they are large
-        with Image.open(file, formats=("PNG",)) as opened:
-            image = opened.convert("RGB")
+    image = _opened(file)
     for box in objects:
         x, y = box.corners[::2], box.corners[1::2]
         left, top = max(0, math.floor(min(x))), max(0, math.floor(min(y)))
@@ -105,3 +103,15 @@ def _crops(file: Path, objects: list[Box], root: Path, half: str) -> Iterator[st
             (root / path).parent.mkdir(parents=True, exist_ok=True)
             image.crop((left, top, right, bottom)).save(root / path)
             yield f"{path} {CLASSES.index(box.name)}\n"
+
+
+def _opened(file: Path) -> "Image":
+    from PIL import Image
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # they are large
+            with Image.open(file, formats=("PNG",)) as opened:
+                return opened.convert("RGB")
+    except Exception as error:  # what a decoder raises for damaged bytes is its own affair
+        raise UserError(f"{plain(str(file))} cannot be read ({error}); legal: whole PNG files") from error

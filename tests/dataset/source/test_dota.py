@@ -104,5 +104,13 @@ def test_what_is_missing_is_named(root: Path) -> None:
         crop_objects("dota", root, SOURCE)
 
 
+def test_a_damaged_image_is_named(root: Path) -> None:
+    (root / "DOTA-v1.0" / "train" / "images" / "P0000.png").write_bytes(b"\x89PNG\r\n")
+    with pytest.raises(
+        UserError, match=r"/train/images/P0000\.png cannot be read .*; legal: whole PNG files$"
+    ):
+        crop_objects("dota", root, SOURCE)
+
+
 def test_there_are_15_classes() -> None:
     assert len(CLASSES) == 15
