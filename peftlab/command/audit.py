@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from peftlab.model.frozen import Frozen
 
 FOLDS = 5
+MAX_PROBABILITIES = 2**27  # items by classes, 1 GiB
 NEAR, LABEL = "near-duplicate", "label"
 
 
@@ -48,19 +49,28 @@ def write_audit(config: dict[str, Any], out: Path, near: float) -> list[str]:
 
     class_names, splits = frozen_splits(resolved)
     shared = sorted(_near(splits, class_names, near), key=lambda row: -(row.pixels or 0.0))
-    doubtful, right = _labels(splits, class_names)
+    number = sum(len(split.labels) for split in splits.values())
+    doubtful: list[Row] = []
+    labels = f"not judged, as {number:,} items of {len(class_names):,} classes are too many for a probe"
+    if number * len(class_names) <= MAX_PROBABILITIES:
+        doubtful, right = _labels(splits, class_names)
+        labels = f"{right:.1%} are those of a linear probe out of fold; {len(doubtful):,} doubtful{_example(doubtful)}"
     numbers = ((*row[:-2], *map(_written, row[-2:])) for row in (*shared, *doubtful))
     out.parent.mkdir(parents=True, exist_ok=True)
     write_whole(out, table_text([Row._fields, *numbers]))
-    same = sum(row.pixels is not None and row.pixels >= near for row in shared)
+    seen = [row.pixels for row in shared if row.pixels is not None]  # of texts none
+    same = (
+        f", {sum(pixels >= near for pixels in seen):,} of them with such a correlation of pixels"
+        if seen
+        else ""
+    )
     sizes = ", ".join(f"{name} {len(split.labels):,}" for name, split in splits.items())
     width = next(iter(splits.values())).features.shape[1]
     return [
         f"backbone: {resolved.backbone.options['name']}, {width} features",
         f"items: {sizes}",
-        f"alike in two splits: {len(shared):,} with a cosine of features of {near} or more, {same:,} of them with such a correlation"
-        f" of pixels{_example(shared)}",
-        f"labels: {right:.1%} are those of a linear probe out of fold; {len(doubtful):,} doubtful{_example(doubtful)}",
+        f"alike in two splits: {len(shared):,} with a cosine of features of {near} or more{same}{_example(shared)}",
+        f"labels: {labels}",
         f"written: {plain(str(out))}",
     ]
 

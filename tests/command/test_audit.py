@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from peftlab.command import audit
 from peftlab.command.data import main
 from peftlab.record.table import read_rows
 
@@ -78,6 +79,29 @@ def test_refused(words: list[str], message: str, capsys: pytest.CaptureFixture[s
     assert capsys.readouterr().err.startswith(f"peftlab-data: {message}")
 
 
+def test_labels_that_are_too_many_are_not_judged(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(audit, "MAX_PROBABILITIES", 80 * 3 - 1)
+    table = tmp_path / "found.csv"
+    assert (
+        main(
+            [
+                "audit",
+                "image_folder",
+                f"dataset.path={root}",
+                "backbone=tiny",
+                "device=cpu",
+                "--csv",
+                str(table),
+            ]
+        )
+        == 0
+    )
+    assert "labels: not judged, as 80 items of 3 classes are too many for a probe" in capsys.readouterr().out
+    assert {row["found"] for row in read_rows(table)} == {"near-duplicate"}
+
+
 def test_answers_have_no_classes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "a.jsonl").write_text('{"question": "who?", "answer": "you"}\n' * 4)
     words = ["answer_folder", f"dataset.path={tmp_path}/a.jsonl", "backbone=tiny_causal"]
@@ -103,7 +127,9 @@ def test_texts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         str(table),
     ]
     assert main(["audit", *words]) == 0
-    assert "items: train 40, test 2" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "items: train 40, test 2" in said
+    assert "pixels" not in said
     near = [row for row in read_rows(table) if row["found"] == "near-duplicate"]
     assert near
     assert {row["pixels"] for row in near} == {""}

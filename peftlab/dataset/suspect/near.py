@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import normalize
 
-CHUNK = 2048  # rows of a table of cosines
+MAX_COSINES = 2**25  # that are in memory at once
 
 
 class Pair(NamedTuple):
@@ -25,7 +25,8 @@ def near_pairs(first: Float[Tensor, "n d"], second: Float[Tensor, "m d"], *, at_
     """
     centre = first.mean(0)
     known, asked = normalize(first - centre, dim=1), normalize(second - centre, dim=1)
-    found = [(part @ known.T).max(1) for part in asked.split(CHUNK)]
+    chunk = max(1, MAX_COSINES // len(known))
+    found = [(part @ known.T).max(1) for part in asked.split(chunk)]
     cosines = torch.cat([best.values for best in found]).tolist()
     nearest = torch.cat([best.indices for best in found]).tolist()
     pairs = [

@@ -9,7 +9,7 @@ from peftlab.dataset.suspect.near import correlation, near_pairs
 
 
 def test_against_every_cosine(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(near, "CHUNK", 7)  # more than one chunk
+    monkeypatch.setattr(near, "MAX_COSINES", 7 * 30)  # more than one chunk
     rng = torch.Generator().manual_seed(0)
     first, second = torch.randn(30, 5, generator=rng) + 3, torch.randn(20, 5, generator=rng) + 3
     x, y = ((part - first.mean(0)).double() for part in (first, second))
