@@ -93,6 +93,7 @@ class Trunk:
         return is_known and len(self.backbone.hash) == 64 and bool(getattr(split.items, "is_hashed", False))
 
     def features(self, split: Split) -> Iterator[tuple[Tensor, Tensor]]:
+        """Features of the frozen backbone and labels of all items of a split, in its order, by batches."""
         for batch in self._batches(split, by_length=False):
             with torch.no_grad():
                 features = self.backbone.features(batch.to(self.device).inputs)

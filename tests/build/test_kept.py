@@ -77,7 +77,7 @@ def test_a_second_process_computes_no_frozen_output(
 
     first = answers()
     assert {file.parent.name for file in cached_files(folder)} == {"start", "frozen"}
-    monkeypatch.setattr(trunk_module.Trunk, "_features", None)
+    monkeypatch.setattr(trunk_module.Trunk, "features", None)
     second = answers()
     assert all(torch.equal(one, two) for one, two in zip(first, second, strict=True))
     monkeypatch.setenv("PEFTLAB_CACHE", "off")
