@@ -43,6 +43,7 @@ PLACEMENT = {
     "from_gamma": KEEP,
     "from_file": [],
     **dict.fromkeys(("random_k", "sensitivity", "gradient_norm", "activation_energy"), KEEP),
+    **dict.fromkeys(("plop", "kappa", "residual_norm"), KEEP),
 }
 NEEDS = {
     "backbone=timm": ["backbone.name=vit_tiny_patch16_224"],

@@ -46,7 +46,7 @@ def place_on(resolved: Resolved, backbone: Backbone, scorer: Scorer | None = Non
     placed = place(resolved, backbone.labels, backbone.positions, scorer, places=backbone.places)
     if placed.is_open:
         raise UserError(
-            f"placement={resolved.placement.word} chooses sites on training items, and there are none here"
+            f"placement={resolved.placement.word} chooses sites by what a run measures at its start, and here is no run"
         )
     return within_budget(resolved, backbone, placed)
 

@@ -1,13 +1,18 @@
 """What can be measured of the frozen backbone with the head at its start, before anything is trained."""
 
+import math
 from collections.abc import Callable, Iterator, Sequence
+from statistics import fmean
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from peftlab.backbone.backbone import Backbone
+from peftlab.build.feature_norm import feature_norms
 from peftlab.build.mean_square import mean_squares
+from peftlab.build.residual_norm import residual_norms
+from peftlab.errors import UserError
 from peftlab.inputs.batch import Batch
 from peftlab.loss.cross_entropy import Loss
 from peftlab.site import LINEAR, MEMBERS, Site
@@ -107,14 +112,65 @@ class Scorer:
             wrote = self.backbone.place(Site(site.block, heads)).input if heads else place.output
             ends[site] = (place.input, place.input if site.position == "tokens" else wrote)
         ports = {port: site for site, pair in ends.items() for port in pair}
-        found = mean_squares(self.backbone, ports, (batch.inputs for batch in self.batches(num, size)))
+        found = mean_squares(self.backbone, ports, self._inputs(num, size))
         return {site: (found[read], found[wrote]) for site, (read, wrote) in ends.items()}
+
+    def feature_norms(self, sites: Sequence[Site], num: int, size: int) -> dict[Site, float]:
+        """The mean over the tokens of `num` items of sqrt(n) ||W z|| / (||W||_F ||z||), W [m, n] a linear layer that reads z.
+
+        Of a site of several linear layers the mean of theirs.
+        """
+        layers = {site: self._layers(site) for site in sites}
+        matrices = {layer: self._matrix(layer) for own in layers.values() for layer in own}
+        found = feature_norms(self.backbone, matrices, self._inputs(num, size))
+        return {site: fmean(found[layer] for layer in own) for site, own in layers.items()}
+
+    def condition_numbers(self, sites: Sequence[Site]) -> dict[Site, float]:
+        """sigma_max / sigma_min of the matrix of each site, in float64; inf where sigma_min is 0.
+
+        Of a site of several linear layers the geometric mean of theirs.
+        """
+        layers = {site: self._layers(site) for site in sites}
+        found = {layer: _condition(self._matrix(layer)) for own in layers.values() for layer in own}
+        return {
+            site: math.prod(found[layer] for layer in own) ** (1 / len(own)) for site, own in layers.items()
+        }
+
+    def residual_norms(self, sites: Sequence[Site], num: int, size: int) -> dict[Site, float]:
+        """The mean over the tokens of `num` items of ||y - x|| / ||x|| of each site's block, which makes y of x."""
+        found = residual_norms(self.backbone, {site.block for site in sites}, self._inputs(num, size))
+        return {site: found[site.block] for site in sites}
+
+    def _inputs(self, num: int, size: int) -> Iterator[dict[str, Tensor]]:
+        return (batch.inputs for batch in self.batches(num, size))
+
+    def _members(self, site: Site) -> list[Site]:
+        """The site itself, or its linear layers."""
+        names = WEIGHTS.get(site.position, (site.position,))
+        return [Site(site.block, name) for name in names if Site(site.block, name) in self.backbone.places]
+
+    def _layers(self, site: Site) -> list[Site]:
+        """Its linear layers.
+
+        Raises:
+            UserError: if it has none.
+        """
+        layers = [member for member in self._members(site) if member.position in LINEAR]
+        if not layers:
+            raise UserError(
+                f"placement: {site} of {self.backbone.name} has no weight matrix; legal: {', '.join(LINEAR)}"
+            )
+        return layers
+
+    def _matrix(self, layer: Site) -> Float[Tensor, "m n"]:
+        """The frozen weight of a linear layer: its own part of a fused one."""
+        values: dict[str, Tensor] = dict(self.backbone.model.named_parameters())
+        parts = (_part(values, piece) for piece in self.backbone.place(layer).parameters)
+        return next(part for part in parts if part.ndim == 2)
 
     def _pieces(self, site: Site) -> list[Piece]:
         """The frozen weights of a site: its own, or those of its linear layers."""
-        names = WEIGHTS.get(site.position, (site.position,))
-        members = [Site(site.block, name) for name in names if Site(site.block, name) in self.backbone.places]
-        return [piece for member in members for piece in self.backbone.place(member).parameters]
+        return [piece for member in self._members(site) for piece in self.backbone.place(member).parameters]
 
     def _logits(self, batch: Batch) -> tuple[dict[str, Tensor], Float[Tensor, "b c"]]:
         """The logits, with a graph from copies of the backbone's parameters, which are frozen themselves."""
@@ -127,6 +183,13 @@ class Scorer:
 def _part(tensors: dict[str, Tensor], piece: Piece) -> Tensor:
     name, (index, count) = piece
     return tensors[name].chunk(count)[index]
+
+
+def _condition(matrix: Float[Tensor, "m n"]) -> float:
+    if not matrix.isfinite().all():
+        return math.nan
+    sigma = torch.linalg.svdvals(matrix.detach().double()).tolist()
+    return float(sigma[0] / sigma[-1]) if sigma[-1] > 0 else math.inf
 
 
 def _gradient(value: Tensor, values: dict[str, Tensor], *, is_last: bool) -> dict[str, Tensor]:

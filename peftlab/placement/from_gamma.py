@@ -47,7 +47,7 @@ def from_gamma(
         raise UserError(
             f"placement.run={run} has a gamma at {wrong[0]}, a site that this backbone or method lacks"
         )
-    ranked = sorted(values, key=lambda site: -values[site])
+    ranked = list(values)
     kept = (
         _largest(ranked, keep, run) if keep is not None else _above(ranked, values, threshold or 0, run, by)
     )
@@ -93,7 +93,7 @@ def _read(run: str, by: str) -> dict[Site, float]:
 
 
 def _values(rows: list[dict[str, str]], by: str) -> dict[Site, float]:
-    """Raises ValueError for what is no table of sites with a finite number each."""
+    """The largest first. Raises ValueError for what is no table of sites with a finite number each."""
     lacking = [key for key in ("site", by) if not rows or key not in rows[0]]
     if lacking:
         raise ValueError(f"it has no {'row' if not rows else f'column {lacking[0]}'}")
@@ -108,4 +108,4 @@ def _values(rows: list[dict[str, str]], by: str) -> dict[Site, float]:
         if not math.isfinite(value):
             raise ValueError(f"the {by} of {site} is not a finite number")
         found[site] = value
-    return found
+    return dict(sorted(found.items(), key=lambda item: -item[1]))

@@ -23,6 +23,15 @@ class Scorer(Protocol):
     def energies(self, sites: Sequence[Site], num: int, size: int) -> dict[Site, tuple[float, float]]:
         """The mean squares of what a site reads and writes."""
 
+    def feature_norms(self, sites: Sequence[Site], num: int, size: int) -> dict[Site, float]:
+        """The mean normalised feature norm."""
+
+    def condition_numbers(self, sites: Sequence[Site]) -> dict[Site, float]:
+        """sigma_max / sigma_min of the frozen weights."""
+
+    def residual_norms(self, sites: Sequence[Site], num: int, size: int) -> dict[Site, float]:
+        """How much a site's block changes the residual stream."""
+
     def num_weights(self, site: Site) -> int:
         """How many frozen weights a site is scored by."""
 
@@ -42,7 +51,7 @@ class Ground:
 
 @dataclass(frozen=True)
 class Placement:
-    """The chosen sites with the options of each, and what every candidate was worth, if the rule scores them.
+    """The chosen sites with the options of each, and what every candidate was worth, the best first, if the rule scores them.
 
     `is_open`: the rule needs a scorer, there is none yet, and these are the sites that it will choose from.
     """

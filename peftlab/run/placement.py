@@ -9,7 +9,6 @@ COLUMNS = ("site", "block", "position", "score", "kept")
 
 
 def placement_text(scores: Mapping[Site, float], kept: Collection[Site]) -> str:
-    """One row per candidate, the best first; `kept` is 1 where the site was chosen."""
-    best_first = sorted(scores, key=lambda site: -scores[site])
-    rows = [(site, site.block, site.position, scores[site], int(site in kept)) for site in best_first]
+    """One row per candidate, in the order of `scores`; `kept` is 1 where the site was chosen."""
+    rows = [(site, site.block, site.position, score, int(site in kept)) for site, score in scores.items()]
     return table_text([COLUMNS, *rows])

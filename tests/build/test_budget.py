@@ -291,7 +291,7 @@ def test_a_rule_that_looks_at_images_needs_some(recipe, family):
     config["placement"] = {"_target_": target, "budget": None, **options}
     resolve(config)
     with pytest.raises(
-        UserError, match=r"^placement=sensitivity chooses sites on training items, and there are none"
+        UserError, match=r"^placement=sensitivity chooses sites by what a run measures at its start"
     ):
         place(config, family("plain"))
 

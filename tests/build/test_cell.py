@@ -90,7 +90,7 @@ def test_a_rule_that_looks_at_images_needs_some(recipe: Made, family: Made) -> N
     run = resolved(recipe, "lora")
     run = replace(run, placement=resolve(recipe("lora", placement=SENSITIVITY)).placement)
     with pytest.raises(
-        UserError, match=r"^placement=sensitivity chooses sites on training items, and there are none"
+        UserError, match=r"^placement=sensitivity chooses sites by what a run measures at its start"
     ):
         place_on(run, family("plain"))
 

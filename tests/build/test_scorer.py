@@ -1,12 +1,14 @@
 """What is measured of a frozen network, against what can be written down."""
 
+import numpy as np
 import pytest
 import torch
 from torch.nn import functional as F
 
 from peftlab.build.scorer import Scorer
+from peftlab.errors import UserError
 from peftlab.inputs.batch import Batch
-from peftlab.site import Site
+from peftlab.site import LINEAR, NORM, Site
 
 
 @pytest.fixture
@@ -52,6 +54,9 @@ def test_nothing_of_the_backbone_changes(vit):
     scorer.squared_gradients(sites, 4, 2)
     scorer.mean_gradient_norms(sites, 4, 2)
     scorer.energies(sites, 4, 2)
+    scorer.feature_norms(sites, 4, 2)
+    scorer.condition_numbers(sites)
+    scorer.residual_norms(sites, 4, 2)
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
     assert not any(value.requires_grad or value.grad is not None for value in model.parameters())
     assert not any(module._forward_hooks or module._forward_pre_hooks for module in model.modules())
@@ -116,6 +121,67 @@ def test_energies_are_those_of_a_forward_by_hand(vit):
             assert found[Site(0, name)] == pytest.approx(own, rel=1e-4), name
 
 
+def test_feature_and_residual_norms_are_those_of_a_forward_by_hand(vit):
+    """The first block, module by module, without a hook."""
+    scorer, images, _ = vit
+    model = scorer.backbone.model
+    block = model.blocks[0]
+    with torch.no_grad():
+        x = model.norm_pre(model._pos_embed(model.patch_embed(images)))
+        n1 = block.norm1(x)
+        middle = x + block.attn(n1)
+        n2 = block.norm2(middle)
+        y = block(x)
+        weights = block.attn.qkv.weight.chunk(3)
+        first = block.mlp.fc1.weight
+
+    def nfn(weight, z):
+        ratios = (z @ weight.T).norm(dim=-1) / z.norm(dim=-1)
+        return (ratios.mean() * 16**0.5 / weight.norm()).item()
+
+    expected = {"q": nfn(weights[0], n1), "k": nfn(weights[1], n1), "v": nfn(weights[2], n1)}
+    expected |= {"mlp1": nfn(first, n2), "kv": (nfn(weights[1], n1) + nfn(weights[2], n1)) / 2}
+    change = ((y - x).norm(dim=-1) / x.norm(dim=-1)).mean().item()
+    sites = [Site(0, name) for name in expected]
+    for size in (7, 3):
+        found = scorer.feature_norms(sites, 7, size)
+        assert found == pytest.approx({site: expected[site.position] for site in sites}, rel=1e-5)
+        assert scorer.residual_norms(sites, 7, size) == pytest.approx(dict.fromkeys(sites, change), rel=1e-5)
+
+
+def test_condition_numbers_are_numpys_and_of_several_layers_their_geometric_mean(vit):
+    scorer = vit[0]
+    block = scorer.backbone.model.blocks[1]
+    matrices = dict(zip("qkv", block.attn.qkv.weight.chunk(3), strict=True))
+    matrices |= {"out": block.attn.proj.weight, "mlp1": block.mlp.fc1.weight, "mlp2": block.mlp.fc2.weight}
+    single = {key: np.linalg.cond(value.double().numpy()) for key, value in matrices.items()}
+    members = {
+        "attn": ("q", "k", "v", "out"),
+        "ffn": ("mlp1", "mlp2"),
+        "kv": ("k", "v"),
+        "tokens": tuple(single),
+    }
+    means = {name: np.exp(np.mean([np.log(single[key]) for key in own])) for name, own in members.items()}
+    expected = {Site(1, name): value for name, value in {**single, **means}.items()}
+    assert scorer.condition_numbers(list(expected)) == pytest.approx(expected, rel=1e-9)
+
+
+@pytest.mark.parametrize("kind", ["bert", "distilbert", "llama", "opt", "bart", "t5", "mamba"])
+def test_padding_does_not_count(scorer_of, family, kind):
+    """A batch of texts of several lengths against each text alone."""
+    backbone = family(kind)
+    scorer = scorer_of(backbone, torch.nn.Linear(backbone.num_features, 3), 4)
+    sites = [site for site in backbone.places if site.position in LINEAR]
+    together = [scorer.feature_norms(sites, 4, 4), scorer.residual_norms(sites, 4, 4)]
+    (batch,) = scorer.batches(4, 4)
+    counts = batch.inputs["attention_mask"].sum(1).tolist()
+    assert len(set(counts)) > 1
+    rows = [{key: value[i : i + 1, :n] for key, value in batch.inputs.items()} for i, n in enumerate(counts)]
+    scorer._batch = lambda start, stop: Batch(rows[start], batch.targets[start:stop], batch.rows[start:stop])
+    alone = [scorer.feature_norms(sites, 4, 1), scorer.residual_norms(sites, 4, 1)]
+    assert together == [pytest.approx(found, rel=1e-4) for found in alone]
+
+
 @pytest.mark.parametrize("name", ["dinov2", "clip", "average", "eva02", "swin"])
 def test_every_place_of_every_family_has_an_energy_and_gradients(family, name):
     backbone = family(name)
@@ -129,3 +195,9 @@ def test_every_place_of_every_family_has_an_energy_and_gradients(family, name):
     sites = list(backbone.places)
     assert all(read > 0 and wrote > 0 for read, wrote in scorer.energies(sites, 2, 2).values())
     assert all(score > 0 for score in scorer.squared_gradients(sites, 2, 2).values())
+    with_matrix = [site for site in sites if site.position not in NORM]
+    for found in (scorer.feature_norms(with_matrix, 2, 2), scorer.residual_norms(sites, 2, 2)):
+        assert all(0 < score < float("inf") for score in found.values())
+    assert all(score >= 1 for score in scorer.condition_numbers(with_matrix).values())
+    with pytest.raises(UserError, match=r"^placement: 0\.norm1 of .* has no weight matrix; legal: q, k, v"):
+        scorer.condition_numbers([Site(0, "norm1")])

@@ -26,6 +26,9 @@ def test_a_placement_that_asks_nobody_has_no_scores_and_is_not_open() -> None:
 
 def test_what_build_measures_is_what_a_placement_may_ask() -> None:
     asked = {name for name in vars(Scorer) if not name.startswith("_")}
-    assert asked == {"squared_gradients", "mean_gradient_norms", "energies", "num_weights"}
+    assert asked == {
+        *("squared_gradients", "mean_gradient_norms", "energies", "num_weights"),
+        *("feature_norms", "condition_numbers", "residual_norms"),
+    }
     assert asked <= set(vars(Measured))
     assert not hasattr(Measured, "scores")

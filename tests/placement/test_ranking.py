@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from peftlab.errors import UserError
-from peftlab.placement.ranking import largest
+from peftlab.placement.ranking import check_matrices, largest, smallest
 from peftlab.site import LINEAR, POSITIONS, Site
 
 SITES = st.builds(Site, st.integers(0, 11), st.sampled_from(LINEAR))
@@ -39,3 +39,27 @@ def test_scores_that_rank_nothing() -> None:
         largest({Site(0, "q"): float("nan"), Site(1, "q"): 1.0}, 1, rule="sensitivity")
     with pytest.raises(UserError, match=r"^placement=sensitivity: every site has the score 0, .*head\.init"):
         largest({Site(0, "q"): 0.0, Site(1, "q"): 0.0}, 1, rule="sensitivity")
+    with pytest.raises(UserError, match=r"^placement=kappa: the score of 1\.q is nan; legal: "):
+        smallest({Site(0, "q"): 1.0, Site(1, "q"): float("nan")}, 1, rule="kappa")
+
+
+def test_the_smallest_first_and_what_is_infinite_last() -> None:
+    scores = {Site(1, "q"): 1.0, Site(0, "k"): float("inf"), Site(0, "mlp2"): 1.0, Site(2, "q"): 0.5}
+    placed = smallest(scores, 2, rule="any")
+    assert list(placed.cells) == [Site(0, "mlp2"), Site(2, "q")]
+    assert list(placed.scores.items()) == sorted(scores.items(), key=lambda item: (item[1], item[0]))
+    assert list(largest({**scores, Site(0, "k"): 0.1}, 1, rule="any").scores) == [
+        *(Site(0, "mlp2"), Site(1, "q"), Site(2, "q"), Site(0, "k")),
+    ]
+
+
+def test_a_norm_has_no_matrix() -> None:
+    check_matrices([Site(0, "q"), Site(0, "ffn"), Site(0, "kv"), Site(0, "tokens")], rule="kappa")
+    with pytest.raises(
+        UserError, match=r"^placement=kappa .* norm2 has none; legal: placement\.position=q, attn$"
+    ):
+        check_matrices([Site(0, "q"), Site(1, "q"), Site(0, "attn"), Site(0, "norm2")], rule="kappa")
+    with pytest.raises(
+        UserError, match=r"^placement=plop .* norm1 has none; legal: a method at linear layers"
+    ):
+        check_matrices([Site(0, "norm1")], rule="plop")
