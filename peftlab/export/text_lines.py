@@ -17,19 +17,27 @@ POOLED = {
         "features = hidden[range(len(last)), last]  # of the last token",
     ],
 }
+POOLED["read_decoder"] = POOLED["read_last"]
+DECODED = [
+    'ids = given["input_ids"]',
+    "start = torch.full_like(ids[:, :1], model.config.decoder_start_token_id)",
+    'given["decoder_input_ids"] = torch.cat([start, ids[:, :-1]], dim=1)  # the same text one token later',
+]
 
 
 def hf_lines(trained: Trained) -> list[str]:
     """transformers on the folder alone."""
+    auto = _auto(trained)
     if writes(trained):
         return [
-            "from transformers import AutoModelForCausalLM, AutoTokenizer",
+            f"from transformers import {auto}, AutoTokenizer",
             "",
             *_tokenizer(trained, '"THIS_FOLDER"'),
-            'model = AutoModelForCausalLM.from_pretrained("THIS_FOLDER").eval()',
+            f'model = {auto}.from_pretrained("THIS_FOLDER").eval()',
             *_written(trained),
         ]
     return [
+        *(["import torch"] if _has_encoder(trained) else []),
         "from safetensors.torch import load_file",
         "from torch.nn import functional as F",
         "from transformers import AutoModel, AutoTokenizer",
@@ -45,11 +53,11 @@ def peft_lines(trained: Trained) -> list[str]:
     """Hugging Face PEFT on the frozen model."""
     options = trained.resolved.backbone.options
     imports, base = _base(str(options["name"]))
-    auto = "AutoModelForCausalLM" if writes(trained) else "AutoModel"
+    auto, is_written_here = _auto(trained), writes(trained) and is_in_front(trained)
     head = ["from safetensors.torch import load_file", "from torch.nn import functional as F"]
     lines = [
         *imports,
-        *(["import torch"] if writes(trained) and is_in_front(trained) else []),
+        *(["import torch"] if is_written_here or (_has_encoder(trained) and not writes(trained)) else []),
         "from peft import PeftModel",
         *([] if writes(trained) else head),
         f"from transformers import {auto}, AutoTokenizer",
@@ -67,8 +75,20 @@ def peft_lines(trained: Trained) -> list[str]:
         lines = [line.replace(f"import {auto},", f"import AutoConfig, {auto},") for line in lines]
     end = [*_features(trained, num_prompts(trained)), *_logits(trained)]
     if writes(trained):
-        end = _written_one_by_one(trained) if is_in_front(trained) else _written(trained)
+        end = _written_one_by_one(trained) if is_written_here else _written(trained)
     return [*lines, 'model = PeftModel.from_pretrained(model, "THIS_FOLDER").eval()', *end]
+
+
+def _has_encoder(trained: Trained) -> bool:
+    """Whether an encoder reads the text, too."""
+    return trained.backbone.decoder is not None
+
+
+def _auto(trained: Trained) -> str:
+    """The class of transformers."""
+    if not writes(trained):
+        return "AutoModel"
+    return "AutoModelForSeq2SeqLM" if _has_encoder(trained) else "AutoModelForCausalLM"
 
 
 def _asked(trained: Trained) -> tuple[list[str], int]:
@@ -98,6 +118,15 @@ def _written_one_by_one(trained: Trained) -> list[str]:
 def _written(trained: Trained) -> list[str]:
     """Answers to questions in the template of the run."""
     texts, most = _asked(trained)
+    if _has_encoder(trained):
+        names = list(trained.backbone.text_spec("its tokens").inputs)
+        return [
+            *texts,
+            'given = tokenizer(texts, padding=True, return_tensors="pt")',
+            f"given = {{name: given[name] for name in {names}}}",
+            f"written = model.generate(**given, max_new_tokens={most}, do_sample=False, num_beams=1)",
+            "answers = tokenizer.batch_decode(written, skip_special_tokens=True)",
+        ]
     return [
         *texts,
         'given = tokenizer(texts, padding=True, padding_side="left", return_tensors="pt")',
@@ -138,11 +167,13 @@ def _features(trained: Trained, num_before: int = 0) -> list[str]:
     given = "texts, second_texts" if is_pair else "texts"
     length = used_length(spec, trained.resolved.dataset.options["max_length"])
     behind = f"[:, {num_before}:]" if num_before else ""
+    names = [*spec.inputs, *(["decoder_input_ids"] if _has_encoder(trained) else [])]
     return [
         "",
         f"# lists of {'texts and of the second text of each' if is_pair else 'texts'}",
         f'given = tokenizer({given}, padding=True, truncation=True, max_length={length}, return_tensors="pt")',
-        f"hidden = model(**{{name: given[name] for name in {list(spec.inputs)}}}).last_hidden_state{behind}",
+        *(DECODED if _has_encoder(trained) else []),
+        f"hidden = model(**{{name: given[name] for name in {names}}}).last_hidden_state{behind}",
         *POOLED[trained.backbone.read.__name__],
     ]
 

@@ -16,6 +16,7 @@ from peftlab.backbone.choice import (
 from peftlab.config.compose import composed
 from peftlab.config.resolve import choice
 from peftlab.errors import UserError
+from peftlab.option import Choice
 
 
 def node(*words):
@@ -73,7 +74,9 @@ def test_another_s_function_has_no_shapes_before_it_is_built():
         shapes_of(own)
 
 
-def test_an_encoder_writes_no_texts():
+def test_an_encoder_writes_no_texts(tmp_path):
+    behind_an_encoder = {"name": str(write_model(tmp_path / "model", "bart"))}
+    check_writes(Choice("peftlab.backbone.hf.model.hf_model", behind_an_encoder))
     for name in ("tiny_causal", "tiny"):  # of a ViT the data say it
         check_writes(choice(node(f"backbone={name}")))
     with pytest.raises(

@@ -50,7 +50,15 @@ def test_per_image_standardisation_is_said(run_folder, export):
 @pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing:FutureWarning")  # PEFT asks transformers
 @pytest.mark.parametrize("head", ["linear", "cosine"])
 @pytest.mark.parametrize(
-    ("kind", "pool"), [("bert", "mean"), ("bert", "first"), ("llama", "last"), ("gpt2", "mean")]
+    ("kind", "pool"),
+    [
+        ("bert", "mean"),
+        ("bert", "first"),
+        ("llama", "last"),
+        ("gpt2", "mean"),
+        ("bart", "last"),
+        ("t5", "last"),
+    ],
 )
 @pytest.mark.parametrize("to", ["hf", "peft"])
 def test_the_readme_of_a_run_on_texts(hf_run, export, texts, monkeypatch, to, kind, pool, head):
@@ -133,6 +141,36 @@ def test_a_run_that_writes_leaves_as_a_language_model(call, tmp_path, monkeypatc
         found = names["model"](alone).logits[:, -1]
     assert (wanted - start).abs().max() > 1e-3
     torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing:FutureWarning")  # PEFT asks transformers
+@pytest.mark.parametrize("kind", ["bart", "t5"])
+@pytest.mark.parametrize("to", ["hf", "peft"])
+def test_an_encoder_with_a_decoder_writes_the_same_answers(
+    call, model_folder, tmp_path, monkeypatch, to, kind
+):
+    import json
+
+    from fixtures.answers import words_of, write_answers
+    from fixtures.text_export import PLAIN
+
+    from peftlab.export.export import export as write
+    from peftlab.model.load import read_run
+    from peftlab.predict.answers import predict_answers
+
+    base = model_folder(kind, "model." if kind == "bart" else "")
+    (base / "tokenizer_config.json").write_text(json.dumps({**PLAIN, "eos_token": "[SEP]"}))
+    more = ("hydra.run.dir=run", "scaling=learned", "optim.lr=0.02", "fit.epochs=3", "task.max_new_tokens=9")
+    done = call(*words_of(write_answers(tmp_path / "sums"), base), *more)
+    assert done.code == 0, done.err
+    card = write(tmp_path / "run", to, tmp_path / "out", rank=None, images=None)
+    assert card["largest_logit_difference"] < 1e-4 * card["largest_logit"]
+    assert card["head"]["where"] == "the output embedding of the model"
+    questions = ["1 and 2?", "31 and 4?", "7?"]
+    names = run_readme(tmp_path / "out", {"questions": questions}, monkeypatch)
+    wanted = predict_answers(read_run(tmp_path / "run"), questions, batch_size=2)
+    assert [said.strip() for said in names["answers"]] == wanted
+    assert max(map(len, wanted)) > 3
 
 
 @pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing:FutureWarning")  # PEFT asks transformers

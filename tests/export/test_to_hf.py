@@ -4,8 +4,8 @@ import json
 
 import pytest
 import torch
-from fixtures.text import DECODERS
-from fixtures.text_export import TEXTS, given_by, own_features, pooled
+from fixtures.text import DECODERS, ENCODER_DECODERS
+from fixtures.text_export import TEXTS, given_by, hidden_of, own_features, pooled
 from safetensors.torch import load_file, save_file
 
 import peftlab
@@ -26,7 +26,7 @@ def theirs(folder, pool="mean"):
     assert all(key.startswith("pooler.") for key in told["missing_keys"])
     given = given_by(folder)
     with torch.no_grad():
-        return pooled(model.eval()(**given).last_hidden_state, given["attention_mask"], pool)
+        return pooled(hidden_of(model.eval(), given), given["attention_mask"], pool)
 
 
 def far(one, other):
@@ -59,6 +59,36 @@ def test_every_family_and_pooling(hf_run, export, texts, kind, pool):
     assert again.read.__name__ == f"read_{pool}"
     own = json.loads((folder / "config.json").read_text())["architectures"]
     assert own == [FAMILIES[kind].model]
+
+
+@pytest.mark.parametrize("method", ["lora", "full", "ssf"])
+@pytest.mark.parametrize("kind", ENCODER_DECODERS)
+def test_an_encoder_with_a_decoder(hf_run, export, texts, kind, method):
+    """Its features, and the scores of the whole model of both; sentence-transformers has no word for how it is read."""
+    import transformers
+
+    if (kind, method) in (("t5", "ssf"), ("mt5", "ssf")):
+        with pytest.raises(UserError, match="its layer has no bias to take the shift"):
+            export(hf_run(kind, "peft=ssf").folder, "hf", images=texts)
+        return
+    run = hf_run(kind, f"peft={method}", *(["scaling=learned"] if method == "lora" else []))
+    found = export(run.folder, "hf", images=texts)
+    wanted = own_features(run.folder)
+    assert far(theirs(found.folder, "last"), wanted) < 1e-4
+    assert far(theirs(run.base, "last"), wanted) > 1e-2, "nothing is adapted"
+    assert not {"modules.json", "1_Pooling/config.json"} & set(found.card["files"])
+    model, told = transformers.AutoModelForSeq2SeqLM.from_pretrained(found.folder, output_loading_info=True)
+    assert not told["unexpected_keys"]
+    assert not told["missing_keys"]
+    assert json.loads((found.folder / "config.json").read_text())["architectures"] == [FAMILIES[kind].model]
+    if method == "full":
+        return  # its table of tokens is another one, and so is the output embedding that it shares
+    given = given_by(found.folder)
+    ids = given["input_ids"]
+    read = torch.cat([torch.full_like(ids[:, :1], model.config.decoder_start_token_id), ids[:, :-1]], dim=1)
+    with torch.no_grad():
+        logits = pooled(model.eval()(**given, decoder_input_ids=read).logits, given["attention_mask"], "last")
+        assert far(logits, peftlab.load(run.folder).network.backbone.unembedding(wanted)) < 1e-4
 
 
 @pytest.mark.parametrize("kind", DECODERS)

@@ -42,10 +42,6 @@ def source_folder(backbone: Backbone, asked: str) -> Path:
     tokenizer = backbone.text_spec(asked).tokenizer
     if not isinstance(tokenizer, FileTokenizer):
         raise UserError(f"{asked} is for models of Hugging Face; legal: --to adapter")
-    if backbone.decoder is not None:
-        raise UserError(
-            f"{asked} has no way of reading for an encoder with a decoder, as {backbone.name}; legal: --to adapter"
-        )
     return tokenizer.file.parent
 
 
@@ -84,7 +80,8 @@ def write_hf(backbone: Backbone, state: dict[str, Tensor], max_length: int, fold
     """config.json, model.safetensors, the tokenizer, and how texts of at most so many tokens become features.
 
     `state` has the network's own names. The file has those of transformers' AutoModel, or of a decoder those of the model
-    with the output embedding, which AutoModel reads, too.
+    with the output embedding, which AutoModel reads, too. How a decoder behind an encoder is read has no word in
+    sentence-transformers, so nothing is written for it.
     """
     source, family = source_folder(backbone, "--to hf"), family_of(backbone)
     config = {key: value for key, value in (json_of(source / CONFIG) or {}).items() if key != "torch_dtype"}
@@ -97,11 +94,17 @@ def write_hf(backbone: Backbone, state: dict[str, Tensor], max_length: int, fold
     for name in (TOKENIZER, *WORDS):
         if (source / name).is_file():
             shutil.copy(source / name, folder / name)
+    (folder / LENGTH).write_text(json.dumps({"max_seq_length": max_length}, indent=2) + "\n")
+    if family.decoder is None:
+        _write_pooling(backbone, folder)
+
+
+def _write_pooling(backbone: Backbone, folder: Path) -> None:
+    """What sentence-transformers reads."""
     pooling = {"word_embedding_dimension": backbone.num_features}
     pooling |= {key: name == backbone.read.__name__ for name, key in POOLINGS.items()}
     (folder / POOLING).parent.mkdir()
     (folder / POOLING).write_text(json.dumps(pooling, indent=2) + "\n")
-    (folder / LENGTH).write_text(json.dumps({"max_seq_length": max_length}, indent=2) + "\n")
     steps = [
         {"idx": index, "name": str(index), "path": path, "type": f"sentence_transformers.models.{step}"}
         for index, (step, path) in enumerate(STEPS)
@@ -127,15 +130,19 @@ def network_of(backbone: Backbone, state: dict[str, Tensor], writes: bool) -> nn
 
 
 def _named(backbone: Backbone, state: dict[str, Tensor]) -> dict[str, Tensor]:
-    family, found = family_of(backbone), published(backbone.model, state)
-    head = {key: value for key, value in found.items() if key.startswith(UNEMBEDDING)}
-    if not family.is_causal:
+    """Each tensor once, by the first of its names: an output embedding that is the input's has none of its own."""
+    family, tensors = family_of(backbone), backbone.model.state_dict(keep_vars=True)
+    first = {id(value): name for name, value in reversed(tensors.items())}
+    once = {name: value for name, value in state.items() if first[id(tensors[name])] == name}
+    found = published(backbone.model, once)
+    if not family.scores_words:
         return found
-    network: Any = backbone.model
-    is_tied = network.get_input_embeddings().weight is getattr(backbone.unembedding, "weight", None)
-    named = {f"{family.prefix}{key}": value for key, value in found.items() if key not in head}
-    own = {} if is_tied else {f"{HEAD}{key.removeprefix(UNEMBEDDING)}": value for key, value in head.items()}
-    return {**named, **own}
+    return {
+        f"{HEAD}{key.removeprefix(UNEMBEDDING)}"
+        if key.startswith(UNEMBEDDING)
+        else f"{family.prefix}{key}": value
+        for key, value in found.items()
+    }
 
 
 def _pooler(source: Path) -> dict[str, Tensor]:

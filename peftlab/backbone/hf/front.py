@@ -33,6 +33,8 @@ def turned(backbone: Backbone, keys: Float[Tensor, "l h d"], by: int) -> Float[T
 
 def why_not_in_front(backbone: Backbone, num: int, max_length: int) -> str | None:
     """Why a text of `max_length` tokens behind `num` others is not read as it is without them, but for what these say; None if it is."""
+    if backbone.decoder is not None:
+        return "behind an encoder PEFT has a prefix in the decoder alone, which it gives the states of prompts, too"
     if backbone.rotary is None:
         return (
             "it is exact where queries and keys are turned; elsewhere PEFT moves the text to other positions"

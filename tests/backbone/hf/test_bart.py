@@ -273,20 +273,13 @@ def test_numbers_behind_the_output_embedding_are_refused(model_folder):
             hf_model(**options)
 
 
-def test_what_is_made_for_one_stack_says_so(family, tmp_path):
+def test_somebody_s_own_model_is_read_in_one_stack():
     from fixtures.text import config_of
     from transformers import AutoConfig, AutoModel
 
-    from peftlab.backbone.choice import check_writes
-    from peftlab.backbone.hf.exported import source_folder
     from peftlab.backbone.hf.own import own_encoder
-    from peftlab.option import Choice
 
     with pytest.raises(
         UserError, match="model=BartModel has an encoder and a decoder, which are read together"
     ):
         own_encoder(AutoModel.from_config(AutoConfig.for_model(**config_of("bart"))), None)
-    with pytest.raises(UserError, match=r"--to hf has no way of reading for an encoder with a decoder"):
-        source_folder(family("bart"), "--to hf")
-    options = {"name": str(write_model(tmp_path / "model", "bart")), "pretrained": False, **OPTIONS}
-    check_writes(Choice("peftlab.backbone.hf.model.hf_model", options))
