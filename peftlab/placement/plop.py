@@ -31,9 +31,9 @@ def plop(
     of the number of blocks whole types are chosen (and of a type that is cut the lower blocks); `site` ranks the sites themselves.
 
     Source: Hayou et al. 2025 (PLoP), arXiv:2506.20629: the ratio, the mean by module type, and the lowest types. Differs: they draw
-    one z~ for each z, which this is the limit of where W is wide; they choose three types, here it is `keep` sites; they name
-    linear layers alone, here the score of a sub-layer is the mean of its linear layers', as `kv` of k and v, and `tokens` of the
-    block's; q, k and v of a fused layer are three, each with its own W.
+    one Gaussian z~ for each z, whose ratio is a little larger (Jensen's inequality) and the same in the limit of a wide W; they
+    choose three types, here it is `keep` sites; they name linear layers alone, here the score of a sub-layer is the mean of its
+    linear layers', as `kv` of k and v, and `tokens` of the block's; q, k and v of a fused layer are three, each with its own W.
 
     Raises:
         UserError: for a depth or position that no candidate has, too large a `keep`, a norm, or weights that are all 0.
