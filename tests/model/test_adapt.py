@@ -269,7 +269,7 @@ def test_a_classifier_of_its_own_is_left_out(pool):
             {"peft": "mask_fisher"},
             r"^peft: this method scores weights on training items, and there are none here",
         ),
-        ({"placement": {"name": "sensitivity", "keep": 3}}, r"placement=sensitivity.*training items"),
+        ({"placement": {"name": "sensitivity", "keep": 3}}, r"placement=sensitivity.*here is no run"),
         ({"head": {"init": "class_mean"}}, r"head\.init=class_mean.*class_means=TENSOR"),
     ],
 )
