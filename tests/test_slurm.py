@@ -5,6 +5,7 @@ import os
 import signal
 from collections.abc import Callable, Iterator
 from importlib.util import find_spec
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -99,22 +100,30 @@ def cancel(env: Env, place: Path, jobs: list[str]) -> Taken:
 
 def taken_away(how: Way, env: Env, place: Path, *, tracked: bool = False) -> None:
     """Take jobs away in the middle of training, however short it is: they stand still until Slurm has decided, and are then killed at
-    once, as Slurm does after KillWait (a run that does not heed SIGTERM may have ended by then). A tracker's process, which heeds it,
-    ends first, and the run trains on without it."""
+    once, as Slurm does after KillWait (a run may have answered SIGTERM by then, and have ended). Of tracked runs the trackers'
+    processes end first."""
     wait_for(training(place), 300, "a job that has begun")
     with standing_still(env) as found:
         assert found
         assert all(found.values()), f"of some job no process is known: {found}"
         assert training(place)(), "it ended before it could be taken away"
-        trackers = [pid for pids in found.values() for pid in pids if "wandb-core" in command_of(pid)]
-        assert bool(trackers) == tracked
+        if tracked:
+            kill_trackers(place, list(chain.from_iterable(found.values())))
+            assert training(place)(), "it ended before it could be taken away"
         gone = how(env, place, list(found))
         wait_for(lambda: not set(gone) & set(running(env)), 60, "jobs that Slurm ends")
-        if trackers:
-            before = trained(place)
-            send(signal.SIGKILL, trackers)
-            wait_for(lambda: trained(place) > before, 10, "a run that trains without its tracker")
         send(signal.SIGKILL, [pid for job in gone for pid in found[job]])
+
+
+def kill_trackers(place: Path, still: list[int]) -> None:
+    """Of processes that stand still the trackers' end, and the runs train on without them for a moment."""
+    trackers = [pid for pid in still if "wandb-core" in command_of(pid)]
+    assert trackers
+    send(signal.SIGKILL, trackers)
+    before = trained(place)
+    send(signal.SIGCONT, still)
+    wait_for(lambda: trained(place) > before, 60, "a run that trains without its tracker")
+    send(signal.SIGSTOP, still)
 
 
 @needs_slurm
