@@ -152,7 +152,9 @@ def scorer_of(backbone: Any, head: Any, num_items: int = 6) -> Any:
         own = {name: value[start:stop] for name, value in inputs.items()}
         return Batch(own, labels[start:stop], rows[start:stop])
 
-    return Scorer(backbone, head, cross_entropy(torch.ones(3, dtype=torch.long)), batch, num_items)
+    return Scorer(
+        backbone, head, cross_entropy(torch.ones(3, dtype=torch.long), label_smoothing=0.0), batch, num_items
+    )
 
 
 @pytest.fixture(name="scorer_of")

@@ -59,7 +59,7 @@ GENERATE = (
     "backbone=tiny_causal",
 )
 DATA_OF_ONE_S_OWN = (
-    *("aid", "hub", "image_folder", "mstar10_lt", "text_hub", "text_folder"),
+    *("aid", "hub", "image_folder", "mstar10_lt", "tiny_imagenet_32", "text_hub", "text_folder"),
     *(
         "image_list",
         "imagenet_lt",

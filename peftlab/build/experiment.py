@@ -19,6 +19,7 @@ from peftlab.config.place import Placed
 from peftlab.config.resolved import Resolved
 from peftlab.dataset.batches import Draws, EvalBatches
 from peftlab.dataset.split import Split
+from peftlab.fit.average import Average
 from peftlab.fit.learner import Learner
 from peftlab.fit.parallel import ALONE, Ranks
 from peftlab.fit.precision import autocast
@@ -192,4 +193,5 @@ def _learner(resolved: Resolved, trunk: Trunk, task: Task, built: Built, train: 
         outer=None,
         seed=resolved.seed,
         device=trunk.device,
+        average=None if plan.ema is None else Average(plan.ema, built.cell.state()),
     )

@@ -26,7 +26,8 @@ VOLATILE = (
 VOLATILE_IN = {"dataset": ("num_workers",), "fit": ("save_every", "eval_batch_size", "stop_after")}
 # keys that older runs lack, with what these did: at this value a run is the one without the key
 ABSENT: dict[str, dict[str, Any]] = {
-    "fit": {"compile": False, "sampler": "uniform"},
+    "fit": {"compile": False, "sampler": "uniform", "ema": None},
+    "loss": {"label_smoothing": 0.0},
     "dataset": {"group_by_length": False},
     "task": {"centres": False},
 }

@@ -36,10 +36,11 @@ MOVED = {
 
 # keys that a `_target_` has since, with what was done before there was a choice
 SINCE: dict[str, dict[str, Any]] = {
-    "peftlab.fit.plan.Plan": {"stop_after": None, "compile": False, "sampler": "uniform"},
+    "peftlab.fit.plan.Plan": {"stop_after": None, "compile": False, "sampler": "uniform", "ema": None},
     "peftlab.dataset.source.image_folder.image_folder": {"follow_links": True},
     "peftlab.dataset.text.answers.answer_dataset": {"group_by_length": False},
     "peftlab.dataset.text.dataset.text_dataset": {"group_by_length": False},
+    "peftlab.loss.cross_entropy.cross_entropy": {"label_smoothing": 0.0},
     "peftlab.scaling.gated.gated": {"reads": "site"},
     "peftlab.scaling.plan.OuterPlan": {"dropout": True},
     "peftlab.task.classify.Classify": {"centres": False},

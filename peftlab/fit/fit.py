@@ -170,6 +170,7 @@ class _Stream:
                 outer_step = learner.outer.step(index + 1, now if learner.ranks.alone else learner.now(index))
                 if not math.isfinite(outer_step.loss):
                     return Diverged(index + 1, outer_step.loss, last)
+        learner.averaged()
         lr = float(learner.optimizers[0].param_groups[0]["lr"])
         step = Step(index + 1, (index + 1) / self.schedule.per_epoch, value, lr, outer_step)
         self._last[place] = step

@@ -2,12 +2,14 @@
 
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
 
+from peftlab.fit.average import Average
 from peftlab.fit.parallel import ALONE, Ranks
 from peftlab.inputs.batch import Batch
 from peftlab.stream import generator
@@ -97,6 +99,7 @@ class Learner:
     seed: int
     device: torch.device
     ranks: Ranks = ALONE  # who else trains this cell
+    average: Average | None = None  # of the cell, which is then what is validated and tested
 
     def now(self, index: int, rank: int = 0) -> Now:
         """The streams and widths of step `index` (0 is the first). Each rank draws dropout for its own items."""
@@ -119,12 +122,32 @@ class Learner:
         groups = [group for optimizer in self.optimizers[1:] for group in optimizer.param_groups]
         return [*self.cell.theta().values(), *(value for group in groups for value in group["params"])]
 
+    def averaged(self) -> None:
+        """After a step: its part of the average, if there is one."""
+        if self.average is not None:
+            self.average.update(self.cell.state())
+
+    @contextmanager
+    def evaluated(self) -> Iterator[None]:
+        """The cell is what is validated and tested, its average if there is one, until the block ends."""
+        if self.average is None:
+            yield
+            return
+        trained = {name: value.clone() for name, value in self.cell.state().items()}
+        self.cell.load_state(self.average.values)
+        try:
+            yield
+        finally:
+            self.cell.load_state(trained)
+
     def state(self) -> dict[str, Any]:
         """All that it takes to go on, the step aside."""
+        own = {} if self.average is None else {"average": _on_cpu(self.average.values)}
         return {
-            "cell": {name: value.cpu() for name, value in self.cell.state().items()},
+            "cell": _on_cpu(self.cell.state()),
             "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
             "outer": None if self.outer is None else self.outer.state(),
+            **own,
         }
 
     def load_state(self, state: dict[str, Any]) -> None:
@@ -134,3 +157,9 @@ class Learner:
             optimizer.load_state_dict(saved)
         if self.outer is not None:
             self.outer.load_state(state["outer"])
+        if self.average is not None:
+            self.average.load(state["average"])
+
+
+def _on_cpu(values: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name: value.cpu() for name, value in values.items()}

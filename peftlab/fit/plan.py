@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from peftlab.errors import UserError
-from peftlab.option import PositiveFloat, PositiveInt, Range
+from peftlab.option import PositiveFloat, PositiveInt, Range, Share
 
 
 @dataclass(frozen=True)
@@ -22,6 +22,7 @@ class Plan:
     warmup_epochs: Annotated[float | int, Range(0, 100_000)]
     clip_norm: PositiveFloat | None
     precision: Literal["fp32", "bf16"]
+    ema: Share | None
     compile: bool
     select: Literal["last", "best"]
     eval_every: PositiveInt | None

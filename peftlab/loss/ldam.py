@@ -33,7 +33,10 @@ class Ldam:
         margin = counts.clamp_min(1).double() ** -0.25
         self._shift = scale * max_margin * margin / margin[counts > 0].max()
         self._after = after
-        self._early, self._late = cross_entropy(counts), class_balanced(counts, beta=beta)
+        self._early, self._late = (
+            cross_entropy(counts, label_smoothing=0.0),
+            class_balanced(counts, beta=beta),
+        )
         self.phase = 0
 
     def at(self, share: float) -> None:

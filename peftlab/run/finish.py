@@ -36,11 +36,14 @@ class Tested(NamedTuple):
 
 
 def open_tested(state: Run) -> Split:
-    """The test split, for the weights that are tested: the best ones, where some were selected."""
+    """The test split, for the weights that are tested: the best ones, where some were selected, or their average."""
+    experiment = state.experiment
     if state.best is not None:
-        state.experiment.cell.load_state(state.best["cell"])
-    state.experiment.cell.eval()
-    return state.experiment.trunk.dataset.open_test()
+        experiment.cell.load_state(state.best["cell"])
+    elif experiment.learner.average is not None:
+        experiment.cell.load_state(experiment.learner.average.values)
+    experiment.cell.eval()
+    return experiment.trunk.dataset.open_test()
 
 
 def finish(state: Run, diverged: Diverged | None, tested: Tested | None = None) -> dict[str, Any]:

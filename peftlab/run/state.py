@@ -123,13 +123,14 @@ class Run:
         val = experiment.trunk.dataset.val
         if val is None:
             return
-        metrics = experiment.task.metrics(self.count(val, answers=answers))
-        self.log(step, self.epoch(step) | {f"val/{key}": value for key, value in metrics.items()})
-        self.last = metrics
-        score = metrics[experiment.task.primary]
-        if experiment.resolved.fit.select == "best" and (self.best is None or score > self.best["score"]):
-            cell = {name: value.cpu().clone() for name, value in experiment.cell.state().items()}
-            self.best = {"score": score, "step": step, "cell": cell, "metrics": metrics}
+        with experiment.learner.evaluated():
+            metrics = experiment.task.metrics(self.count(val, answers=answers))
+            self.log(step, self.epoch(step) | {f"val/{key}": value for key, value in metrics.items()})
+            self.last = metrics
+            score = metrics[experiment.task.primary]
+            if experiment.resolved.fit.select == "best" and (self.best is None or score > self.best["score"]):
+                cell = {name: value.cpu().clone() for name, value in experiment.cell.state().items()}
+                self.best = {"score": score, "step": step, "cell": cell, "metrics": metrics}
 
     def count(
         self,

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from functools import partial
 
 from rich.progress import Progress, TaskID
@@ -76,7 +77,10 @@ class Training:
         due = [place for place, step in steps.items() if validates(self.runs[place], step.number)]
         experiments = [self.runs[place].experiment for place in due]
         splits = [split for one in experiments if (split := one.trunk.dataset.val) is not None]
-        return dict(zip(due, joint_outputs(experiments, splits, is_test=False), strict=True))
+        with ExitStack() as evaluated:
+            for one in experiments:
+                evaluated.enter_context(one.learner.evaluated())
+            return dict(zip(due, joint_outputs(experiments, splits, is_test=False), strict=True))
 
     def _follow(self, happened: Mapping[int, Step | Diverged], took: float, stop: Stop) -> None:
         """What the runs do after a step, which took so many seconds for each. A wish to stop that came until it was logged is heard."""

@@ -116,6 +116,15 @@ def test_together_is_what_they_are_apart_bit_for_bit(jobs: Any, apart: Any, tmp_
         assert_same(tmp_path / "fused" / name, expected / name)
 
 
+def test_averages_are_validated_and_tested_together_as_apart(jobs: Any, apart: Any, tmp_path: Path) -> None:
+    more = ("fit.ema=0.8", "fit.select=best", "dataset.val_fraction=0.2")
+    cells = {name: (*words, *more) for name, words in CELLS.items() if name != "seed"}
+    expected = apart(cells)
+    assert not any(reason for _, reason in together(jobs("fused", cells)))
+    for name in cells:
+        assert_same(tmp_path / "fused" / name, expected / name)
+
+
 @pytest.mark.slow
 def test_every_kind_of_method_shares_a_trunk(jobs: Any, apart: Any, tmp_path: Path) -> None:
     cells = {**CELLS, **MORE}

@@ -6,7 +6,12 @@ from safetensors.torch import load_file
 from torch.nn import functional as F
 
 import peftlab
+from peftlab.build.experiment import build
 from peftlab.config.file import read_config
+from peftlab.config.resolve import resolve
+from peftlab.engine.job import Job
+from peftlab.engine.separate import run_job
+from peftlab.record.record import Record
 
 IMAGES = torch.randn(6, 3, 32, 32, generator=torch.Generator().manual_seed(0))
 METHODS = [("lora", "learned"), ("dylora", "fixed"), ("ssf", "learned"), ("ia3", "fixed"), ("full", "fixed")]
@@ -50,3 +55,18 @@ def test_the_card_says_what_was_merged(run_folder, export):
     card = export(run_folder("bitfit"), "timm").card
     assert card["merged"] == {}
     assert "blocks.0.attn.qkv.bias" in card["selected_weights"]
+
+
+def test_a_backbone_that_was_trained_here_is_one_to_adapt(composed, export, tmp_path):
+    """What the two commands of experiment=pretrain_vit_tiny do, on few images: the second run starts from the first one's features."""
+    words = ("backbone=tiny", "device=cpu")
+    config = composed(*words, "experiment=pretrain_vit_tiny", "dataset=digits", "fit.epochs=6")
+    first = tmp_path / "first"
+    run_job(Job(config, Record(first, {}, config), None))
+    out = export(first, "timm")
+    file = out.folder / "model.safetensors"
+    second = build(resolve(composed(*words, f"backbone.checkpoint={file}")))
+    with torch.no_grad():
+        features = second.trunk.backbone.features({"images": IMAGES})
+        torch.testing.assert_close(features, peftlab.load(first).features(IMAGES), rtol=1e-5, atol=1e-5)
+    assert second.trunk.backbone.hash != build(resolve(composed(*words))).trunk.backbone.hash

@@ -23,6 +23,7 @@ PLAN = Plan(
     warmup_epochs=0,
     clip_norm=None,
     precision="fp32",
+    ema=None,
     compile=False,
     select="last",
     eval_every=None,

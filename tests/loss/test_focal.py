@@ -21,7 +21,9 @@ def test_closed_form_and_gradient(gamma):
 
 def test_without_gamma_it_is_cross_entropy():
     logits = torch.randn(4, 3)
-    torch.testing.assert_close(focal(COUNTS, gamma=0)(logits, LABELS), cross_entropy(COUNTS)(logits, LABELS))
+    torch.testing.assert_close(
+        focal(COUNTS, gamma=0)(logits, LABELS), cross_entropy(COUNTS, label_smoothing=0.0)(logits, LABELS)
+    )
 
 
 def test_an_item_that_is_certain_gives_no_number_that_is_none():

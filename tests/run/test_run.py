@@ -172,6 +172,7 @@ def test_a_finished_run_is_skipped_and_resume_false_repeats_it(
             id="best-adamw",
             marks=pytest.mark.slow,
         ),
+        pytest.param(("fit.ema=0.8", "fit.select=best", *META), id="averaged"),
     ],
 )
 def test_interrupted_and_resumed_is_bit_for_bit_uninterrupted(
@@ -302,6 +303,23 @@ def test_best_is_selected_on_validation_and_never_on_test(composed: Config, tmp_
         step for step, score in scores.items() if score == max(scores.values())
     )
     assert not any(key.startswith("test/") for row in rows(tmp_path) for key in row)
+
+
+@pytest.mark.parametrize("select", ["last", "best"])
+def test_the_average_is_validated_tested_and_kept(
+    composed: Config, whole: Callable[..., Path], tmp_path: Path, select: str
+) -> None:
+    """An average that forgets nothing is the start, and one that forgets all is the run without it."""
+    words = (f"fit.select={select}", "dataset.val_fraction=0.2")
+    plain = whole(*words)
+    start = go(tmp_path / "start", composed(*SMALL, *words, "fit.ema=0.9999999999"))["metrics"]
+    assert (
+        start["test/mean_acc"]
+        == start["frozen/mean_acc"]
+        != go(plain, composed(*SMALL, *words))["metrics"]["test/mean_acc"]
+    )
+    go(tmp_path / "last", composed(*SMALL, *words, "fit.ema=1e-12"))
+    same(plain, tmp_path / "last")
 
 
 def test_an_alpha_far_too_large_is_a_number_or_diverged(composed: Config, tmp_path: Path) -> None:

@@ -60,6 +60,7 @@ def test_every_file_of_the_group_has_the_same_keys() -> None:
     files = {name: node for name, node in every.items() if node["_target_"].endswith(".image_dataset")}
     assert set(files) == {
         "aid", "cifar100", "cifar100_lt", "digits", "digits_lt", "hub", "image_folder", "mstar10_lt", "image_list", "vtab1k",
+        "tiny_imagenet_32",
         "imagenet_lt", "places_lt", "inaturalist18", "resisc45", "eurosat", "dota", "fusrs", "fusrs_4",
         "fgvc_cub", "fgvc_nabirds", "fgvc_flowers", "fgvc_dogs", "fgvc_cars",
     }  # fmt: skip
@@ -127,6 +128,7 @@ def test_cifar100_has_the_published_counts_and_groups(
     ("name", "num_train", "num_test", "groups"),
     [
         ("mstar10_lt", 834, 2425, [3, 4, 3]),
+        ("tiny_imagenet_32", 101_000, 10_100, [202, 0, 0]),
         ("aid", 8000, 2000, [8, 16, 6]),
     ],
 )
