@@ -45,9 +45,13 @@ PLACEMENT = {
     **dict.fromkeys(("random_k", "sensitivity", "gradient_norm", "activation_energy"), KEEP),
     **dict.fromkeys(("plop", "kappa", "residual_norm"), KEEP),
 }
+LOCAL = ("satmae_vit_l_16", *(f"remoteclip_vit_{size}" for size in ("b_32", "l_14")))
+LOCAL += tuple(f"georsclip_vit_{size}" for size in ("b_32", "l_14", "h_14"))  # weights of one's own disk
 NEEDS = {
     "backbone=timm": ["backbone.name=vit_tiny_patch16_224"],
     "backbone=hf": ["backbone.name=FacebookAI/roberta-base"],
+    # any whole file will do: none is read
+    **{f"backbone={name}": ["backbone.checkpoint=package:vit_tiny_patch8_32.safetensors"] for name in LOCAL},
 }
 ANSWERS = ("answer_folder", "answer_hub", "arithmetic", "e2e", "gsm8k", "svamp")
 # what goes together where answers are written

@@ -2,6 +2,7 @@
 
 import hashlib
 import math
+from argparse import Namespace
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from peftlab.backbone.hub import hub_or_cache
 from peftlab.backbone.table import check_depth
 from peftlab.backbone.timm.arguments import check_arguments
 from peftlab.backbone.timm.checkpoint import called, check_checkpoint, checkpoint_path
+from peftlab.backbone.timm.layout import timm_layout
 from peftlab.backbone.timm.table import timm_table
 from peftlab.errors import UserError
 from peftlab.inputs.image import InputSpec
@@ -23,7 +25,7 @@ from peftlab.inputs.unused import without_unused
 from peftlab.option import NumBlocks
 from peftlab.stream import stream_seed
 
-UNUSED = ("mask_token",)  # of pretraining by masked patches
+UNUSED = ("mask_token", "decoder_")  # of pretraining by masked patches
 
 
 def timm_model(
@@ -103,7 +105,7 @@ def _load(model: nn.Module, name: str, checkpoint: str, sha256: str | None) -> N
         raise UserError(
             f"backbone.checkpoint={checkpoint} does not have sha256 {sha256}: the file is damaged or another one"
         )
-    state = _read(path, checkpoint)
+    state = timm_layout(_read(path, checkpoint))
     classifier = tuple(f"{key}." for key in _classifiers(model))
     wanted = model.state_dict()
     unused = (*classifier, *UNUSED)
@@ -136,11 +138,14 @@ def _side(positions: Tensor, model: nn.Module) -> int:
 def _read(path: Path, checkpoint: str) -> dict[str, Tensor]:
     """Name -> tensor, whether they are the file's top level or under its key `model` or `state_dict`."""
     try:
-        state = (
-            load_file(path)
-            if path.suffix == ".safetensors"
-            else torch.load(path, map_location="cpu", weights_only=True)
-        )
+        with torch.serialization.safe_globals(
+            [Namespace]
+        ):  # MAE's files have the arguments of their training
+            state = (
+                load_file(path)
+                if path.suffix == ".safetensors"
+                else torch.load(path, map_location="cpu", weights_only=True)
+            )
     except Exception as error:  # damaged, of another kind, or a pickle of more than tensors
         raise UserError(
             f"backbone.checkpoint={checkpoint} cannot be read ({_first_sentence(error)}); legal: .safetensors, or a .pt of plain tensors"
