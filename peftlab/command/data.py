@@ -41,7 +41,7 @@ def main(argv: list[str] | None = None) -> int:
         words = [f"dataset={word}" if "=" not in word else word for word in given.words]
         name = {"dataset": "", **dict(word.split("=", 1) for word in words)}["dataset"]
         try:
-            config = _config(words)
+            config = checked(words)
             options = choice(config["dataset"]).options
             if given.command == "prepare":
                 print(*prepare(name, options), sep="\n")
@@ -115,7 +115,12 @@ def _cache(clear: bool) -> int:
     return FINE
 
 
-def _config(words: list[str]) -> dict[str, Any]:
+def checked(words: list[str]) -> dict[str, Any]:
+    """A config of these words, whose data set can be had by all that is known without reading it.
+
+    Raises:
+        UserError: if not.
+    """
     try:
         config = composed(*words)
     except (HydraException, OmegaConfBaseException, ValueError) as error:

@@ -1,5 +1,6 @@
 """Where the features of each class lie: how far its centre is from those of the others, and how far its items are from each other."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from math import nan
 
@@ -52,12 +53,14 @@ class Centres:
         return 1 - (self.units / self.total.unsqueeze(-1)).square().sum(-1)
 
 
+def centre_names(groups: Iterable[str]) -> tuple[str, ...]:
+    """The keys of `centre_metrics`."""
+    return tuple(f"{name}_{kind}" for name in ("mean", *groups) for kind in ("distance", "variance"))
+
+
 def centre_metrics(centres: Centres, groups: dict[str, list[int]]) -> dict[str, float]:
     """`mean_distance`, `tail_distance`, `tail_variance`, ...: means over the classes of a group that have an item."""
-    every = {"mean": list(range(len(centres.total))), **groups}
-    values = {"distance": centres.distance(), "variance": centres.variance()}
-    return {
-        f"{name}_{kind}": float(value[classes].nanmean())
-        for name, classes in every.items()
-        for kind, value in values.items()
-    }
+    values = centres.distance(), centres.variance()
+    every = (range(len(centres.total)), *groups.values())
+    means = (float(value[list(classes)].nanmean()) for classes in every for value in values)
+    return dict(zip(centre_names(groups), means, strict=True))

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from peftlab.dataset.dataset import Dataset
 from peftlab.dataset.split import Split
 from peftlab.errors import UserError
-from peftlab.evaluate.centres import centre_metrics
+from peftlab.evaluate.centres import centre_metrics, centre_names
 from peftlab.evaluate.evaluate import evaluate
 from peftlab.evaluate.metrics import Counts, group_metrics, per_class
 from peftlab.evaluate.paired import compare, gains
@@ -41,6 +41,11 @@ class Classify:
 
     def __init__(self, dataset: Dataset, head: Choice, loss: Choice, *, centres: bool) -> None:
         self.dataset, self._head, self._loss, self._centres = dataset, head, loss, centres
+
+    @property
+    def compared(self) -> tuple[str, ...]:
+        """The headline, and where the features lie if that is asked for."""
+        return (*self.headline, *(centre_names(self.dataset.groups) if self._centres else ()))
 
     @property
     def num_classes(self) -> int:

@@ -51,6 +51,11 @@ class Generate:
         self._decode, self._max_new = decode, max_new_tokens
 
     @property
+    def compared(self) -> tuple[str, ...]:
+        """The headline."""
+        return self.headline
+
+    @property
     def headline(self) -> tuple[str, ...]:
         """What is right where answers are written, and how likely they are."""
         if self._decode == "never":

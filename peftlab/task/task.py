@@ -66,11 +66,12 @@ class Task(Protocol):
     """A task knows its data. Counts, numbers per item and what they mean are its own: others hand them on.
 
     primary: the metric that `fit.select=best` and searches compare, the larger the better. headline: the metrics that
-    stand in tables of several runs.
+    stand in tables of several runs. compared: those that a run has of the frozen network, too.
     """
 
     primary: str
     headline: tuple[str, ...]
+    compared: tuple[str, ...]
 
     def wants_start(self) -> bool:
         """Whether the head starts from the frozen features of the training items."""

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from peftlab.backbone.backbone import Backbone
+from peftlab.evaluate.centres import Centres, centre_metrics
 from peftlab.run.finish import finish
 from peftlab.run.measure import measure
 from peftlab.run.state import Run
@@ -49,6 +50,24 @@ def test_frozen_is_the_head_of_class_means_on_frozen_features_whatever_was_train
     assert metrics["gain/tail_acc_low"] <= metrics["gain/tail_acc"] <= metrics["gain/tail_acc_high"]
     written = run.record.read("result.json")["metrics"]
     assert written["frozen/mean_acc"] == metrics["frozen/mean_acc"]
+
+
+def test_centres_of_the_frozen_features_stand_beside_those_of_the_run(state: Make) -> None:
+    run = state("task.centres=true")
+    run.open()
+    change(run)
+    metrics = finish(run, None)["metrics"]
+    trunk = run.experiment.trunk
+    centres = Centres.zeros(10, 16)
+    for features, labels in trunk.features(trunk.dataset.open_test()):
+        centres.update(features, labels)
+    expected = centre_metrics(centres, trunk.dataset.groups)
+    assert {name: metrics[f"frozen/{name}"] for name in expected} == pytest.approx(expected, abs=1e-6)
+    assert metrics["frozen/tail_distance"] != pytest.approx(metrics["test/tail_distance"], abs=1e-6)
+    assert "gain/tail_distance" not in metrics
+    other = state("task.centres=true", "head=linear", "head.init=random").experiment
+    other.cell.eval()
+    assert measure(other, trunk.dataset.open_test())[1]["frozen/tail_distance"] is None
 
 
 def test_a_head_that_starts_at_random_has_no_frozen_accuracy(state: Make) -> None:

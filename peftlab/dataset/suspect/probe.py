@@ -1,5 +1,7 @@
 """What a linear classifier says of items that it was not fitted on."""
 
+from collections.abc import Callable
+
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
@@ -21,11 +23,18 @@ def out_of_fold(
     result = torch.zeros(len(labels), num_classes, dtype=torch.float64)
     for number in range(folds):
         own = fold == number
-        rest = features[~own].double()
-        mean, scale = rest.mean(0), rest.std(0, correction=0).clamp_min(1e-8)
-        weight, bias = fitted((rest - mean) / scale, labels[~own], num_classes)
-        result[own] = ((features[own].double() - mean) / scale @ weight.T + bias).softmax(1)
+        result[own] = probe(features[~own], labels[~own], num_classes)(features[own]).softmax(1)
     return result
+
+
+def probe(
+    features: Float[Tensor, "n d"], labels: Int64[Tensor, " n"], num_classes: int
+) -> Callable[[Float[Tensor, "m d"]], Float[Tensor, "m c"]]:
+    """From features to logits: the regression on these items, with their mean and scale."""
+    known = features.double()
+    mean, scale = known.mean(0), known.std(0, correction=0).clamp_min(1e-8)
+    weight, bias = fitted((known - mean) / scale, labels, num_classes)
+    return lambda new: (new.double() - mean) / scale @ weight.T + bias
 
 
 def fitted(
