@@ -158,7 +158,7 @@ def _start(resolved: Resolved, trunk: Trunk, task: Task, masks: Mapping[str, Ten
 
 
 def _head(resolved: Resolved, trunk: Trunk, task: Task) -> torch.nn.Module:
-    found = trunk.start(task) if task.wants_start() else None
+    found = trunk.start(task) if task.wants_start() is not None else None
     return task.head(trunk.backbone, found, generator(resolved.seed, "head")).to(trunk.device)
 
 

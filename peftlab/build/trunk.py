@@ -27,7 +27,14 @@ from peftlab.inputs.path import expanded
 from peftlab.task.task import Outputs, Task
 
 VAL_FRACTION = 0.1  # cut from train for fit.select=best where the dataset has no validation split
-KEPT = {"backbone": 2, "start": 16, "probe": 16, "overlap": 4, "frozen": 4}  # how many of each stay in memory
+KEPT = {
+    "backbone": 2,
+    "features": 1,
+    "start": 16,
+    "probe": 16,
+    "overlap": 4,
+    "frozen": 4,
+}  # how many of each stay in memory
 T = TypeVar("T")
 
 _shared: dict[str, OrderedDict[Hashable, Any]] = {kind: OrderedDict() for kind in KEPT}
@@ -72,10 +79,11 @@ class Trunk:
         Raises:
             UserError: if the items do not give it.
         """
-        key = (type(task).__name__, self.eval_batch_size, *self._items)
+        key = (type(task).__name__, task.wants_start(), self.eval_batch_size, *self._items)
 
         def build() -> Tensor:
-            return task.start(self.features(self.dataset.train))
+            found = shared("features", key[2:], lambda: list(self.features(self.dataset.train)))
+            return task.start(iter(found))
 
         if not self._is_told(self.dataset.train):
             return shared("start", key, build)

@@ -3,11 +3,12 @@
 from typing import Literal
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int64
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from peftlab.head.initial import initial
+from peftlab.head.probe import fitted
 from peftlab.option import PositiveFloat
 
 
@@ -22,17 +23,25 @@ class Cosine(nn.Module):
         self,
         num_features: int,
         num_classes: int,
-        means: Float[Tensor, "c d"] | None,
+        start: Float[Tensor, "c d"] | None,
         rng: torch.Generator,
         *,
         scale: PositiveFloat,
-        init: Literal["class_mean", "random"],
+        init: Literal["class_mean", "linear_probe", "random"],
     ) -> None:
         super().__init__()
-        weight = initial(num_features, num_classes, means, rng, init)
-        self.weight = nn.Parameter(F.normalize(weight, dim=-1) if init == "class_mean" else weight)
+        weight = initial(num_features, num_classes, start, rng, init)
+        self.weight = nn.Parameter(weight if init == "random" else F.normalize(weight, dim=-1))
         self.scale = scale
 
     def forward(self, features: Float[Tensor, "b d"]) -> Float[Tensor, "b c"]:
         """Class logits."""
         return self.scale * F.linear(F.normalize(features, dim=-1), F.normalize(self.weight, dim=-1))
+
+    def fitted(self, features: Float[Tensor, "n d"], labels: Int64[Tensor, " n"]) -> Float[Tensor, "c d"]:
+        """w_c at a minimum of mean CE(z, y). No penalty: lengths of w_c change nothing, and of their directions one is best.
+
+        Raises:
+            ArithmeticError: if it is not reached.
+        """
+        return fitted(self, lambda inputs, wanted: F.cross_entropy(self(inputs), wanted), features, labels)

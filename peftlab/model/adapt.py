@@ -75,6 +75,10 @@ def _resolved(backbone: Backbone, given: dict[str, Given], seed: int, class_mean
     words = [f"seed={seed}", *([] if class_means is not None else ["head.init=random"])]
     reads_texts = backbone.input_spec.noun == "texts"
     config = composed_of(given, *words, *(TEXTS if reads_texts else ()))
+    if config["head"]["init"] == "linear_probe":
+        raise UserError(
+            "head.init=linear_probe is fitted on training items, and there are none here; legal: class_mean, random"
+        )
     if config["head"]["init"] == "class_mean" and class_means is None:
         raise UserError(
             "head.init=class_mean needs the mean features of each class; legal: class_means=TENSOR, or random"

@@ -52,21 +52,22 @@ class Classify:
         """Outputs of the head."""
         return len(self.dataset.class_names)
 
-    def wants_start(self) -> bool:
-        """Whether the head starts from the class means of the frozen features."""
-        return bool(self._head.options["init"] == "class_mean")
+    def wants_start(self) -> str | None:
+        """Class means are those of every head; what a head is fitted to depends on the head."""
+        init = self._head.options["init"]
+        return {"class_mean": "class_mean", "linear_probe": repr(self._head)}.get(init)
 
     def has_start(self) -> bool:
-        """Only class means are a classifier before any training."""
-        return self.wants_start()
+        """Only what knows the frozen features is a classifier before any training."""
+        return self.wants_start() is not None
 
     def start(
         self, features: Iterable[tuple[Float[Tensor, "b d"], Int64[Tensor, " b"]]]
-    ) -> Float[Tensor, "c d"]:
-        """The mean feature of each class.
+    ) -> Float[Tensor, "c p"]:
+        """The mean feature of each class, or with init=linear_probe what the head that starts from these is fitted to.
 
         Raises:
-            UserError: for a class without an item.
+            UserError: for a class without an item, and for a fit that does not converge.
         """
         pairs = [(values.double(), labels) for values, labels in features]
         total = torch.zeros(self.num_classes, pairs[0][0].shape[1], dtype=torch.float64)
@@ -76,12 +77,21 @@ class Classify:
         empty = [self.dataset.class_names[index] for index in (counts == 0).nonzero().flatten().tolist()]
         if empty:
             raise UserError(
-                f"head.init=class_mean needs an item of every class, and {empty[0]} has none; legal: random"
+                f"head.init={self._head.options['init']} needs an item of every class, and {empty[0]} has none; legal: random"
             )
-        return (total / counts.unsqueeze(-1)).float()
+        means = (total / counts.unsqueeze(-1)).float()
+        if self._head.options["init"] == "class_mean":
+            return means
+        size = means.shape[1], self.num_classes
+        head: Any = self._head(*size, means, torch.Generator(), init="class_mean")
+        try:
+            fitted: Tensor = head.fitted(*(torch.cat(parts) for parts in zip(*pairs, strict=True)))
+        except ArithmeticError as error:
+            raise UserError(str(error)) from error
+        return fitted.float()
 
-    def head(self, backbone: Read, start: Float[Tensor, "c d"] | None, rng: torch.Generator) -> nn.Module:
-        """The classifier at its start; `start` are the class means of the frozen features, if it starts from them."""
+    def head(self, backbone: Read, start: Float[Tensor, "c p"] | None, rng: torch.Generator) -> nn.Module:
+        """The classifier at its start; `start` is what the method of this name gave, if it starts from that."""
         head: nn.Module = self._head(backbone.num_features, self.num_classes, start, rng)
         return head
 

@@ -75,9 +75,8 @@ class Generate:
         """Kinds of questions."""
         return len(self.dataset.class_names)
 
-    def wants_start(self) -> bool:
+    def wants_start(self) -> None:
         """The head is given."""
-        return False
 
     def has_start(self) -> bool:
         """The frozen network answers, too."""

@@ -73,8 +73,9 @@ class Task(Protocol):
     headline: tuple[str, ...]
     compared: tuple[str, ...]
 
-    def wants_start(self) -> bool:
-        """Whether the head starts from the frozen features of the training items."""
+    def wants_start(self) -> str | None:
+        """What the head starts from, made of the frozen features of the training items: two tasks of one kind that say the same
+        start from the same. None: from nothing."""
 
     def has_start(self) -> bool:
         """Whether the frozen network says anything below the head as it starts."""

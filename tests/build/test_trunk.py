@@ -83,6 +83,30 @@ def test_jobs_that_differ_in_placement_seed_and_scaling_share_backbone_and_class
     )
 
 
+def test_fitted_heads_share_the_frozen_pass_with_class_means_and_read_training_items_alone(
+    composed: Made, calls: Counter[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[np.ndarray] = []
+    features = Trunk.features
+
+    def watched(self: Trunk, split: Any) -> Any:
+        seen.append(split.rows)
+        return features(self, split)
+
+    monkeypatch.setattr(Trunk, "features", watched)
+    heads = ("head=cosine", "head=linear", "head=cosine head.scale=10", "head=linear head.init=class_mean")
+    words = ("head.init=linear_probe", "dataset.val_fraction=0.2")
+    made = [build(resolved(composed, *words, *head.split())) for head in (*heads, heads[1])]
+    assert calls["means"] == 4
+    trunk = made[0].trunk
+    assert [rows.tolist() for rows in seen] == [trunk.dataset.train.rows.tolist()]
+    alone = trunk.features(trunk.dataset.train)
+    start = made[1].task.start(alone)
+    assert torch.equal(made[1].cell.head.weight, start[:, :-1])
+    assert torch.equal(made[1].cell.head.bias, start[:, -1])
+    assert torch.equal(made[4].cell.head.weight, made[1].cell.head.weight)
+
+
 def test_a_head_that_needs_no_means_computes_none(composed: Made, calls: Counter[str]) -> None:
     build(resolved(composed, "head.init=random"))
     assert calls == {"backbone": 1}

@@ -58,7 +58,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ),
     ({"dataset.crop_scale": ["a", 1]}, "dataset.crop_scale=['a', 1] is not legal; legal: a list of a number"),
     ({"dataset.groups": None}, "dataset.groups=null is not legal; legal: a mapping"),
-    ({"head.init": "zeros"}, "head.init=zeros is not legal; legal: class_mean, random"),
+    ({"head.init": "zeros"}, "head.init=zeros is not legal; legal: class_mean, linear_probe, random"),
     ({"head.scale": 0}, "head.scale=0 is not legal; legal: a number above 0"),
     ({"loss.tau": -1}, "loss.tau=-1 is not legal; legal: a number from 0 to 100"),
     # the word None

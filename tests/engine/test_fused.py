@@ -125,6 +125,17 @@ def test_averages_are_validated_and_tested_together_as_apart(jobs: Any, apart: A
         assert_same(tmp_path / "fused" / name, expected / name)
 
 
+def test_fitted_heads_together_are_those_apart(jobs: Any, apart: Any, tmp_path: Path) -> None:
+    more = ("head.init=linear_probe", "placement.depth=1", "peft.rank=2")
+    cells = {"cosine": more, "linear": ("head=linear", *more)}
+    expected = apart(cells)
+    assert not any(reason for _, reason in together(jobs("fused", cells)))
+    for name in cells:
+        assert_same(tmp_path / "fused" / name, expected / name)
+    metrics = json.loads((expected / "linear" / "result.json").read_text())["metrics"]
+    assert metrics["frozen/mean_acc"] is not None
+
+
 @pytest.mark.slow
 def test_every_kind_of_method_shares_a_trunk(jobs: Any, apart: Any, tmp_path: Path) -> None:
     cells = {**CELLS, **MORE}

@@ -271,6 +271,10 @@ def test_a_classifier_of_its_own_is_left_out(pool):
         ),
         ({"placement": {"name": "sensitivity", "keep": 3}}, r"placement=sensitivity.*here is no run"),
         ({"head": {"init": "class_mean"}}, r"head\.init=class_mean.*class_means=TENSOR"),
+        (
+            {"head": {"init": "linear_probe"}},
+            r"head\.init=linear_probe is fitted on training items.*legal: class_mean",
+        ),
     ],
 )
 def test_a_wrong_word_is_one_sentence(given, words):

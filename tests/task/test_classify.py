@@ -18,6 +18,7 @@ from peftlab.config.resolved import Resolved
 from peftlab.dataset.batches import EvalBatches, KeptBatches
 from peftlab.dataset.dataset import Dataset
 from peftlab.dataset.text.texts import Columns, text_split
+from peftlab.errors import UserError
 from peftlab.evaluate.centres import Centres, centre_metrics
 from peftlab.evaluate.metrics import Counts, group_metrics
 from peftlab.head.cosine import Cosine
@@ -90,6 +91,14 @@ def test_a_head_asks_for_means_only_where_it_starts_from_them(task: Callable[...
     assert task("head=linear", "head.init=class_mean").wants_start()
     assert not task("head=linear", "head.init=random").wants_start()
     assert not task("head=linear", "head.init=zeros").wants_start()
+    probes = [
+        task(*words, "head.init=linear_probe").wants_start()
+        for words in (("head=linear",), ("head=cosine",), ("head=cosine", "head.scale=10"))
+    ]
+    with pytest.raises(UserError, match=r"^head\.init=linear_probe: after .* legal: class_mean, random$"):
+        task("head.init=linear_probe").start([(torch.full((277, 16), math.nan), torch.arange(277) % 10)])
+    assert len({*probes, task().wants_start()}) == 4, "what is fitted depends on the head, means do not"
+    assert task("head=cosine").wants_start() == task("head=linear").wants_start()
     means = torch.randn(10, 16)
     head = task("head=linear", "head.init=class_mean").head(READ, means, torch.Generator())
     assert torch.equal(head.weight, means)

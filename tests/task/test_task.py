@@ -113,7 +113,7 @@ def test_the_loss_of_a_batch_is_the_mean_of_its_parts_by_their_weight(experiment
 
 def test_a_head_is_a_function_of_its_start_and_its_stream(experiment: Experiment) -> None:
     task, trunk = experiment.task, experiment.trunk
-    start = trunk.start(task) if task.wants_start() else None
+    start = trunk.start(task) if task.wants_start() is not None else None
     given = [
         task.head(trunk.backbone, start, torch.Generator().manual_seed(3)).state_dict() for _ in range(2)
     ]
