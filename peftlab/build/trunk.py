@@ -19,6 +19,7 @@ from peftlab.config.device import NO_GPU
 from peftlab.config.resolved import Resolved
 from peftlab.dataset.batches import EvalBatches
 from peftlab.dataset.dataset import Dataset
+from peftlab.dataset.items import Transform
 from peftlab.dataset.overlap import Overlap, overlap, parts_of
 from peftlab.dataset.reads import check_reads
 from peftlab.dataset.split import Split
@@ -102,28 +103,33 @@ class Trunk:
 
     def features(self, split: Split) -> Iterator[tuple[Tensor, Tensor]]:
         """Features of the frozen backbone and labels of all items of a split, in its order, by batches."""
-        for batch in self._batches(split, by_length=False):
+        for batch in self._batches(split, self.dataset.eval_transform, by_length=False):
             with torch.no_grad():
                 features = self.backbone.features(batch.to(self.device).inputs)
             yield features.cpu(), batch.targets
 
     def batches(self, split: Split) -> EvalBatches:
-        """All items of a split, without augmentation; of texts those of like length together."""
-        return self._batches(split, by_length=True)
+        """All items of a split as they are evaluated; of texts those of like length together."""
+        return self._batches(split, self.dataset.tested_transform, by_length=True)
 
-    def _batches(self, split: Split, *, by_length: bool) -> EvalBatches:
-        data = self.dataset
+    def _batches(self, split: Split, transform: Transform, *, by_length: bool) -> EvalBatches:
         return EvalBatches(
             split,
-            data.eval_transform,
+            transform,
             batch_size=self.eval_batch_size,
-            num_workers=data.num_workers,
+            num_workers=self.dataset.num_workers,
             by_length=by_length,
         )
 
     def remembered(self, outputs: Outputs, split: Split, how: Hashable) -> Outputs:
         """`outputs` of the batches of a split in their order, computed once on a machine; `how` is all else that they depend on."""
-        key = (split.index_hash(), how, self.eval_batch_size, *self._items)
+        key = (
+            split.index_hash(),
+            how,
+            self.dataset.tested_transform.text,
+            self.eval_batch_size,
+            *self._items,
+        )
         known: list[Tensor] = shared("frozen", key, lambda: self._kept_outputs(split, key))
         place, number_of_batches = count(), len(self.batches(split))
 

@@ -28,7 +28,7 @@ VOLATILE_IN = {"dataset": ("num_workers",), "fit": ("save_every", "eval_batch_si
 ABSENT: dict[str, dict[str, Any]] = {
     "fit": {"compile": False, "sampler": "uniform", "ema": None},
     "loss": {"label_smoothing": 0.0},
-    "dataset": {"group_by_length": False},
+    "dataset": {"views": None, "views_expand": None, "group_by_length": False},
     "task": {"centres": False},
 }
 # overrides that are no choice of a cell

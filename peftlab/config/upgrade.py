@@ -38,6 +38,7 @@ MOVED = {
 SINCE: dict[str, dict[str, Any]] = {
     "peftlab.fit.plan.Plan": {"stop_after": None, "compile": False, "sampler": "uniform", "ema": None},
     "peftlab.dataset.source.image_folder.image_folder": {"follow_links": True},
+    "peftlab.dataset.image.dataset.image_dataset": {"views": None, "views_expand": None},
     "peftlab.dataset.text.answers.answer_dataset": {"group_by_length": False},
     "peftlab.dataset.text.dataset.text_dataset": {"group_by_length": False},
     "peftlab.loss.cross_entropy.cross_entropy": {"label_smoothing": 0.0},

@@ -27,6 +27,7 @@ class Dataset:
     too, and `ignored` what lies beside the items. `index` holds the row ids of train and val, `index_hash` is a sha256 over
     them and the source's content. `note` is what else people should know, in one line. `answers` is there if the items are
     questions with answers; then classes are kinds of questions. `group_by_length`: items of like length share a batch of training.
+    `views`: validation and test see several views of each item.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Dataset:
     note: str = ""
     answers: Answers | None = None
     group_by_length: bool = False
+    views: Transform | None = None
 
     def train_batches(
         self, split: Split, *, batch_size: int, draws: Draws, num_workers: int = 0
@@ -55,6 +57,11 @@ class Dataset:
         return kind(split, self.train_transform, batch_size=batch_size, draws=draws, num_workers=num_workers)
 
     @property
+    def tested_transform(self) -> Transform:
+        """What is done to an item of validation or test."""
+        return self.eval_transform if self.views is None else self.views
+
+    @property
     def noun(self) -> str:
         """What people call its items: images, texts."""
         return self.train.items.noun
@@ -62,7 +69,7 @@ class Dataset:
     @property
     def transform_text(self) -> str:
         """What is done to an item in training and in evaluation, in one line."""
-        return f"train: {self.train_transform.text}; eval: {self.eval_transform.text}"
+        return f"train: {self.train_transform.text}; eval: {self.tested_transform.text}"
 
 
 def cut_dataset(

@@ -28,6 +28,7 @@ def check_dataset(options: Mapping[str, Any], source: str, select: str = "last")
     if "crop_scale" in options:
         check_crop(options["crop_scale"])
         check_channels(options["mean"], options["std"], options["standardise"])
+        _check_views(options["views"], options["views_expand"])
     if "template" in options:
         _check_template(options["template"])
     if "groups" in options:
@@ -79,6 +80,13 @@ def check_channels(
             raise UserError(
                 f"dataset.{key}={values} is not one number a channel; legal: three (std above 0), or null"
             )
+
+
+def _check_views(views: str | None, expand: int | None) -> None:
+    if views is None and expand is not None:
+        raise UserError(
+            f"dataset.views_expand={expand} would have no effect without views; legal: null, or dataset.views=five_crop, ten_crop"
+        )
 
 
 def _check_template(template: str) -> None:

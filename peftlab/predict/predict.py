@@ -8,7 +8,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from peftlab.dataset.image.dataset import used_transform
+from peftlab.dataset.image.dataset import used_views
+from peftlab.dataset.image.views import mean_over_views
 from peftlab.dataset.source.picture import read_picture
 from peftlab.errors import UserError
 from peftlab.model.load import Trained
@@ -27,7 +28,12 @@ def predict(trained: Trained, files: Sequence[Path], *, batch_size: int) -> Iter
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     model = trained.model.to(device).eval()
     spec = trained.backbone.image_spec("peftlab-predict")
-    transform = used_transform(spec, trained.resolved.dataset.options)
+    transform = used_views(spec, trained.resolved.dataset.options)
+
+    def logits(inputs: dict[str, Tensor]) -> Tensor:
+        found: Tensor = model(inputs["images"])
+        return found.float()
+
     for start in range(0, len(files), batch_size):
         pictures, errors = [], {}
         part = files[start : start + batch_size]
@@ -39,6 +45,8 @@ def predict(trained: Trained, files: Sequence[Path], *, batch_size: int) -> Iter
         rows: Iterator[Tensor] = iter(())
         if pictures:
             with torch.no_grad():
-                rows = iter(model(torch.cat(pictures).to(device)).float().softmax(-1).cpu())
+                rows = iter(
+                    mean_over_views(logits, {"images": torch.cat(pictures).to(device)}).softmax(-1).cpu()
+                )
         for file in part:
             yield Answer(file, None, errors[file]) if file in errors else Answer(file, next(rows), None)

@@ -24,7 +24,7 @@ def joint_outputs(
     found: list[Outputs | None] = [None] * len(experiments)
     groups: dict[str, list[int]] = {}
     for place, (experiment, split) in enumerate(zip(experiments, splits, strict=True)):
-        key = f"{split.index_hash()} {experiment.trunk.dataset.eval_transform.text}"
+        key = f"{split.index_hash()} {experiment.trunk.dataset.tested_transform.text}"
         groups.setdefault(key, []).append(place)
     for places in groups.values():
         if len(places) > 1:

@@ -10,6 +10,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
 from peftlab.dataset.dataset import Dataset
+from peftlab.dataset.image.views import mean_over_views
 from peftlab.dataset.split import Split
 from peftlab.errors import UserError
 from peftlab.evaluate.centres import centre_metrics, centre_names
@@ -106,14 +107,14 @@ class Classify:
         return len(batch.targets)
 
     def outputs(self, forward: Forward, *, is_test: bool) -> Outputs:
-        """The head's output, and beside it the features that it read, where the test says where they lie."""
+        """The head's output, and beside it the features that it read, where the test says where they lie; of several views the mean."""
 
         def logits(inputs: dict[str, Tensor]) -> Tensor:
             features = forward.features(inputs)
             found: Tensor = forward.head(features)
             return torch.cat([found, features], dim=-1) if is_test and self._centres else found
 
-        return logits
+        return lambda inputs: mean_over_views(logits, inputs)
 
     def evaluate(self, outputs: Outputs, batches: Batches, device: torch.device, context: Context) -> Counts:
         """Right and wrong answers by class."""

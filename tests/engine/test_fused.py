@@ -125,6 +125,15 @@ def test_averages_are_validated_and_tested_together_as_apart(jobs: Any, apart: A
         assert_same(tmp_path / "fused" / name, expected / name)
 
 
+def test_views_together_are_those_apart(jobs: Any, apart: Any, tmp_path: Path) -> None:
+    more = ("dataset.views=five_crop", "fit.select=best", "dataset.val_fraction=0.2", "fit.epochs=1")
+    cells = {name: (*CELLS[name], *more) for name in ("lora", "meta")}
+    expected = apart(cells)
+    assert not any(reason for _, reason in together(jobs("fused", cells)))
+    for name in cells:
+        assert_same(tmp_path / "fused" / name, expected / name)
+
+
 def test_fitted_heads_together_are_those_apart(jobs: Any, apart: Any, tmp_path: Path) -> None:
     more = ("head.init=linear_probe", "placement.depth=1", "peft.rank=2")
     cells = {"cosine": more, "linear": ("head=linear", *more)}

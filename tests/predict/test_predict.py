@@ -39,6 +39,7 @@ def write_images(folder, split, count):
     [
         {},
         {"dataset.standardise": True},
+        {"dataset.views": "ten_crop", "dataset.views_expand": 4},
         {"dataset.mean": [0.1, 0.2, 0.3], "dataset.interpolation": "nearest"},
     ],
 )
@@ -48,11 +49,14 @@ def test_files_get_the_run_s_evaluation_transform(run, tmp_path, keys):
     files = write_images(tmp_path / "images", data.train, 5)
     with torch.no_grad():
         images = (
-            EvalBatches(data.train, data.eval_transform, batch_size=5, num_workers=0)
+            EvalBatches(data.train, data.tested_transform, batch_size=5, num_workers=0)
             .batch(0)
             .inputs["images"]
         )
-        wanted = torch.softmax(trained.model(images).double(), -1).float()
+        views = images.unbind(1) if images.ndim == 5 else [images]
+        assert len(views) == (10 if "dataset.views" in keys else 1)
+        logits = torch.stack([trained.model(view).double() for view in views]).mean(0)
+        wanted = torch.softmax(logits, -1).float()
     answers = list(predict(trained, files, batch_size=2))
     assert [answer.file for answer in answers] == files
     torch.testing.assert_close(

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import torch
+from torchvision.transforms.v2 import functional
 
 from peftlab.backbone.backbone import Backbone
 from peftlab.evaluate.centres import Centres, centre_metrics
@@ -68,6 +69,42 @@ def test_centres_of_the_frozen_features_stand_beside_those_of_the_run(state: Mak
     other = state("task.centres=true", "head=linear", "head.init=random").experiment
     other.cell.eval()
     assert measure(other, trunk.dataset.open_test())[1]["frozen/tail_distance"] is None
+
+
+def test_views_are_averaged_in_the_test_its_predictions_and_the_frozen_baseline(state: Make) -> None:
+    """Against logits of crops that are cut by hand."""
+    run = state("dataset.views=five_crop", "dataset.views_expand=4")
+    plain = state(folder="plain").experiment
+    run.open()
+    change(run)
+    metrics = finish(run, None)["metrics"]
+    experiment, trunk = run.experiment, run.experiment.trunk
+    assert trunk.backbone is plain.trunk.backbone
+    assert torch.equal(trunk.start(experiment.task), plain.trunk.start(plain.task)), "training sees one view"
+    test, size = trunk.dataset.open_test(), trunk.backbone.input_spec.size
+    pixels = torch.stack([torch.as_tensor(one) for one in test.items.take(test.rows)])
+    mode = functional.InterpolationMode(trunk.backbone.input_spec.interpolation)
+    larger = functional.resize(pixels, [size + 4], mode, antialias=True)
+    corners = [(0, 0), (0, 4), (4, 0), (4, 4), (2, 2)]
+    spec: Any = trunk.backbone.input_spec
+    mean, std = (torch.tensor(own)[:, None, None] for own in (spec.mean, spec.std))
+    logits, start = torch.zeros(len(test), 10), torch.zeros(len(test), 10)
+    head = plain.cell.head
+    with torch.no_grad():
+        for top, left in corners:
+            images = (larger[:, :, top : top + size, left : left + size] / 255 - mean) / std
+            logits += experiment.network.outputs([experiment.cell], {"images": images})[0] / 5
+            start += head(trunk.backbone.features({"images": images})) / 5
+    labels = torch.from_numpy(test.labels)
+    for name, own in (("test", logits), ("frozen", start)):
+        right = torch.bincount(labels[own.argmax(-1) == labels], minlength=10) / torch.bincount(labels)
+        assert metrics[f"{name}/mean_acc"] == pytest.approx(right.mean().item())
+    rows = (run.record.folder / "predictions.csv").read_text().splitlines()[1:]
+    names = trunk.dataset.class_names
+    assert [row.split(",")[2] for row in rows] == [names[place] for place in logits.argmax(-1).tolist()]
+    outputs = experiment.outputs(is_test=True)
+    found = torch.cat([outputs(batch.inputs).detach() for batch in trunk.batches(test)])
+    torch.testing.assert_close(found, logits, rtol=0, atol=1e-5)
 
 
 def test_a_head_that_starts_at_random_has_no_frozen_accuracy(state: Make) -> None:

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,7 +14,13 @@ from peftlab.dataset.image.images import Pixels
 from peftlab.inputs.unused import without_unused
 
 with without_unused():
-    from torchvision.transforms.v2.functional import InterpolationMode, center_crop, resize
+    from torchvision.transforms.v2.functional import (
+        InterpolationMode,
+        center_crop,
+        five_crop,
+        resize,
+        ten_crop,
+    )
 
 NUM_ATTEMPTS = 10
 ASPECT = (3 / 4, 4 / 3)
@@ -29,6 +36,27 @@ def centre_crop(
     if isinstance(images, Tensor):
         return _centre(images, size, interpolation, crop_pct)
     return torch.cat([_centre(image[None], size, interpolation, crop_pct) for image in images])
+
+
+def view_crops(
+    images: Pixels,
+    generators: Iterable[torch.Generator],
+    *,
+    size: int,
+    interpolation: str,
+    expand: int,
+    mirrored: bool,
+) -> UInt8[Tensor, "b v 3 {size} {size}"]:
+    """Shorter side to size + expand, then the four corners and the centre, and with `mirrored` these of the mirrored picture.
+
+    Source: the test-time ensembling of LIFT, Shi et al. 2024, arXiv:2309.10019 (five crops, 24 pixels more than 224).
+    """
+    if not isinstance(images, Tensor):
+        given = (image[None] for image in images)
+        options: dict[str, Any] = {"size": size, "interpolation": interpolation, "expand": expand}
+        return torch.cat([view_crops(one, (), **options, mirrored=mirrored) for one in given])
+    larger = resize(images, [size + expand], InterpolationMode(interpolation), antialias=True)
+    return torch.stack((ten_crop if mirrored else five_crop)(larger, [size, size]), dim=1)
 
 
 def pad_crop(

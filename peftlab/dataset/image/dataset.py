@@ -1,15 +1,25 @@
 """dataset=... of pictures: a source of them, its cuts, and the crop and normalisation that the backbone wants."""
 
 from collections.abc import Callable, Mapping
-from typing import Any, Literal
+from dataclasses import replace
+from typing import Annotated, Any, Literal
 
 from peftlab.dataset.cut import Cuts
 from peftlab.dataset.dataset import Dataset, check_classes, cut_dataset
 from peftlab.dataset.image.input import crop_area, used_spec
-from peftlab.dataset.image.transform import ImageTransform, eval_transform, train_transform
+from peftlab.dataset.image.transform import ImageTransform, eval_transform, train_transform, views_transform
 from peftlab.dataset.source.source import Source
 from peftlab.inputs.image import InputSpec
-from peftlab.option import BelowOne, Finite, Fraction, Imbalance, NonNegativeInt, PositiveFloat, PositiveInt
+from peftlab.option import (
+    BelowOne,
+    Finite,
+    Fraction,
+    Imbalance,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    Range,
+)
 
 
 def image_dataset(
@@ -33,6 +43,8 @@ def image_dataset(
     interpolation: Literal["nearest", "bilinear", "bicubic"] | None,
     mean: list[Finite] | None,
     std: list[PositiveFloat] | None,
+    views: Literal["five_crop", "ten_crop"] | None,
+    views_expand: Annotated[int, Range(1, 1024)] | None,
 ) -> Dataset:
     """Read a source, cut its long tail (by `seed`), then validation (by `run_seed`), and group the classes.
 
@@ -43,19 +55,26 @@ def image_dataset(
     train = train_transform(spec, augment=augment, crop_scale=crop_area(crop_scale), standardise=standardise)
     found = source(path)
     check_classes(found.class_names)
-    return cut_dataset(
-        name,
-        found,
-        Cuts(imbalance, max_per_class, seed, groups, group_counts_imbalance, val_fraction, run_seed),
-        train_transform=train,
-        eval_transform=eval_transform(spec, standardise=standardise),
-        num_workers=num_workers,
+    cuts = Cuts(imbalance, max_per_class, seed, groups, group_counts_imbalance, val_fraction, run_seed)
+    plain = eval_transform(spec, standardise=standardise)
+    made = cut_dataset(
+        name, found, cuts, train_transform=train, eval_transform=plain, num_workers=num_workers
     )
+    return replace(made, views=views_transform(spec, views, views_expand, standardise=standardise))
 
 
 def used_transform(spec: InputSpec, options: Mapping[str, Any]) -> ImageTransform:
-    """The evaluation input of a choice of data, without its images."""
-    keys = ("interpolation", "mean", "std", "standardise")
-    return eval_transform(
-        used_spec(spec, *(options[key] for key in keys)), standardise=options["standardise"]
+    """The evaluation input of a choice of data, one view, without its images."""
+    return eval_transform(_used(spec, options), standardise=options["standardise"])
+
+
+def used_views(spec: InputSpec, options: Mapping[str, Any]) -> ImageTransform:
+    """What a run of these data is tested on: several views of each image, or its evaluation input."""
+    own = views_transform(
+        _used(spec, options), options["views"], options["views_expand"], standardise=options["standardise"]
     )
+    return used_transform(spec, options) if own is None else own
+
+
+def _used(spec: InputSpec, options: Mapping[str, Any]) -> InputSpec:
+    return used_spec(spec, *(options[key] for key in ("interpolation", "mean", "std", "standardise")))

@@ -9,12 +9,13 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from peftlab.dataset.image.crop import centre_crop, pad_crop, random_resized_crop
+from peftlab.dataset.image.crop import centre_crop, pad_crop, random_resized_crop, view_crops
 from peftlab.dataset.image.images import Pixels
 from peftlab.inputs.image import InputSpec
 
 Augment = Literal["random_resized_crop", "pad_crop_flip", "pad_crop", "none"]
-Crop = Callable[[Pixels, Iterable[torch.Generator]], UInt8[Tensor, "b 3 size size"]]
+Crop = Callable[[Pixels, Iterable[torch.Generator]], UInt8[Tensor, "b *v 3 size size"]]
+Views = Literal["five_crop", "ten_crop"]
 MIN_STD = 1 / 255
 
 
@@ -33,12 +34,14 @@ class ImageTransform:
 
     def __call__(
         self, images: Pixels, generators: Iterable[torch.Generator] = (), /
-    ) -> dict[str, Float[Tensor, "b 3 size size"]]:
-        """`generators` gives one generator per picture, from which alone its random numbers come."""
+    ) -> dict[str, Float[Tensor, "b *v 3 size size"]]:
+        """`v` is there if the crop gives several views.
+
+        `generators` gives one generator per picture, from which alone its random numbers come."""
         cropped = self.crop(images, generators)
         pixels = cropped.to(torch.float32, memory_format=torch.contiguous_format).div_(255)
         if self.standardise:
-            std, mean = torch.std_mean(pixels, dim=(1, 2, 3), correction=0, keepdim=True)
+            std, mean = torch.std_mean(pixels, dim=(-3, -2, -1), correction=0, keepdim=True)
             return {"images": pixels.sub_(mean).div_(std.clamp_min(MIN_STD))}
         mean, std = (torch.tensor(values)[:, None, None] for values in (self.mean, self.std))
         return {"images": pixels.sub_(mean).div_(std)}
@@ -48,6 +51,24 @@ def eval_transform(spec: InputSpec, *, standardise: bool) -> ImageTransform:
     """The backbone's own evaluation input: no randomness."""
     crop = partial(centre_crop, size=spec.size, interpolation=spec.interpolation, crop_pct=spec.crop_pct)
     text = f"centre_crop(size={spec.size}, crop_pct={spec.crop_pct}, {spec.interpolation})"
+    return ImageTransform(crop, spec.mean, spec.std, standardise, f"{text} -> {_values(spec, standardise)}")
+
+
+def views_transform(
+    spec: InputSpec, views: Views | None, expand: int | None, *, standardise: bool
+) -> ImageTransform | None:
+    """Several views of each picture, of one that is `expand` pixels larger (None: in proportion to 24 at 224); None without views."""
+    if views is None:
+        return None
+    more = max(1, round(spec.size * 24 / 224)) if expand is None else expand
+    crop = partial(
+        view_crops,
+        size=spec.size,
+        interpolation=spec.interpolation,
+        expand=more,
+        mirrored=views == "ten_crop",
+    )
+    text = f"{views}(size={spec.size}, expand={more}, {spec.interpolation})"
     return ImageTransform(crop, spec.mean, spec.std, standardise, f"{text} -> {_values(spec, standardise)}")
 
 

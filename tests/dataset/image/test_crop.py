@@ -9,7 +9,7 @@ from scipy.stats import ks_2samp
 from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional
 
-from peftlab.dataset.image.crop import centre_crop, crop_box, pad_crop, random_resized_crop
+from peftlab.dataset.image.crop import centre_crop, crop_box, pad_crop, random_resized_crop, view_crops
 from peftlab.stream import generator
 
 
@@ -43,6 +43,24 @@ def test_a_picture_without_border_is_only_resized(side: int) -> None:
     images = pictures(2, side, side)
     cropped = centre_crop(images, (), size=32, interpolation="bicubic", crop_pct=0.5)
     assert torch.equal(cropped, functional.resize(images, [32, 32], functional.InterpolationMode.BICUBIC))
+
+
+@pytest.mark.parametrize("mirrored", [True, False])
+@pytest.mark.parametrize(("height", "width"), [(40, 60), (60, 41), (20, 20)])
+def test_views_are_corners_and_centre_of_a_larger_picture(height: int, width: int, mirrored: bool) -> None:
+    images, mode = pictures(2, height, width), functional.InterpolationMode.BICUBIC
+    found = view_crops(images, (), size=16, interpolation="bicubic", expand=4, mirrored=mirrored)
+    larger = functional.resize(images, [20], mode, antialias=True)
+    down, right = larger.shape[2] - 16, larger.shape[3] - 16
+    places = [(0, 0), (0, right), (down, 0), (down, right), (round(down / 2), round(right / 2))]
+    crops = [
+        own[:, :, top : top + 16, left : left + 16]
+        for own in (larger, larger.flip(-1))
+        for top, left in places
+    ]
+    assert torch.equal(found, torch.stack(crops[: 10 if mirrored else 5], dim=1))
+    of_list = view_crops(list(images), (), size=16, interpolation="bicubic", expand=4, mirrored=mirrored)
+    assert torch.equal(of_list, found), "pictures that are not kept decoded come as a list"
 
 
 @pytest.mark.parametrize("flip", [True, False])

@@ -36,6 +36,8 @@ KEYS: dict[str, Any] = {
     "interpolation": None,
     "mean": None,
     "std": None,
+    "views": None,
+    "views_expand": None,
 }
 
 

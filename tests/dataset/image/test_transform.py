@@ -7,7 +7,7 @@ import pytest
 import torch
 from torchvision.transforms import v2
 
-from peftlab.dataset.image.transform import eval_transform, train_transform
+from peftlab.dataset.image.transform import eval_transform, train_transform, views_transform
 from peftlab.inputs.image import InputSpec
 from peftlab.stream import generator
 
@@ -37,6 +37,22 @@ def test_pictures_of_several_sizes_give_the_same_values(spec: InputSpec) -> None
     small, large = pictures(1, 16), pictures(1, 30)
     both = transform([small[0], large[0]])["images"]
     assert torch.equal(both, torch.cat([transform(one)["images"] for one in (small, large)]))
+
+
+def test_views_have_the_values_of_one_picture_each(spec: InputSpec) -> None:
+    """Also standardised, each by itself; a larger picture is 24 pixels larger at 224, and so in proportion."""
+    for standardise in (False, True):
+        transform = views_transform(spec, "five_crop", 4, standardise=standardise)
+        assert transform is not None
+        found = transform(pictures(3, 40))["images"]
+        plain = replace(transform, crop=lambda views, _own: views)
+        crops = transform.crop(pictures(3, 40), ())
+        for place in range(5):
+            torch.testing.assert_close(found[:, place], plain(crops[:, place])["images"], rtol=0, atol=1e-6)
+    for size, expand in ((224, 24), (384, 41), (2, 1)):
+        larger = views_transform(replace(spec, size=size), "ten_crop", None, standardise=False)
+        assert larger is not None
+        assert larger.text.startswith(f"ten_crop(size={size}, expand={expand}, ")
 
 
 def test_standardised_pictures_have_mean_0_and_std_1(spec: InputSpec) -> None:
