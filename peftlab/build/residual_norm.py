@@ -1,44 +1,45 @@
-"""How much each block of the frozen backbone changes the residual stream."""
+"""How much of what the loss wants of a frozen linear layer a linear map of its input can give."""
 
-import math
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable, Sequence
 
 import torch
+from jaxtyping import Float, Float64
 from torch import Tensor
 
 from peftlab.backbone.backbone import Backbone, Port
 from peftlab.build.watch import watch
 from peftlab.site import Site
 
+SMALLEST = 1e-6  # of the largest eigenvalue: below it a direction is noise of fp32, or one that no token has
 
-def residual_norms(
-    backbone: Backbone, blocks: Collection[int], batches: Iterable[dict[str, Tensor]]
-) -> dict[int, float]:
-    """E over tokens of ||y - x|| / ||x||, x `[channels]` what enters a block and y what leaves it.
 
-    Padding and tokens that are zero do not count; without any token left it is nan.
+def second_moments(
+    backbone: Backbone, layers: Sequence[Site], batches: Iterable[dict[str, Tensor]]
+) -> dict[Site, Float64[Tensor, "n n"]]:
+    """E over tokens of x x^T, x `[n]` what a linear layer reads; padding does not count. Layers that read the same share it.
 
     Raises:
-        UserError: if a block is never called.
+        UserError: if a layer is never called.
     """
-    numbers = {backbone.blocks[block]: block for block in blocks}
-    ports = {
-        Port(name, side): Site(block, "tokens") for name, block in numbers.items() for side in ("in", "out")
-    }
-    entered: dict[int, Tensor] = {}
-    sums: dict[int, Tensor] = {}
-    counts = dict.fromkeys(blocks, 0)
+    ports = {backbone.place(layer).input: layer for layer in reversed(layers)}
+    sums: dict[Port, tuple[Tensor, int]] = {}
 
     def add(port: Port, value: Tensor) -> None:
-        block = numbers[port.module]
-        if port.side == "in":
-            entered[block] = value.double()
-            return
-        before = entered.pop(block)
-        norms = before.norm(dim=-1)
-        changes = (value.double() - before).norm(dim=-1)[norms > 0] / norms[norms > 0]
-        sums[block] = sums.get(block, torch.zeros_like(changes.sum())) + changes.sum()
-        counts[block] += len(changes)
+        x = value.flatten(0, -2).double()
+        total, number = sums.get(port, (x.new_zeros(x.shape[-1], x.shape[-1]), 0))
+        sums[port] = (total + x.T @ x, number + len(x))
 
     watch(backbone, ports, batches, add)
-    return {block: sums[block].item() / count if count else math.nan for block, count in counts.items()}
+    means = {port: total / max(1, number) for port, (total, number) in sums.items()}
+    return {layer: means[backbone.place(layer).input] for layer in layers}
+
+
+def residual_norm(gradient: Float[Tensor, "m n"], moment: Float64[Tensor, "n n"]) -> float:
+    """||G S^(-1/2)||, G = dL / dW the gradient of the mean loss and S = E[x x^T], over the eigenvectors of S that tokens have.
+
+    With r = -dL / dy for each token (times their number), it is the root of E|r|^2 less the least E|r - A x|^2 of all matrices A.
+    """
+    values, vectors = torch.linalg.eigh(moment)
+    is_there = values > SMALLEST * values[-1].clamp_min(torch.finfo(values.dtype).tiny)
+    along = gradient.to(moment) @ vectors[:, is_there]
+    return float((along.square() / values[is_there]).sum().sqrt())

@@ -1,7 +1,7 @@
 """What can be measured of the frozen backbone with the head at its start, before anything is trained."""
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from statistics import fmean
 
 import torch
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from peftlab.backbone.backbone import Backbone
 from peftlab.build.feature_norm import feature_norms
 from peftlab.build.mean_square import mean_squares
-from peftlab.build.residual_norm import residual_norms
+from peftlab.build.residual_norm import residual_norm, second_moments
 from peftlab.errors import UserError
 from peftlab.inputs.batch import Batch
 from peftlab.loss.cross_entropy import Loss
@@ -84,19 +84,23 @@ class Scorer:
     def mean_gradient_norms(self, sites: Sequence[Site], num: int, size: int) -> dict[Site, float]:
         """The norm of dL / dW at each site, L the mean loss over the first `num` items."""
         pieces = {site: self._pieces(site) for site in sites}
-        names = {name for own in pieces.values() for name, _ in own}
-        total = min(num, self.num_items)
-        means: dict[str, Tensor] = {}
-        for number, grads in enumerate(self.gradients(num, size)):
-            share = min(size, total - number * size) / total  # the last batch may be smaller
-            for name in names:
-                means[name] = share * grads[name] + means.get(name, 0)
+        means = self._mean_gradients({name for own in pieces.values() for name, _ in own}, num, size)
         squares = {
             piece: _part(means, piece).double().square().sum().item()
             for own in pieces.values()
             for piece in own
         }
         return {site: sum(squares[piece] for piece in own) ** 0.5 for site, own in pieces.items()}
+
+    def _mean_gradients(self, names: Collection[str], num: int, size: int) -> dict[str, Tensor]:
+        """dL / dw of these parameters, L the mean loss over the first `num` items."""
+        total = min(num, self.num_items)
+        means: dict[str, Tensor] = {}
+        for number, grads in enumerate(self.gradients(num, size)):
+            share = min(size, total - number * size) / total  # the last batch may be smaller
+            for name in names:
+                means[name] = share * grads[name] + means.get(name, 0)
+        return means
 
     def num_weights(self, site: Site) -> int:
         """How many frozen weights a site is scored by."""
@@ -137,9 +141,17 @@ class Scorer:
         }
 
     def residual_norms(self, sites: Sequence[Site], num: int, size: int) -> dict[Site, float]:
-        """The mean over the tokens of `num` items of ||y - x|| / ||x|| of each site's block, which makes y of x."""
-        found = residual_norms(self.backbone, {site.block for site in sites}, self._inputs(num, size))
-        return {site: found[site.block] for site in sites}
+        """||G S^(-1/2)|| at each site, G = dL / dW, L the mean loss over the first `num` items, and S the second moment of what W reads.
+
+        Of a site of several linear layers the root of the sum of their squares.
+        """
+        layers = {site: self._layers(site) for site in sites}
+        every = list(dict.fromkeys(layer for own in layers.values() for layer in own))
+        pieces = {layer: self._matrix_piece(layer) for layer in every}
+        gradients = self._mean_gradients({name for name, _ in pieces.values()}, num, size)
+        moments = second_moments(self.backbone, every, self._inputs(num, size))
+        found = {layer: residual_norm(_part(gradients, pieces[layer]), moments[layer]) for layer in every}
+        return {site: math.hypot(*(found[layer] for layer in own)) for site, own in layers.items()}
 
     def _inputs(self, num: int, size: int) -> Iterator[dict[str, Tensor]]:
         return (batch.inputs for batch in self.batches(num, size))
@@ -165,8 +177,11 @@ class Scorer:
     def _matrix(self, layer: Site) -> Float[Tensor, "m n"]:
         """The frozen weight of a linear layer: its own part of a fused one."""
         values: dict[str, Tensor] = dict(self.backbone.model.named_parameters())
-        parts = (_part(values, piece) for piece in self.backbone.place(layer).parameters)
-        return next(part for part in parts if part.ndim == 2)
+        return _part(values, self._matrix_piece(layer))
+
+    def _matrix_piece(self, layer: Site) -> Piece:
+        values: dict[str, Tensor] = dict(self.backbone.model.named_parameters())
+        return next(piece for piece in self.backbone.place(layer).parameters if values[piece[0]].ndim == 2)
 
     def _pieces(self, site: Site) -> list[Piece]:
         """The frozen weights of a site: its own, or those of its linear layers."""

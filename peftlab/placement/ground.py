@@ -30,7 +30,7 @@ class Scorer(Protocol):
         """sigma_max / sigma_min of the frozen weights."""
 
     def residual_norms(self, sites: Sequence[Site], num: int, size: int) -> dict[Site, float]:
-        """How much a site's block changes the residual stream."""
+        """How much of what the loss wants of a site a linear map of its input can give."""
 
     def num_weights(self, site: Site) -> int:
         """How many frozen weights a site is scored by."""

@@ -1,8 +1,8 @@
-"""placement=residual_norm: the blocks that change the residual stream most."""
+"""placement=residual_norm: the sites whose linear map can take most of what the loss still wants."""
 
 from peftlab.option import PositiveInt
 from peftlab.placement.ground import Ground, Placement
-from peftlab.placement.ranking import among, largest
+from peftlab.placement.ranking import among, check_matrices, largest
 
 
 def residual_norm(
@@ -14,19 +14,22 @@ def residual_norm(
     num_samples: PositiveInt,
     batch_size: PositiveInt,
 ) -> Placement:
-    """The `keep` sites in the blocks of the largest mean over tokens of ||y - x|| / ||x||: the frozen block makes y of x.
+    """The `keep` sites of the largest projected residual norm ||G S^(-1/2)||: G = dL / dW of the frozen weights W, L the mean loss over
+    the items, and S = E[x x^T] over the tokens x that W reads.
 
-    All sites of a block have its score, so whole blocks are chosen from the one that changes most, and of a block that `keep` cuts
-    the earlier positions. Forward passes alone on training items without augmentation; no label enters, and `batch_size` changes
-    the memory alone.
+    It is what is left of gradient_norm when the scale and the shape of what a site reads are taken out: with r = -dL / dy what the
+    loss wants of the site's output at each token, the norm of that part of r which a linear map of x can give. Items are training
+    items without augmentation; `batch_size` changes the memory alone. S takes n^2 numbers in float64 for each input of width n.
 
-    Source: Csordas et al. 2025, arXiv:2505.13898, measure what a layer adds relative to the residual stream to say how much of it
-    is used. That adapters should stand there is ours: a plain baseline.
+    Source: Xu et al. 2026, arXiv:2602.04019, whose abstract says that the projected residual norm of squared loss and linear adapters
+    is a normalised gradient norm. Differs: the paper's own text could not be read; the formula follows from least squares, for any loss.
 
     Raises:
-        UserError: for a depth or position that no candidate has, too large a `keep`, or scores that are all 0.
+        UserError: for a depth or position that no candidate has, too large a `keep`, a site without a weight matrix, or scores that
+            are all 0.
     """
     sites = among(ground, depth=depth, position=position, keep=keep)
+    check_matrices(sites, rule="residual_norm")
     if ground.scorer is None or not sites:
         return Placement({site: {} for site in sites}, is_open=True)
     return largest(ground.scorer.residual_norms(sites, num_samples, batch_size), keep, rule="residual_norm")

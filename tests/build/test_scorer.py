@@ -121,7 +121,7 @@ def test_energies_are_those_of_a_forward_by_hand(vit):
             assert found[Site(0, name)] == pytest.approx(own, rel=1e-4), name
 
 
-def test_feature_and_residual_norms_are_those_of_a_forward_by_hand(vit):
+def test_feature_norms_are_those_of_a_forward_by_hand(vit):
     """The first block, module by module, without a hook."""
     scorer, images, _ = vit
     model = scorer.backbone.model
@@ -129,9 +129,7 @@ def test_feature_and_residual_norms_are_those_of_a_forward_by_hand(vit):
     with torch.no_grad():
         x = model.norm_pre(model._pos_embed(model.patch_embed(images)))
         n1 = block.norm1(x)
-        middle = x + block.attn(n1)
-        n2 = block.norm2(middle)
-        y = block(x)
+        n2 = block.norm2(x + block.attn(n1))
         weights = block.attn.qkv.weight.chunk(3)
         first = block.mlp.fc1.weight
 
@@ -141,12 +139,38 @@ def test_feature_and_residual_norms_are_those_of_a_forward_by_hand(vit):
 
     expected = {"q": nfn(weights[0], n1), "k": nfn(weights[1], n1), "v": nfn(weights[2], n1)}
     expected |= {"mlp1": nfn(first, n2), "kv": (nfn(weights[1], n1) + nfn(weights[2], n1)) / 2}
-    change = ((y - x).norm(dim=-1) / x.norm(dim=-1)).mean().item()
     sites = [Site(0, name) for name in expected]
     for size in (7, 3):
         found = scorer.feature_norms(sites, 7, size)
         assert found == pytest.approx({site: expected[site.position] for site in sites}, rel=1e-5)
-        assert scorer.residual_norms(sites, 7, size) == pytest.approx(dict.fromkeys(sites, change), rel=1e-5)
+
+
+def test_residual_norms_are_what_least_squares_gives_of_the_gradients_of_the_outputs(vit):
+    """Of mlp1 and mlp2, whose outputs are leaves of a forward by hand of the last block."""
+    scorer, images, labels = vit
+    model = scorer.backbone.model
+    block = model.blocks[1]
+    with torch.no_grad():
+        x = model.blocks[0](model.norm_pre(model._pos_embed(model.patch_embed(images))))
+        middle = x + block.attn(block.norm1(x))
+        reads = {"mlp1": block.norm2(middle)}
+    first = block.mlp.fc1(reads["mlp1"]).detach().requires_grad_()
+    reads["mlp2"] = block.mlp.act(first)
+    second = block.mlp.fc2(reads["mlp2"]).detach().requires_grad_()
+    logits = scorer.head(model.forward_head(model.norm(middle + second)))
+    F.cross_entropy(logits, labels).backward()
+    block.mlp.fc2(reads["mlp2"]).backward(second.grad)
+    expected = {}
+    for name, output in (("mlp1", first), ("mlp2", second)):
+        z = reads[name].detach().flatten(0, 1).double()
+        wanted = -output.grad.flatten(0, 1).double() * len(z)
+        given = z @ torch.linalg.lstsq(z, wanted, driver="gelsd", rcond=1e-3).solution
+        expected[Site(1, name)] = given.square().sum(1).mean().sqrt().item()
+    both = Site(1, "ffn")
+    for size in (7, 3):
+        found = scorer.residual_norms([*expected, both], 7, size)
+        assert {site: found[site] for site in expected} == pytest.approx(expected, rel=1e-3)
+        assert found[both] == pytest.approx(sum(value**2 for value in expected.values()) ** 0.5, rel=1e-3)
 
 
 def test_condition_numbers_are_numpys_and_of_several_layers_their_geometric_mean(vit):
@@ -196,7 +220,7 @@ def test_every_place_of_every_family_has_an_energy_and_gradients(family, name):
     assert all(read > 0 and wrote > 0 for read, wrote in scorer.energies(sites, 2, 2).values())
     assert all(score > 0 for score in scorer.squared_gradients(sites, 2, 2).values())
     with_matrix = [site for site in sites if site.position not in NORM]
-    for found in (scorer.feature_norms(with_matrix, 2, 2), scorer.residual_norms(sites, 2, 2)):
+    for found in (scorer.feature_norms(with_matrix, 2, 2), scorer.residual_norms(with_matrix, 2, 2)):
         assert all(0 < score < float("inf") for score in found.values())
     assert all(score >= 1 for score in scorer.condition_numbers(with_matrix).values())
     with pytest.raises(UserError, match=r"^placement: 0\.norm1 of .* has no weight matrix; legal: q, k, v"):

@@ -1,91 +1,74 @@
-"""placement=residual_norm against two blocks by hand."""
+"""placement=residual_norm against least squares on what the loss wants of each token."""
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
+import torch
 
 from peftlab.errors import UserError
-from peftlab.placement.ground import Ground, Placement
+from peftlab.placement.ground import Placement
 from peftlab.placement.residual_norm import residual_norm
 from peftlab.site import Site
 
-SITES = [Site(block, name) for block in (0, 1) for name in ("q", "ffn", "norm1")]
+Q, K, V = (Site(0, name) for name in "qkv")
 
 
 def choose(ground, **options):
-    full = {"keep": 1, "depth": "all", "position": "all", "num_samples": 3, "batch_size": 2}
+    full = {"keep": 1, "depth": "all", "position": "all", "num_samples": 10, "batch_size": 4}
     return residual_norm(ground, **{**full, **options})
 
 
-@pytest.fixture
-def two(toy):
-    """Tokens x, of which one is 0; block 0 makes 3 x of them, block 1 adds (0, 1) to that; three images of four tokens."""
-    import torch
-    from torch import nn
-
-    from peftlab.build.scorer import Scorer
-    from peftlab.inputs.batch import Batch
-
-    class Block(nn.Module):
-        def __init__(self, times, more):
-            super().__init__()
-            self.times, self.more = times, torch.tensor(more, dtype=torch.float64)
-
-        def forward(self, x):
-            return (self.times * x + self.more,)  # a tuple, as some networks give it
-
-    class Net(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.low, self.high = Block(3, [0, 0]), Block(1, [0, 1])
-
-        def forward(self, x):
-            return self.high(self.low(x)[0])[0].mean(1)
-
-    x = torch.randn(3, 4, 2, generator=torch.Generator().manual_seed(1)).double()
-    x[1, 2] = 0
-    backbone = replace(toy.ground.scorer.backbone, model=Net(), blocks=("low", "high"), labels=("0", "1"))
-
-    def batch(start, stop):
-        rows = torch.arange(start, stop)
-        return Batch({"images": x[rows]}, rows, rows)
-
-    return Ground(
-        ["0", "1"],
-        ["q", "ffn", "norm1"],
-        SITES,
-        Scorer(backbone, nn.Identity(), toy.ground.scorer.loss, batch, 3),
-    ), x
+def by_hand(toy, num):
+    """In numpy: each image is one token x, of whose output the loss wants -f, of k twice that, of v nothing; fitted without a bias."""
+    x = toy.x[:num, :3].numpy()
+    f = toy.gradients[:num, :, 3].numpy()  # of the bias
+    fit, *_ = np.linalg.lstsq(x, f, rcond=None)
+    given = np.sqrt(np.square(x @ fit).sum(1).mean())
+    return {Q: given, K: 2 * given, V: 0.0}
 
 
-@pytest.mark.parametrize("size", [1, 2, 3])
-def test_the_mean_relative_change_over_all_tokens(two, size):
-    ground, x = two
-    norms = [float((one[0] ** 2 + one[1] ** 2) ** 0.5) for one in x.flatten(0, 1)]
-    high = [1 / (3 * norm) for norm in norms if norm]
-    expected = {0: 2, 1: sum(high) / len(high)}
-    assert len(high) == 11
-    placed = choose(ground, batch_size=size)
-    assert placed.scores == pytest.approx({site: expected[site.block] for site in SITES}, rel=1e-12)
+@pytest.mark.parametrize("size", [1, 3, 10])
+@pytest.mark.parametrize("num", [5, 10])
+def test_the_norm_of_what_a_linear_map_of_the_input_can_give(toy, size, num):
+    placed = choose(toy.ground, batch_size=size, num_samples=num)
+    assert placed.scores == pytest.approx(by_hand(toy, num), rel=1e-6)
+    assert placed.cells == {K: {}}
+    assert list(placed.scores) == [K, Q, V]
     assert not placed.is_open
 
 
-def test_the_block_that_changes_more_comes_first_and_in_it_the_earlier_positions(two):
-    ground, _ = two
-    assert list(choose(ground, keep=2).cells) == [Site(0, "q"), Site(0, "ffn")]
-    ground.scorer.backbone.model.high.more *= 1000
-    placed = choose(ground, keep=4)
-    assert list(placed.cells) == [Site(0, "q"), Site(1, "q"), Site(1, "ffn"), Site(1, "norm1")]
-    assert [site.block for site in placed.scores] == [1, 1, 1, 0, 0, 0]
+def test_fewer_tokens_than_channels_leave_nothing_that_cannot_be_given(toy):
+    f = toy.gradients[:2, :, 3]
+    expected = f.square().sum(1).mean().sqrt().item()
+    assert choose(toy.ground, num_samples=2).scores[Q] == pytest.approx(expected, rel=1e-6)
 
 
-def test_blocks_that_do_nothing_rank_nothing(two):
-    ground, _ = two
-    ground.scorer.backbone.model.low.times = 1
+def test_the_scale_and_the_shape_of_what_is_read_say_nothing(toy):
+    """x -> M x with W -> W M^-1 is the same network: gradient_norm changes, this does not."""
+    before = choose(toy.ground).scores
+    gradients = toy.ground.scorer.mean_gradient_norms([Q], 10, 10)
+    mixing = torch.tensor([[20.0, 0, 0], [3, 0.5, 0], [0, 2, 1]], dtype=torch.float64)
+    toy.model.qkv.weight[:] = toy.model.qkv.weight @ mixing.inverse()
+    batch = toy.ground.scorer._batch
+
+    def mixed(start, stop):
+        own = batch(start, stop)
+        images = torch.einsum("ij,bjhw->bihw", mixing, own.inputs["images"])
+        return own._replace(inputs={"images": images})
+
+    toy.ground.scorer._batch = mixed
+    assert choose(toy.ground).scores == pytest.approx(before, rel=1e-6)
+    assert toy.ground.scorer.mean_gradient_norms([Q], 10, 10)[Q] > 3 * gradients[Q]
+
+
+def test_a_loss_that_wants_nothing_ranks_nothing(toy):
+    toy.model.qkv.weight[:] = 0
+    toy.model.qkv.bias[:] = 0
     with pytest.raises(UserError, match=r"^placement=residual_norm: every site has the score 0"):
-        choose(ground, depth=0)
+        choose(toy.ground)
 
 
-def test_without_a_network_all_candidates_are_named(two):
-    ground, _ = two
-    assert choose(replace(ground, scorer=None)) == Placement({site: {} for site in SITES}, is_open=True)
+def test_without_a_network_all_candidates_are_named(toy):
+    ground = replace(toy.ground, scorer=None)
+    assert choose(ground) == Placement({site: {} for site in (Q, K, V)}, is_open=True)
