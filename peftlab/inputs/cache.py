@@ -9,6 +9,7 @@ import hashlib
 import json
 import os
 import sys
+import weakref
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -97,6 +98,7 @@ class Rows:
         self._size, start = int(np.prod(shape)), HEAD + num_rows * DIGEST
         self._secret = hashlib.sha256(key.encode()).digest()
         self._start, self._fd = start, os.open(file, os.O_RDWR)
+        weakref.finalize(self, os.close, self._fd)  # __del__ of an interpreter that ends finds no os
         whole = np.memmap(file, dtype=np.uint8, mode="r", shape=(start + num_rows * self._size,))
         self._digests = whole[HEAD:start].reshape(num_rows, DIGEST)
         self.pixels: np.ndarray = whole[start:].reshape(num_rows, *shape)
@@ -139,10 +141,6 @@ class Rows:
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Rows.opened, self._made_of  # another process has other file descriptors
-
-    def __del__(self) -> None:
-        with suppress(OSError, AttributeError):
-            os.close(self._fd)
 
     def _digest(self, row: int, data: bytes) -> bytes:
         return hashlib.blake2b(
