@@ -54,7 +54,7 @@ def measured(resolved: Resolved, device: torch.device) -> float | None:
     backbone.model.to(device)
     head = empty_head(resolved, backbone, NUM_CLASSES)
     cell = build_cell(resolved, backbone, place_on(resolved, backbone), Start(head)).cell.to(device)
-    network, times = Network(backbone), list[float]()
+    network, times = Network(backbone, checkpointing=resolved.fit.checkpointing), list[float]()
     optimizer: Any = resolved.optim(cell.theta_by_kind())
     inputs = {
         name: _batch(value, resolved.fit.batch_size).to(device)

@@ -135,7 +135,8 @@ def build(
     placed = place_on(resolved, trunk.backbone, start.scorer)
     built = build_cell(resolved, trunk.backbone, placed, start)
     cell = built.cell.to(trunk.device)
-    network = Network(trunk.backbone) if network is None else network
+    if network is None:
+        network = Network(trunk.backbone, checkpointing=resolved.fit.checkpointing)
     network.check(cell)
     plan, train = built.scaling.outer, trunk.dataset.train
     split = None if plan is None else OuterSplit(trunk.dataset, plan, resolved.seed)

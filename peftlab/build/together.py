@@ -15,7 +15,7 @@ def shared_network(resolved: Resolved, num_together: int | None = None) -> Netwo
     Raises:
         UserError: for weights or data that cannot be had.
     """
-    return Network(open_trunk(resolved).backbone, num_together)
+    return Network(open_trunk(resolved).backbone, num_together, checkpointing=resolved.fit.checkpointing)
 
 
 def share_batches(experiments: Iterable[Experiment]) -> None:

@@ -23,7 +23,10 @@ VOLATILE = (
     "recipes",
     "trust",
 )  # of recipes, what is used stands elsewhere
-VOLATILE_IN = {"dataset": ("num_workers",), "fit": ("save_every", "eval_batch_size", "stop_after")}
+VOLATILE_IN = {
+    "dataset": ("num_workers",),
+    "fit": ("save_every", "eval_batch_size", "stop_after", "checkpointing"),
+}
 # keys that older runs lack, with what these did: at this value a run is the one without the key
 ABSENT: dict[str, dict[str, Any]] = {
     "fit": {"compile": False, "sampler": "uniform", "ema": None},

@@ -136,9 +136,14 @@ def _check(resolved: Resolved) -> None:
             parts[0].depth, block_labels(resolved.backbone.options["depth"]), key=f"{parts[0].path}.depth"
         )
         check_no_sites(resolved.placement, parts[0].form.word)
+    _check_fit(resolved)
+    check_gamma(resolved.scaling)
+
+
+def _check_fit(resolved: Resolved) -> None:
     check_plan(resolved.fit)
     _check_compile(resolved)
-    check_gamma(resolved.scaling)
+    _check_checkpointing(resolved)
 
 
 def _check_compile(resolved: Resolved) -> None:
@@ -156,6 +161,21 @@ def _check_compile(resolved: Resolved) -> None:
     if drawing:
         raise UserError(
             f"fit.compile=true cannot draw, and {drawing[0]} has dropout; legal: {drawing[0]}.dropout=0, or fit.compile=false"
+        )
+
+
+def _check_checkpointing(resolved: Resolved) -> None:
+    if not resolved.fit.checkpointing:
+        return
+    if resolved.fit.compile:
+        raise UserError(
+            "fit.checkpointing=true with fit.compile=true, whose graph decides itself what it keeps; legal: one of them"
+        )
+    estimator = resolved.scaling.options.get("estimator")
+    if estimator is not None and estimator.word != "direct":
+        raise UserError(
+            f"fit.checkpointing=true with scaling/estimator={estimator.word}, which differentiates twice, and blocks that run again"
+            " can be differentiated once; legal: scaling/estimator=direct, or fit.checkpointing=false"
         )
 
 

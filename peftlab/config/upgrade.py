@@ -36,7 +36,13 @@ MOVED = {
 
 # keys that a `_target_` has since, with what was done before there was a choice
 SINCE: dict[str, dict[str, Any]] = {
-    "peftlab.fit.plan.Plan": {"stop_after": None, "compile": False, "sampler": "uniform", "ema": None},
+    "peftlab.fit.plan.Plan": {
+        "stop_after": None,
+        "compile": False,
+        "checkpointing": False,
+        "sampler": "uniform",
+        "ema": None,
+    },
     "peftlab.dataset.source.image_folder.image_folder": {"follow_links": True},
     "peftlab.dataset.image.dataset.image_dataset": {"views": None, "views_expand": None},
     "peftlab.dataset.text.answers.answer_dataset": {"group_by_length": False},

@@ -24,6 +24,7 @@ class Plan:
     precision: Literal["fp32", "bf16"]
     ema: Share | None
     compile: bool
+    checkpointing: bool
     select: Literal["last", "best"]
     eval_every: PositiveInt | None
     save_every: PositiveInt

@@ -14,6 +14,7 @@ from peftlab.network.acts import Acts, acts_of, sources_of
 from peftlab.network.below import Below, first_block
 from peftlab.network.cell import Cell
 from peftlab.network.forward import Norms, Pass
+from peftlab.network.recompute import recomputed
 from peftlab.network.rows import Rows, nested
 from peftlab.network.tokens import check_prompts, prompts_of
 from peftlab.peft.view import Widths
@@ -32,11 +33,15 @@ class Network:
     Source: He et al. 2022, arXiv:2110.04366; Tian et al. 2025, arXiv:2603.01759 (gamma).
     """
 
-    def __init__(self, backbone: Backbone, num_together: int | None = None) -> None:
+    def __init__(
+        self, backbone: Backbone, num_together: int | None = None, *, checkpointing: bool = False
+    ) -> None:
         """`num_together`: how many cells share a forward in training; None is all of them. With 1 each has a forward of its
-        own, which begins at its first site: what is below is run once for a batch."""
+        own, which begins at its first site: what is below is run once for a batch. With `checkpointing` each has one of its own,
+        too, and of the blocks from its first site on what enters them is all that is kept for backward."""
         self.backbone = backbone
         self.num_together = num_together
+        self.checkpointing = checkpointing
         self._modules = dict(backbone.model.named_modules())
         shares = num_together is not None and not self._is_staged
         self._below = Below(backbone, self._installed) if shares else None
@@ -57,7 +62,7 @@ class Network:
         """Which cells share a forward in training, by their places in the list; what joins lower comes first."""
         order = sorted(range(len(cells)), key=lambda place: first_block(cells[place], self.backbone))
         size = self.num_together or len(cells)
-        if size == 1:
+        if size == 1 or self.checkpointing:
             return [[place] for place in order]
         joint = [place for place in order if self._why_apart(cells[place]) is None]
         apart = [[place] for place in order if place not in joint]
@@ -124,8 +129,19 @@ class Network:
             acts |= self._below.acts(run.cell, inputs)
         for name, own in prompts_of(run, self.backbone, self._modules).items():
             acts.setdefault(name, []).extend(own)
+        weights = run.cell.selected.weights()
+        if self.checkpointing and not self.backbone.has_cache(inputs):
+            act = recomputed(run, self.backbone.model, weights, partial(self._again, dict(acts)))
+            for name in self.backbone.blocks[first_block(run.cell, self.backbone) :]:
+                acts[name] = [*acts.get(name, []), act]
         with self._installed(acts):
-            return self.backbone.features(inputs, run.cell.selected.weights())
+            return self.backbone.features(inputs, weights)
+
+    @contextmanager
+    def _again(self, acts: Acts) -> Iterator[None]:
+        """Inside, the modules do what they did in the forward, while its backward runs."""
+        with _evaluating(self._modules.values()), self._installed(acts):
+            yield
 
     def _several(self, runs: Sequence[Pass], inputs: dict[str, Tensor]) -> list[Tensor]:
         for run in runs:

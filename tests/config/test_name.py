@@ -101,7 +101,7 @@ def test_nothing_that_changes_numbers_is_volatile() -> None:
     assert set(VOLATILE) == {"device", "resume", "tracker", "baseline", "recipes", "trust"}
     assert {key: set(keys) for key, keys in VOLATILE_IN.items()} == {
         "dataset": {"num_workers"},
-        "fit": {"save_every", "eval_batch_size", "stop_after"},
+        "fit": {"save_every", "eval_batch_size", "stop_after", "checkpointing"},
     }
 
 

@@ -262,6 +262,18 @@ def test_a_budget_is_a_number_of_parameters_and_no_option_of_the_placement(chang
     assert choice(resolved.raw["placement"], BUDGET) == resolved.placement
 
 
+def test_what_cannot_run_again_in_backward_is_refused() -> None:
+    resolve(composed("fit.checkpointing=true", "scaling=meta"))
+    with pytest.raises(
+        UserError, match=r"fit\.checkpointing=true with fit\.compile=true, whose graph .*; legal: one"
+    ):
+        resolve(composed("fit.checkpointing=true", "fit.compile=true"))
+    for word in ("unrolled", "implicit"):
+        said = rf"fit\.checkpointing=true with scaling/estimator={word}, which differentiates twice.*legal: .*=direct"
+        with pytest.raises(UserError, match=said):
+            resolve(composed("fit.checkpointing=true", "scaling=meta", f"scaling/estimator={word}"))
+
+
 def test_what_cannot_be_compiled_is_refused(change: Change) -> None:
     resolve(change({"fit.compile": True}))
     resolve(change({"peft.dropout": 0.1}))

@@ -25,6 +25,7 @@ PLAN = Plan(
     precision="fp32",
     ema=None,
     compile=False,
+    checkpointing=False,
     select="last",
     eval_every=None,
     save_every=1,

@@ -24,6 +24,7 @@ from peftlab.config.resolve import resolve
 from peftlab.dataset.batches import EvalBatches
 from peftlab.dataset.dataset import Dataset
 from peftlab.errors import UserError
+from peftlab.network import network, recompute
 from peftlab.record.record import Record
 from peftlab.run.run import run
 from peftlab.run.state import Run
@@ -250,6 +251,23 @@ def test_a_run_killed_without_warning_goes_on_from_its_last_save(
     assert rows(tmp_path / "parts")[-1]["step"] == 8
     go(tmp_path / "parts", config)
     same(undisturbed, tmp_path / "parts")
+
+
+def test_a_run_may_go_on_with_blocks_that_run_again_in_backward(
+    composed: Config, whole: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Bit for bit the run that keeps all: dropout, and outer steps before and after it went on."""
+    words = ("peft.dropout=0.2", *META)
+    with monkeypatch.context() as patch:
+        stop_at(patch, 4, signal.SIGINT)
+        with pytest.raises(SystemExit):
+            go(tmp_path / "parts", composed(*SMALL, *words))
+    torch.manual_seed(12345)
+    seen, make = [], recompute.recomputed
+    monkeypatch.setattr(network, "recomputed", lambda *given: seen.append(1) or make(*given))
+    go(tmp_path / "parts", composed(*SMALL, *words, "fit.checkpointing=true"))
+    assert seen
+    same(whole(*words), tmp_path / "parts")
 
 
 def test_sigterm_saves_too(composed: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
