@@ -113,8 +113,8 @@ def read_study(
 ) -> Study:
     """The finished and unfinished jobs of sweep folders. A run that lies in two of them counts once.
 
-    Of several folders, a choice that one typed and another did not is filled in from what the run recorded, and groups that
-    differ are choices, so that sweeps of two data sets are two data sets.
+    A choice that one typed and another did not, in another folder or in a later multirun of the same one, is filled in from what the
+    run recorded, and groups that differ are choices, so that sweeps of two data sets are two data sets.
 
     baseline: as for `peftlab-sweep`.
 
@@ -127,7 +127,7 @@ def read_study(
     for jobs in found:
         for job in jobs:
             once.setdefault(str(job.result.get("run_id", job.folder.resolve())), job)
-    jobs = list(once.values()) if len(folders) == 1 else list(_aligned(list(once.values())))
+    jobs = list(_aligned(list(once.values())))
     cells = group_cells(jobs)
     return Study(folders, out, cells, find_baseline(cells, baseline), has_seeds(jobs), claims)
 
@@ -143,4 +143,6 @@ def _aligned(jobs: list[Job]) -> Iterator[Job]:
 
 def _said(job: Job, key: str) -> str | None:
     value = job.flat.get(KNOWN[key])
+    if isinstance(value, float):
+        return f"{value:g}"  # as people type it
     return None if value is None else str(scalar(value))

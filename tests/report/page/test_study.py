@@ -47,6 +47,17 @@ def test_groups_that_nobody_typed_tell_folders_apart(tmp_path: Path) -> None:
     assert study.cells[0].beside is not study.cells[1].beside, "other data have an error of their own"
 
 
+def test_what_a_later_multirun_of_a_folder_typed_is_filled_in_for_the_others(tmp_path: Path) -> None:
+    """The run that had alpha 1 by default is that of the curve, and one that typed it is of the same cell."""
+    flat(tmp_path / "s", "digits_lt", 0)
+    flat(tmp_path / "s", "digits_lt", 1, **{"scaling.value": "1"})
+    for alpha in ("2", "4"):
+        put_run(tmp_path / "s", {"scaling.value": alpha}, 0, {"mean_acc": 0.6}, flat={"alpha": float(alpha)})
+    study = study_of(tmp_path / "s")
+    assert [cell.choices["scaling.value"] for cell in study.cells] == ["1", "2", "4"]
+    assert [len(cell.jobs) for cell in study.cells] == [2, 1, 1]
+
+
 def test_a_run_in_two_folders_counts_once_and_a_twin_is_refused(tmp_path: Path) -> None:
     for name in ("a", "b"):
         own = flat(tmp_path / name, "digits_lt", peft="lora")
