@@ -9,7 +9,7 @@ from peftlab.config.pointed import check_pointed
 from peftlab.config.resolved import Resolved, Root
 from peftlab.config.schema import BUDGET, PART, TARGET, check_schema
 from peftlab.config.signature import signature
-from peftlab.dataset.reads import check_reads, check_task
+from peftlab.dataset.reads import check_reads, check_task, read_by
 from peftlab.dataset.rules import check_dataset
 from peftlab.errors import UserError
 from peftlab.fit.plan import Plan, check_plan
@@ -144,6 +144,7 @@ def _check_fit(resolved: Resolved) -> None:
     check_plan(resolved.fit)
     _check_compile(resolved)
     _check_checkpointing(resolved)
+    _check_mixing(resolved)
 
 
 def _check_compile(resolved: Resolved) -> None:
@@ -176,6 +177,25 @@ def _check_checkpointing(resolved: Resolved) -> None:
         raise UserError(
             f"fit.checkpointing=true with scaling/estimator={estimator.word}, which differentiates twice, and blocks that run again"
             " can be differentiated once; legal: scaling/estimator=direct, or fit.checkpointing=false"
+        )
+
+
+def _check_mixing(resolved: Resolved) -> None:
+    if not resolved.fit.mixes:
+        return
+    key = "mixup" if resolved.fit.mixup else "cutmix"
+    said = f"fit.{key}={getattr(resolved.fit, key):g}"
+    if read_by(resolved.backbone) == "texts":
+        raise UserError(f"{said} mixes images, and the backbone reads texts; legal: fit.{key}=0")
+    if resolved.fit.compile:
+        raise UserError(
+            f"{said} with fit.compile=true, whose graph has one target for each item; legal: one of them"
+        )
+    estimator = resolved.scaling.options.get("estimator")
+    if estimator is not None and estimator.word != "direct":
+        raise UserError(
+            f"{said} with scaling/estimator={estimator.word}, which takes the last steps again, on images as they are; legal:"
+            f" scaling/estimator=direct, or fit.{key}=0"
         )
 
 

@@ -42,6 +42,8 @@ SINCE: dict[str, dict[str, Any]] = {
         "checkpointing": False,
         "sampler": "uniform",
         "ema": None,
+        "mixup": 0.0,
+        "cutmix": 0.0,
     },
     "peftlab.dataset.source.image_folder.image_folder": {"follow_links": True},
     "peftlab.dataset.image.dataset.image_dataset": {"views": None, "views_expand": None},

@@ -8,7 +8,8 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 from torch import Tensor, nn
 
 from peftlab.fit.compiled import CompiledStep
-from peftlab.fit.learner import Learner, Now, OuterStep
+from peftlab.fit.learner import Learner, Loss, Now, OuterStep
+from peftlab.fit.mix import mixed
 from peftlab.fit.plan import Plan
 from peftlab.fit.precision import Context, autocast
 from peftlab.fit.schedule import Schedule, base_rates, set_rates
@@ -99,8 +100,8 @@ class _Stream:
             for learner in (learners[place] for place in members if plan.compile)
         }
         self._refill(start)
-        # outer steps want whole batches; without them each rank reads no more than it computes
-        self._is_whole = any(learners[place].outer is not None for place in members)
+        # outer steps and mixing want whole batches; without them each rank reads no more than it computes
+        self._is_whole = plan.mixes or any(learners[place].outer is not None for place in members)
         share = (0, 1) if self._is_whole else (first.ranks.rank, first.ranks.world)
         self._batches = first.batches.iterate(self.schedule.first_batch(start), share)
 
@@ -113,7 +114,10 @@ class _Stream:
             self.learners[place].begin(index / self.schedule.num_steps)
         group = [batch.to(self.device) for batch in islice(self._batches, self.schedule.batches_in(index))]
         nows = [learner.now(index, learner.ranks.rank) for learner in learners]
-        values = self._accumulate(learners, group, nows)
+        seen = group
+        if self.plan.mixes:
+            seen = [mixed(self.plan, batch, learners[0].seed, index, at) for at, batch in enumerate(group)]
+        values = self._accumulate(learners, seen, nows)
         happened: Round = {}
         for place, value, now in zip(places, values, nows, strict=True):
             happened[place] = self._finish(place, index, value, now, group[-1])
@@ -143,7 +147,7 @@ class _Stream:
         with self._context():
             outputs = self.network.outputs([learner.cell for learner in joint], batch.inputs, nows)
         parts = [
-            learner.loss(output.float(), batch.targets) * share
+            _loss(learner.loss, output.float(), batch) * share
             for learner, output in zip(joint, outputs, strict=True)
         ]
         values = [part.item() for part in parts]
@@ -185,3 +189,10 @@ class _Stream:
             batch = next(self.learners[self.members[0]].batches.iterate(last)).to(self.device)
             for outer in outers:
                 outer.recent.append(batch)
+
+
+def _loss(loss: Loss, outputs: Tensor, batch: Batch) -> Tensor:
+    own = loss(outputs, batch.targets)
+    if batch.mixed is None:
+        return own
+    return batch.mixed.share * own + (1 - batch.mixed.share) * loss(outputs, batch.mixed.targets)

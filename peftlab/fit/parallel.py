@@ -36,7 +36,8 @@ class Ranks:
             return batch
         own = slice(self.rank, None, self.world)
         inputs = {name: value[own] for name, value in batch.inputs.items()}
-        return Batch(inputs, batch.targets[own], batch.rows[own])
+        mixed = batch.mixed and batch.mixed._replace(targets=batch.mixed.targets[own])
+        return Batch(inputs, batch.targets[own], batch.rows[own], mixed)
 
     def sum(self, number: int) -> int:
         """Of all ranks."""

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from peftlab.errors import UserError
-from peftlab.option import PositiveFloat, PositiveInt, Range, Share
+from peftlab.option import NonNegativeFloat, PositiveFloat, PositiveInt, Range, Share
 
 
 @dataclass(frozen=True)
@@ -25,11 +25,18 @@ class Plan:
     ema: Share | None
     compile: bool
     checkpointing: bool
+    mixup: NonNegativeFloat
+    cutmix: NonNegativeFloat
     select: Literal["last", "best"]
     eval_every: PositiveInt | None
     save_every: PositiveInt
     stop_after: Annotated[int, Range(1, 100_000)] | Literal["end"] | None
     eval_batch_size: Annotated[int, Range(1, 65_536)]
+
+    @property
+    def mixes(self) -> bool:
+        """Whether images are mixed in training."""
+        return self.mixup > 0 or self.cutmix > 0
 
     @property
     def last_epoch(self) -> int | None:

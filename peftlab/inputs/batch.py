@@ -18,12 +18,20 @@ def targets_of(inputs: dict[str, Tensor], classes: Int64[Tensor, " b"]) -> Int64
     return classes if answers is None else inputs["input_ids"].masked_fill(answers == 0, IGNORED)
 
 
+class Mixed(NamedTuple):
+    """Each item has another one in it, whose target this is; `share` is that of the item itself."""
+
+    targets: Tensor
+    share: float
+
+
 class Batch(NamedTuple):
     """`inputs` by name, items on axis 0 (`{"images": [b, 3, h, w]}`); `targets` of each item; row ids in the source's split."""
 
     inputs: dict[str, Tensor]
     targets: Tensor
     rows: Int64[Tensor, " b"]
+    mixed: Mixed | None = None
 
     def to(self, device: torch.device) -> "Batch":
         """Inputs and targets on a device; row ids stay where they are."""

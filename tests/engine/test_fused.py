@@ -116,9 +116,14 @@ def test_together_is_what_they_are_apart_bit_for_bit(jobs: Any, apart: Any, tmp_
         assert_same(tmp_path / "fused" / name, expected / name)
 
 
-def test_averages_are_validated_and_tested_together_as_apart(jobs: Any, apart: Any, tmp_path: Path) -> None:
-    more = ("fit.ema=0.8", "fit.select=best", "dataset.val_fraction=0.2")
-    cells = {name: (*words, *more) for name, words in CELLS.items() if name != "seed"}
+@pytest.mark.parametrize(
+    "more",
+    [("fit.ema=0.8", "fit.select=best", "dataset.val_fraction=0.2"), ("fit.mixup=0.5", "fit.cutmix=1.0")],
+)
+def test_averages_and_mixed_images_are_as_apart(
+    jobs: Any, apart: Any, tmp_path: Path, more: tuple[str, ...]
+) -> None:
+    cells = {name: (*words, *more) for name, words in CELLS.items()}
     expected = apart(cells)
     assert not any(reason for _, reason in together(jobs("fused", cells)))
     for name in cells:

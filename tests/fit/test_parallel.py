@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from peftlab.errors import UserError
 from peftlab.fit.parallel import ALONE, Ranks
-from peftlab.inputs.batch import Batch
+from peftlab.inputs.batch import Batch, Mixed
 
 Found = list[dict[str, Any]]
 
@@ -45,6 +45,11 @@ def batch(num: int) -> Batch:
     return Batch({"images": torch.arange(num).float()[:, None]}, torch.arange(num), torch.arange(num))
 
 
+def _mixed(own: Batch) -> list[Any]:
+    assert own.mixed is not None
+    return [own.mixed.targets.tolist(), own.mixed.share]
+
+
 def refuse() -> int:
     raise UserError("the folder is another one's; legal: a new one")
 
@@ -72,6 +77,7 @@ def work(ranks: Ranks) -> dict[str, Any]:
         "numbers": numbers,
         "rows": ranks.share(batch(5)).rows.tolist(),
         "none": len(ranks.share(batch(1)).rows),
+        "mixed": _mixed(ranks.share(batch(5)._replace(mixed=Mixed(torch.arange(5), 0.3)))),
         "whole": whole,
         "computed": computed,
         "any": [ranks.any(ranks.rank == 1), ranks.any(False)],
@@ -93,6 +99,7 @@ def test_two_ranks_do_what_one_would(tmp_path: Path) -> None:
         assert one["said"] == "the folder is another one's; legal: a new one"
     assert [one["rows"] for one in found] == [[0, 2, 4], [1, 3]]
     assert [one["none"] for one in found] == [1, 0]
+    assert [one["mixed"] for one in found] == [[[0, 2, 4], 0.3], [[1, 3], 0.3]]
     assert [one["computed"] for one in found] == [[3, 2, 1], [2, 2, 1]]
 
 

@@ -174,6 +174,7 @@ def test_a_finished_run_is_skipped_and_resume_false_repeats_it(
             marks=pytest.mark.slow,
         ),
         pytest.param(("fit.ema=0.8", "fit.select=best", *META), id="averaged"),
+        pytest.param(("fit.mixup=0.5", "fit.cutmix=1.0", "fit.accumulate=2"), id="mixed"),
     ],
 )
 def test_interrupted_and_resumed_is_bit_for_bit_uninterrupted(
