@@ -166,8 +166,8 @@ def test_the_blocks_below_the_first_sites_run_once(jobs: Any, monkeypatch: pytes
     whole: list[Any] = []
     init = Network.__init__
 
-    def watched(self: Any, backbone: Any, num_together: int | None = None) -> None:
-        init(self, backbone, num_together)
+    def watched(self: Any, backbone: Any, *given: Any, **named: Any) -> None:
+        init(self, backbone, *given, **named)
         for index in calls if not whole else ():
             whole.append(backbone.model.blocks[index].mlp.register_forward_hook(count(index)))
 
