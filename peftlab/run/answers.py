@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from peftlab.build.experiment import Experiment
+from peftlab.dataset.image.views import mean_of, views_of
 from peftlab.dataset.split import Split
 from peftlab.fit.precision import autocast
 from peftlab.task.task import Outputs
@@ -49,11 +50,13 @@ def _joint(experiments: Sequence[Experiment], split: Split, is_test: bool) -> li
     for one in experiments:
         one.cell.eval()
     for batch in first.trunk.batches(split):
-        inputs = batch.to(device).inputs
-        for place in order:
-            with context():
-                outputs = each[place](inputs)
-            kept[place].append(outputs)
+        said: list[list[Tensor]] = [[] for _ in experiments]
+        for inputs in views_of(batch.to(device).inputs):  # what all cells share of a view is computed once
+            for place in order:
+                with context():
+                    said[place].append(each[place](inputs))
+        for own, outputs in zip(kept, map(mean_of, said), strict=True):
+            own.append(outputs)
         if len(experiments) * outputs[0].numel() * outputs.element_size() * len(split) > MAX_BYTES:
             break
     for one, mode in zip(experiments, training, strict=True):

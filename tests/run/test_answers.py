@@ -61,3 +61,28 @@ def test_other_items_and_too_many_are_left_to_each(
     monkeypatch.setattr(answers, "MAX_BYTES", 1000)
     assert joint_outputs(experiments, splits, is_test=True) == [None] * 3
     assert joint_outputs([], [], is_test=True) == []
+
+
+def test_each_view_goes_through_the_shared_blocks_once(
+    composed: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = (*SMALL, "placement.depth=1", "dataset.views=five_crop")
+    resolved = [resolve(composed(*words, f"seed={seed}")) for seed in (0, 1)]
+    network = shared_network(resolved[0], num_together=1)
+    found = [build(one, network=network) for one in resolved]
+    calls: list[int] = []
+    hook = found[0].trunk.backbone.model.blocks[0].mlp.register_forward_hook(lambda *given: calls.append(1))
+    splits = [one.trunk.dataset.open_test() for one in found]
+    try:
+        joint = joint_outputs(found, splits, is_test=True)
+        batches = found[0].trunk.batches(splits[0])
+        assert len(calls) == 5 * len(batches)
+    finally:
+        hook.remove()
+    for experiment, outputs in zip(found, joint, strict=True):
+        assert outputs is not None
+        experiment.cell.eval()
+        own = experiment.outputs(is_test=True)
+        for batch in batches:
+            with torch.no_grad():
+                assert torch.equal(outputs(batch.inputs), own(batch.inputs))
