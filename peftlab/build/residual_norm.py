@@ -21,7 +21,7 @@ def second_moments(
     Raises:
         UserError: if a layer is never called.
     """
-    ports = {backbone.place(layer).input: layer for layer in reversed(layers)}
+    ports = {backbone.place(layer).input: layer for layer in layers}
     sums: dict[Port, tuple[Tensor, int]] = {}
 
     def add(port: Port, value: Tensor) -> None:

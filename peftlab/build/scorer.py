@@ -176,12 +176,13 @@ class Scorer:
 
     def _matrix(self, layer: Site) -> Float[Tensor, "m n"]:
         """The frozen weight of a linear layer: its own part of a fused one."""
-        values: dict[str, Tensor] = dict(self.backbone.model.named_parameters())
-        return _part(values, self._matrix_piece(layer))
+        name, part = self._matrix_piece(layer)
+        return _part({name: self.backbone.model.get_parameter(name)}, (name, part))
 
     def _matrix_piece(self, layer: Site) -> Piece:
-        values: dict[str, Tensor] = dict(self.backbone.model.named_parameters())
-        return next(piece for piece in self.backbone.place(layer).parameters if values[piece[0]].ndim == 2)
+        model = self.backbone.model
+        pieces = self.backbone.place(layer).parameters
+        return next(piece for piece in pieces if model.get_parameter(piece[0]).ndim == 2)
 
     def _pieces(self, site: Site) -> list[Piece]:
         """The frozen weights of a site: its own, or those of its linear layers."""

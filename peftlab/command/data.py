@@ -38,7 +38,7 @@ def main(argv: list[str] | None = None) -> int:
             return FINE
         if given.command == "cache":
             return _cache(given.clear)
-        words = [f"dataset={word}" if "=" not in word else word for word in given.words]
+        words = named(given.words)
         name = {"dataset": "", **dict(word.split("=", 1) for word in words)}["dataset"]
         try:
             config = checked(words)
@@ -113,6 +113,11 @@ def _cache(clear: bool) -> int:
         print(f"peftlab-data: {error.filename} cannot be removed ({error.strerror})", file=sys.stderr)
         return PROBLEMS
     return FINE
+
+
+def named(words: list[str]) -> list[str]:
+    """A word without a key is a choice of the group dataset."""
+    return [word if "=" in word else f"dataset={word}" for word in words]
 
 
 def checked(words: list[str]) -> dict[str, Any]:

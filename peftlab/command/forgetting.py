@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from peftlab.command.data import checked
+from peftlab.command.data import checked, named
 from peftlab.command.parser import Parser
 from peftlab.config.resolve import choice
 from peftlab.errors import UserError
@@ -47,7 +47,7 @@ def main(argv: list[str] | None = None) -> int:
     with parser.answers(words.csv or Path.cwd()):
         if words.csv is not None:
             check_place(words.csv, "--csv")
-        config = checked([f"dataset={word}" if "=" not in word else word for word in words.source])
+        config = checked(named(words.source))
         rows = _measured(_finished(words.run), config, words.trust)
         if words.csv is not None:
             words.csv.parent.mkdir(parents=True, exist_ok=True)
@@ -80,15 +80,12 @@ def _finished(paths: Sequence[str]) -> list[Found]:
     return result
 
 
-def _measured(
-    runs: Sequence[Found], config: dict[str, Any], trust: list[str]
-) -> list[tuple[str | float, ...]]:
+def _measured(runs: Sequence[Found], config: dict[str, Any], trust: list[str]) -> list[tuple[str, ...]]:
     """Printed as they come."""
     from peftlab.model.load import read_run
     from peftlab.predict.forgetting import Forgetting
 
-    forgetting = Forgetting(choice(config["dataset"]))
-    rows: list[tuple[str | float, ...]] = []
+    forgetting, rows = Forgetting(choice(config["dataset"])), []
     width = max(len(run.name) for run in runs)
     print(f"{COLUMNS[0]:<{width}}", *(f"{name:>9}" for name in COLUMNS[1:]))
     for run in runs:

@@ -172,12 +172,18 @@ def _check_checkpointing(resolved: Resolved) -> None:
         raise UserError(
             "fit.checkpointing=true with fit.compile=true, whose graph decides itself what it keeps; legal: one of them"
         )
-    estimator = resolved.scaling.options.get("estimator")
-    if estimator is not None and estimator.word != "direct":
+    estimator = _other_than_direct(resolved)
+    if estimator is not None:
         raise UserError(
-            f"fit.checkpointing=true with scaling/estimator={estimator.word}, which differentiates twice, and blocks that run again"
+            f"fit.checkpointing=true with scaling/estimator={estimator}, which differentiates twice, and blocks that run again"
             " can be differentiated once; legal: scaling/estimator=direct, or fit.checkpointing=false"
         )
+
+
+def _other_than_direct(resolved: Resolved) -> str | None:
+    """The estimator of a meta-learned gamma that goes back through training steps, if it has one."""
+    estimator = resolved.scaling.options.get("estimator")
+    return None if estimator is None or estimator.word == "direct" else str(estimator.word)
 
 
 def _check_mixing(resolved: Resolved) -> None:
@@ -191,10 +197,10 @@ def _check_mixing(resolved: Resolved) -> None:
         raise UserError(
             f"{said} with fit.compile=true, whose graph has one target for each item; legal: one of them"
         )
-    estimator = resolved.scaling.options.get("estimator")
-    if estimator is not None and estimator.word != "direct":
+    estimator = _other_than_direct(resolved)
+    if estimator is not None:
         raise UserError(
-            f"{said} with scaling/estimator={estimator.word}, which takes the last steps again, on images as they are; legal:"
+            f"{said} with scaling/estimator={estimator}, which takes the last steps again, on images as they are; legal:"
             f" scaling/estimator=direct, or fit.{key}=0"
         )
 

@@ -51,9 +51,8 @@ class Linear(nn.Module):
 
         nn.init.zeros_(self.weight)
         nn.init.zeros_(self.bias)
-        mean = features.double().mean(
-            0
-        )  # features around 0 take a tenth of the steps; the bias takes the mean
+        # features around 0 take a tenth of the steps; the bias takes the mean
+        mean = features.double().mean(0)
         found = fitted(self, objective, features - mean, labels)
         found[:, -1] -= found[:, :-1] @ mean
         return found

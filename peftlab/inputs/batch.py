@@ -36,4 +36,5 @@ class Batch(NamedTuple):
     def to(self, device: torch.device) -> "Batch":
         """Inputs and targets on a device; row ids stay where they are."""
         inputs = {name: value.to(device) for name, value in self.inputs.items()}
-        return Batch(inputs, self.targets.to(device), self.rows)
+        mixed = self.mixed and self.mixed._replace(targets=self.mixed.targets.to(device))
+        return Batch(inputs, self.targets.to(device), self.rows, mixed)

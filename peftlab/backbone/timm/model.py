@@ -138,9 +138,8 @@ def _side(positions: Tensor, model: nn.Module) -> int:
 def _read(path: Path, checkpoint: str) -> dict[str, Tensor]:
     """Name -> tensor, whether they are the file's top level or under its key `model` or `state_dict`."""
     try:
-        with torch.serialization.safe_globals(
-            [Namespace]
-        ):  # MAE's files have the arguments of their training
+        # MAE's files have the arguments of their training
+        with torch.serialization.safe_globals([Namespace]):
             state = (
                 load_file(path)
                 if path.suffix == ".safetensors"
