@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
@@ -22,6 +22,9 @@ from peftlab.dataset.rules import check_dataset
 from peftlab.dataset.source.prepare import PREPARED
 from peftlab.errors import MissingData, UserError
 from peftlab.model.packaged import MODELS
+
+if TYPE_CHECKING:
+    from peftlab.dataset.source.source import Source
 
 FINE, PROBLEMS = 0, 1
 ONE = {"images": "the same picture", "texts": "the same text"}
@@ -141,8 +144,8 @@ def _check(options: Mapping[str, Any], seed: int) -> tuple[list[str], list[str]]
     from peftlab.dataset.group import group_classes
     from peftlab.dataset.source.audit import audit, counted
 
-    source = options["source"](options["path"])
-    cuts = Cuts(**{key: options[key] for key in CUTS}, run_seed=seed)
+    source, chosen = _source(options)
+    cuts = Cuts(**{key: options[key] for key in CUTS} | {"groups": chosen}, run_seed=seed)
     tail, names, noun = tail_cut(source, cuts), source.class_names, source.train.items.noun
     counts = tail.counts(len(names))
     groups = group_classes(cuts.groups, names, group_counts(source, tail, cuts))
@@ -156,6 +159,11 @@ def _check(options: Mapping[str, Any], seed: int) -> tuple[list[str], list[str]]
         f"groups: {counted({name: len(members) for name, members in groups.items()})} classes",
         f"duplicates: {', '.join(across) or 'none across splits'}; {found.within()} within a split",
         *found.lines(),
+        *(
+            [f"in texts: {', '.join(source.class_words[:5])}{', ...' * (len(names) > 5)}"]
+            if noun == "images"
+            else []
+        ),
         f"ignored: {counted(+source.ignored) or 'nothing'}",
         f"unreadable: {len(found.unreadable)}",
     ]
@@ -168,3 +176,17 @@ def _check(options: Mapping[str, Any], seed: int) -> tuple[list[str], list[str]]
     )
     problems += [f"{sum(counts == 0)} classes without a training item"] if (counts == 0).any() else []
     return lines, problems
+
+
+def _source(options: Mapping[str, Any]) -> "tuple[Source, dict[str, Any]]":
+    """The classes that are chosen, and the keys of their groups."""
+    from peftlab.dataset.base_new import groups_of, of_classes
+    from peftlab.dataset.cut import fewer_validation
+    from peftlab.dataset.source.source import with_words
+
+    whole, groups = options["source"](options["path"]), options["groups"]
+    if "classes" not in options:  # of texts
+        return whole, groups
+    named, classes = with_words(whole, options["class_names"]), options["classes"]
+    chosen = fewer_validation(of_classes(named, classes), options["val_max_per_class"], options["seed"])
+    return chosen, groups_of(groups, named.class_names, classes)

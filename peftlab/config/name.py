@@ -31,7 +31,15 @@ VOLATILE_IN = {
 ABSENT: dict[str, dict[str, Any]] = {
     "fit": {"compile": False, "sampler": "uniform", "ema": None, "mixup": 0.0, "cutmix": 0.0},
     "loss": {"label_smoothing": 0.0},
-    "dataset": {"views": None, "views_expand": None, "group_by_length": False},
+    "dataset": {
+        "views": None,
+        "views_expand": None,
+        "group_by_length": False,
+        "class_names": None,
+        "templates": [],
+        "classes": "all",
+        "val_max_per_class": None,
+    },
     "task": {"centres": False},
 }
 # overrides that are no choice of a cell

@@ -15,6 +15,7 @@ def pointed(config: dict[str, Any]) -> dict[str, Path]:
     """Key -> path, as `dataset.path`, of all that exist; a name of the hub is none."""
     found = {
         "dataset.path": _data(config.get("dataset")),
+        "dataset.class_names": _file(_node(config, "dataset").get("class_names")),
         **{f"backbone.{key}": path for key, path in paths(_node(config, "backbone")).items()},
         **{f"placement.{key}": path for key, path in placement_files(config).items()},
     }
@@ -45,6 +46,10 @@ def check_pointed(config: dict[str, Any]) -> None:
     for key, path in placement_files(config).items():
         if key == "run":
             check_whole(path.parent, path.name)
+
+
+def _file(value: Any) -> Path | None:
+    return Path(os.path.expanduser(value)) if isinstance(value, str) and value else None
 
 
 def _data(node: Any) -> Path | None:

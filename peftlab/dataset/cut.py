@@ -1,6 +1,6 @@
 """The cuts of a source's training split: a long tail, then validation; and the counts that group the classes."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -56,6 +56,24 @@ def group_counts(source: Source, tail: Split, cuts: Cuts) -> Int64[np.ndarray, "
     check_counted(imbalance, cuts.groups)
     counts = source.train.counts(num_classes)
     return long_tail_counts(counts, imbalance=imbalance, max_per_class=cuts.max_per_class, key=key)
+
+
+def fewer_validation(source: Source, max_per_class: int | None, seed: int) -> Source:
+    """The same data with so many items a class, drawn by `seed`, in their own validation split.
+
+    Raises:
+        UserError: for data without one.
+    """
+    if max_per_class is None:
+        return source
+    if source.val is None:
+        raise UserError(
+            f"dataset.val_max_per_class={max_per_class} would have no effect, as the data set has no validation split of its own;"
+            " legal: null, or dataset.val_fraction"
+        )
+    counts = np.minimum(source.val.counts(len(source.class_names)), max_per_class)
+    drawn = draw_per_class(source.val.labels, counts, seed, "val_max_per_class")
+    return replace(source, val=source.val.subset(drawn))
 
 
 def validation_cut(source: Source, tail: Split, cuts: Cuts) -> tuple[Split, Split | None]:

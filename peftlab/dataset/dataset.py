@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Int64
 
 from peftlab.dataset.answers import Answers
+from peftlab.dataset.base_new import NewClasses
 from peftlab.dataset.batches import Draws, GroupedBatches, TrainBatches
 from peftlab.dataset.cut import Cuts, group_counts, tail_cut, validation_cut
 from peftlab.dataset.group import group_classes
@@ -20,18 +21,21 @@ from peftlab.errors import UserError
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """`counts` are training items per class after all cuts.
+    """`counts` are training items per class after all cuts; `class_words` is what each class is called in texts.
 
     `groups` (head, medium, tail) come from the counts of the long tail, before the validation cut. No test
     item is decoded, and no label of one seen, before `open_test()`; `test_contents` tells which of them are in another split,
     too, and `ignored` what lies beside the items. `index` holds the row ids of train and val, `index_hash` is a sha256 over
     them and the source's content. `note` is what else people should know, in one line. `answers` is there if the items are
     questions with answers; then classes are kinds of questions. `group_by_length`: items of like length share a batch of training.
-    `views`: validation and test see several views of each item.
+    `views`: validation and test see several views of each item. `open_new()` is there where training is on base classes: it opens
+    the test split of the new ones, and is locked as `open_test()` is; `test_contents` are of both. `templates` are sentences
+    with "{}" for the words of a class.
     """
 
     name: str
     class_names: list[str]
+    class_words: list[str]
     train: Split
     val: Split | None
     open_test: Callable[[], Split]
@@ -48,6 +52,8 @@ class Dataset:
     answers: Answers | None = None
     group_by_length: bool = False
     views: Transform | None = None
+    open_new: Callable[[], NewClasses] | None = None
+    templates: tuple[str, ...] = ()
 
     def train_batches(
         self, split: Split, *, batch_size: int, draws: Draws, num_workers: int = 0
@@ -93,6 +99,7 @@ def cut_dataset(
     return Dataset(
         name=name,
         class_names=source.class_names,
+        class_words=source.class_words,
         train=train,
         val=val,
         open_test=source.open_test,

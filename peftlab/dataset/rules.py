@@ -22,19 +22,27 @@ def check_dataset(options: Mapping[str, Any], source: str, select: str = "last")
 
     Raises:
         UserError: for a path that cannot be one of this source, a crop that is no range of areas, numbers of a picture's
-            channels that are none, a template without its two places, groups of no classes, and a validation split that is
-            asked for and taken away.
+            channels that are none, a file of class names that is none, a template without its places, groups of no classes, and a
+            validation split that is asked for and taken away.
     """
     if "crop_scale" in options:
         check_crop(options["crop_scale"])
         check_channels(options["mean"], options["std"], options["standardise"])
         _check_views(options["views"], options["views_expand"])
+    if "class_names" in options:
+        _check_words(options["class_names"], options["templates"])
     if "template" in options:
         _check_template(options["template"])
     if "groups" in options:
         check_groups(options["groups"])
         if options.get("group_counts_imbalance") is not None:
             check_counted(options["group_counts_imbalance"], options["groups"])
+    _check_path(options, source)
+    if "val_fraction" in options:
+        _check_validation(options, source, select)
+
+
+def _check_path(options: Mapping[str, Any], source: str) -> None:
     path = options.get("path")
     if isinstance(path, str) and not path.strip():
         raise UserError("dataset.path is empty; legal: an existing folder, or null")
@@ -55,8 +63,6 @@ def check_dataset(options: Mapping[str, Any], source: str, select: str = "last")
         place_of(path, from_hub["hub_id"], from_hub["folder"])
     if source in FROM_LISTS:
         folder_of(path, options["source"].options["folder"])
-    if "val_fraction" in options:
-        _check_validation(options, source, select)
 
 
 def check_crop(crop: Sequence[float | int]) -> None:
@@ -87,6 +93,18 @@ def _check_views(views: str | None, expand: int | None) -> None:
         raise UserError(
             f"dataset.views_expand={expand} would have no effect without views; legal: null, or dataset.views=five_crop, ten_crop"
         )
+
+
+def _check_words(file: str | None, templates: Sequence[str]) -> None:
+    if file is not None and not expanded(file).is_file():
+        raise UserError(
+            f"dataset.class_names={file} is no file; legal: a text file with a line NAME words for each class, or null"
+        )
+    for template in templates:
+        if template.count("{}") != 1 or set("{}") & set(template.replace("{}", "")):
+            raise UserError(
+                f"dataset.templates has {template!r}, which has no one place for the words of a class; legal: sentences with {{}} once"
+            )
 
 
 def _check_template(template: str) -> None:

@@ -33,6 +33,25 @@ def test_a_folder_in_order(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
     assert said["problems"] == "none"
 
 
+def test_half_of_the_classes_and_what_they_are_called(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    names = ("BareLand", "SeaLake", "pond_2", "river")
+    put(tmp_path, *(f"{split}/{name}/1.png" for name in names for split in ("train", "test")))
+    (words := tmp_path / "words.txt").write_text("".join(f"{name} word {name}\n" for name in names))
+    choice = ["check", "image_folder", f"dataset.path={tmp_path}", "dataset.classes=new"]
+    assert main(choice) == 0
+    said = dict(line.split(": ", 1) for line in capsys.readouterr().out.splitlines())
+    assert said["images"] == "train 2, test 2; 2 train after the long tail"
+    assert said["classes"] == "2, 1 (pond_2) to 1 (pond_2) images"
+    assert said["in texts"] == "pond 2, river"
+    assert main([*choice, f"dataset.class_names={words}"]) == 0
+    assert "in texts: word pond_2, word river\n" in capsys.readouterr().out
+    words.write_text("river x\n")
+    assert main([*choice, f"dataset.class_names={words}"]) == 1
+    assert "has no words for classes BareLand, SeaLake, pond_2; legal" in capsys.readouterr().err
+
+
 def test_digits_are_pixels_and_no_picture_files(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["check", "digits_lt"]) == 0
     said = dict(line.split(": ", 1) for line in capsys.readouterr().out.splitlines())

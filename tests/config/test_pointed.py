@@ -10,10 +10,10 @@ from peftlab.config.pointed import pointed
 def test_what_exists_is_named_by_its_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("PEFTLAB_DATA", raising=False)
     (tmp_path / "data").mkdir()
-    for name in ("weights.pt", "cells.yaml", "gamma.csv", "adapter.safetensors"):
+    for name in ("weights.pt", "cells.yaml", "gamma.csv", "adapter.safetensors", "words.txt"):
         (tmp_path / name).touch()
     given = {
-        "dataset": {"path": str(tmp_path / "data")},
+        "dataset": {"path": str(tmp_path / "data"), "class_names": str(tmp_path / "words.txt")},
         "backbone": {"checkpoint": str(tmp_path / "weights.pt")},
         "placement": {
             "_target_": "peftlab.placement.from_file.from_file",
@@ -22,6 +22,7 @@ def test_what_exists_is_named_by_its_key(tmp_path: Path, monkeypatch: pytest.Mon
     }
     assert pointed(given) == {
         "dataset.path": tmp_path / "data",
+        "dataset.class_names": tmp_path / "words.txt",
         "backbone.checkpoint": tmp_path / "weights.pt",
         "placement.file": tmp_path / "cells.yaml",
     }

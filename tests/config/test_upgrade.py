@@ -6,7 +6,7 @@ import pytest
 
 from peftlab.config.resolve import resolve
 from peftlab.config.signature import signature
-from peftlab.config.upgrade import FORMAT, MOVED, format_of, upgraded
+from peftlab.config.upgrade import FORMAT, MOVED, SINCE, format_of, upgraded
 from peftlab.errors import UserError
 
 # every _target_ in the configs of the first house (format 1), Hydra's callbacks aside
@@ -132,6 +132,14 @@ def test_a_run_of_format_1_had_one_decay_for_gates_and_selected_weights_too(comp
 def test_a_config_of_format_2_keeps_its_own_decays_and_task(composed):
     config = composed("optim.gate_decay=0.1", "optim.selected_decay=0.2")
     assert upgraded({"format": 2, **config}, "RUN") == config
+
+
+def test_a_config_that_lacks_a_key_has_what_was_done_before_there_was_a_choice(composed):
+    config = composed()
+    data = SINCE[config["dataset"]["_target_"]]
+    assert data.keys() < config["dataset"].keys()
+    older = {key: value for key, value in config["dataset"].items() if key not in data}
+    assert upgraded({"format": 2, **config, "dataset": older}, "RUN") == config
 
 
 @pytest.mark.parametrize("optim", [None, 3, {"lr": 0.1}])

@@ -2,13 +2,15 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Annotated, Any, Literal
 
-from peftlab.dataset.cut import Cuts
+from peftlab.dataset.base_new import groups_of, of_classes, open_new
+from peftlab.dataset.cut import Cuts, fewer_validation
 from peftlab.dataset.dataset import Dataset, check_classes, cut_dataset
 from peftlab.dataset.image.input import crop_area, used_spec
 from peftlab.dataset.image.transform import ImageTransform, eval_transform, train_transform, views_transform
-from peftlab.dataset.source.source import Source
+from peftlab.dataset.source.source import Source, with_words
 from peftlab.inputs.image import InputSpec
 from peftlab.option import (
     BelowOne,
@@ -45,22 +47,33 @@ def image_dataset(
     std: list[PositiveFloat] | None,
     views: Literal["five_crop", "ten_crop"] | None,
     views_expand: Annotated[int, Range(1, 1024)] | None,
+    class_names: str | None,
+    templates: list[str],
+    classes: Literal["all", "base", "new"],
+    val_max_per_class: PositiveInt | None,
 ) -> Dataset:
-    """Read a source, cut its long tail (by `seed`), then validation (by `run_seed`), and group the classes.
+    """Read a source, keep its `classes`, cut their long tail (by `seed`), then validation (by `run_seed`), and group them.
 
     Raises:
         UserError: for a value that is not legal or would have no effect, and for an unreadable source.
     """
     spec = used_spec(spec, interpolation, mean, std, standardise)
     train = train_transform(spec, augment=augment, crop_scale=crop_area(crop_scale), standardise=standardise)
-    found = source(path)
-    check_classes(found.class_names)
+    whole = with_words(source(path), class_names)
+    check_classes(whole.class_names)
+    chosen = fewer_validation(of_classes(whole, classes), val_max_per_class, seed)
+    groups = groups_of(groups, whole.class_names, classes)
     cuts = Cuts(imbalance, max_per_class, seed, groups, group_counts_imbalance, val_fraction, run_seed)
     plain = eval_transform(spec, standardise=standardise)
     made = cut_dataset(
-        name, found, cuts, train_transform=train, eval_transform=plain, num_workers=num_workers
+        name, chosen, cuts, train_transform=train, eval_transform=plain, num_workers=num_workers
     )
-    return replace(made, views=views_transform(spec, views, views_expand, standardise=standardise))
+    return replace(
+        made,
+        views=views_transform(spec, views, views_expand, standardise=standardise),
+        open_new=partial(open_new, whole) if classes == "base" else None,
+        templates=tuple(templates),
+    )
 
 
 def used_transform(spec: InputSpec, options: Mapping[str, Any]) -> ImageTransform:

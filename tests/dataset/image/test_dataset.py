@@ -38,6 +38,10 @@ KEYS: dict[str, Any] = {
     "std": None,
     "views": None,
     "views_expand": None,
+    "class_names": None,
+    "templates": [],
+    "classes": "all",
+    "val_max_per_class": None,
 }
 
 
@@ -185,6 +189,79 @@ def test_overrides_of_the_backbones_input_act(pictures: Callable[..., Dataset], 
 def test_wrong_values(pictures: Callable[..., Dataset], changes: dict[str, Any], message: str) -> None:
     with pytest.raises(UserError, match=f"^dataset.{message}"):
         pictures([8, 8], **changes)
+
+
+def test_classes_have_words_of_a_file_or_of_their_names(
+    pictures: Callable[..., Dataset], tmp_path: Path
+) -> None:
+    """Of data without the key, too; the items and their hash stay."""
+    plain = pictures([4, 4])
+    assert plain.class_words == ["class 0", "class 1"]
+    assert (plain.templates, plain.open_new) == ((), None)
+    file = tmp_path / "names.txt"
+    file.write_text("class 1\tdog\nclass 0\tcat\n")
+    built = pictures([4, 4], class_names=str(file), templates=["a {}.", "{}"])
+    assert (built.class_words, built.templates) == (["cat", "dog"], ("a {}.", "{}"))
+    assert (built.class_names, built.index_hash) == (plain.class_names, plain.index_hash)
+    file.write_text("class 0\tcat\n")
+    with pytest.raises(UserError, match=r"^dataset\.class_names=.*names\.txt has no words for class class 1"):
+        pictures([4, 4], class_names=str(file))
+
+
+def test_training_on_base_classes_is_cut_counted_and_grouped_by_them_alone(
+    pictures: Callable[..., Dataset],
+) -> None:
+    """The tail runs over the classes that are kept, and base has the items that it has among all classes."""
+    built = pictures([16, 8, 2, 9, 9], classes="base", val_fraction=0.5)
+    assert built.class_names == ["class 0", "class 1", "class 2"]
+    assert built.counts.tolist() == [8, 4, 1]
+    assert built.groups == {"head": [0], "medium": [1], "tail": [2]}
+    assert built.val is not None
+    assert built.val.counts(3).tolist() == [8, 4, 1]
+    whole = pictures([16, 8, 2, 9, 9], max_per_class=2)
+    base = pictures([16, 8, 2, 9, 9], max_per_class=2, classes="base")
+    assert base.train.rows.tolist() == whole.train.rows[whole.train.labels < 3].tolist()
+    assert len({data.index_hash for data in (built, whole, base)}) == 3
+    tail = pictures([16, 16, 16, 16], imbalance=4.0, classes="new")
+    assert tail.counts.tolist() == [16, 4]
+    assert tail.open_new is None
+    next(TrainBatches(built.train, built.train_transform, batch_size=4, draws=Draws(0)).iterate(0))
+    assert built.open_new is not None
+    for asked in (built.open_test, built.open_new):
+        with pytest.raises(AssertionError, match="was opened"):
+            asked()
+
+
+def test_base_and_new_of_digits(build: Build) -> None:
+    """The two tests are the whole one, the shots those of all classes, and each has the names of its own."""
+    whole, base, new = build("digits"), build("digits", classes="base"), build("digits", classes="new")
+    assert (base.class_names, new.class_names) == (list("01234"), list("56789"))
+    assert base.open_new is not None
+    found, test = base.open_new(), new.open_test()
+    assert (found.class_names, found.class_words) == (new.class_names, new.class_words)
+    assert (found.split.rows.tolist(), found.split.labels.tolist()) == (
+        test.rows.tolist(),
+        test.labels.tolist(),
+    )
+    assert sorted([*base.open_test().rows, *test.rows]) == sorted(whole.open_test().rows)
+    assert set(test.labels.tolist()) == set(range(5))
+
+
+def test_fewer_items_validate(pictures: Callable[..., Dataset], memory_split: Callable[..., Split]) -> None:
+    """CoOp's: k a class of training, and min(k, 4) of the validation split, of which a class may have fewer."""
+    own = memory_split([9, 3, 5])
+    val = pictures([8, 8, 8], val=own, max_per_class=8, val_max_per_class=4).val
+    assert val is not None
+    assert val.counts(3).tolist() == [4, 3, 4]
+    assert set(val.rows) <= set(own.rows)
+    again, other = (pictures([8, 8, 8], val=own, val_max_per_class=4, seed=seed).val for seed in (0, 1))
+    assert again is not None
+    assert other is not None
+    assert again.rows.tolist() == val.rows.tolist() != other.rows.tolist()
+    with pytest.raises(
+        UserError, match=r"^dataset\.val_max_per_class=4 would have no effect, as the data set"
+    ):
+        pictures([8, 8, 8], val_max_per_class=4)
 
 
 def test_an_interpolation_that_tensors_do_not_have(memory_split: Callable[..., Split]) -> None:
