@@ -76,6 +76,11 @@ DATA_OF_ONE_S_OWN = (
         "dota",
         "vtab1k",
     ),
+    *(
+        f"coop_{name}"
+        for name in ("caltech101", "oxford_pets", "stanford_cars", "flowers102", "food101", "fgvc_aircraft")
+    ),
+    *(f"coop_{name}" for name in ("sun397", "dtd", "eurosat", "ucf101", "imagenet")),
     *(f"fgvc_{name}" for name in ("cub", "nabirds", "flowers", "dogs", "cars")),
     *("trec_lt", "clinc150_lt", "banking77_lt", "sst2", "rte", "sick"),
     *ANSWERS,

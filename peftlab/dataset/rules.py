@@ -12,7 +12,8 @@ NAMES = ("head", "medium", "tail")
 THRESHOLDS = ("many_above", "few_below")
 COUNT = Range(0, 1_000_000_000)
 FROM_HUB = ("hub", "text_hub", "answer_hub")  # sources that look for a set of the hub's layout
-FROM_LISTS = ("image_list", "vtab1k")  # sources that read lists of files in a folder
+# sources that read lists or class folders below a folder of their own
+FROM_LISTS = ("image_list", "vtab1k", "coop", "aircraft", "imagenet")
 KNOWN = (*FROM_HUB, *FROM_LISTS, "digits")  # sources whose options tell whether they have a validation split
 LEGAL = "{many_above: 100, few_below: 20} or {head: [...], medium: [...], tail: [...]}, the others null"
 

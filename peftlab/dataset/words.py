@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Sequence
-from pathlib import Path
 
 from peftlab.errors import MissingData, UserError
 from peftlab.inputs.path import expanded
@@ -29,18 +28,32 @@ def words_of(name: str) -> str:
     return " ".join(CAPITALISED.sub(lambda found: found[0].lower(), apart).split()) or name
 
 
-def read_words(file: Path | str, class_names: Sequence[str], option: str) -> list[str]:
+def read_words(file: str, class_names: Sequence[str], option: str) -> list[str]:
+    """The words of a file as `words_in` reads them; `option` is how an error begins.
+
+    Raises:
+        UserError: for a file that is missing or cannot be read, and as `words_in`.
+    """
+    try:
+        text = expanded(file).read_text(encoding="utf-8-sig")
+    except FileNotFoundError as error:
+        raise MissingData(f"{option}: there is no such file; legal: a text file that exists") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{option} cannot be read ({error}); legal: a text file in UTF-8") from error
+    return words_in(text, class_names, option)
+
+
+def words_in(text: str, class_names: Sequence[str], option: str) -> list[str]:
     """The words of each class, in the order of `class_names`, from lines `NAME words` in any order, one for each class.
 
     The name ends at the first tab of the line, or, in a line without one, at its first space: the `classnames.txt` that CoOp
     publishes for ImageNet ("n01440764 tench"). `option` is how an error begins.
 
     Raises:
-        UserError: for a file that is missing or cannot be read, a line without words, a class that has none, and one that is
-            not of the data.
+        UserError: for a line without words, a class that has none, and one that is not of the data.
     """
     found: dict[str, str] = {}
-    for number, line in enumerate(_text(file, option).rstrip().split("\n"), 1):
+    for number, line in enumerate(text.rstrip().split("\n"), 1):
         name, _, words = (
             part.strip() for part in line.strip().partition("\t" if "\t" in line.strip() else " ")
         )
@@ -61,15 +74,6 @@ def read_words(file: Path | str, class_names: Sequence[str], option: str) -> lis
             f"{option} has words for {_some(more)}, which the data do not have; legal: their classes alone"
         )
     return [found[name] for name in names]
-
-
-def _text(file: Path | str, option: str) -> str:
-    try:
-        return expanded(file).read_text(encoding="utf-8-sig")
-    except FileNotFoundError as error:
-        raise MissingData(f"{option}: there is no such file; legal: a text file that exists") from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{option} cannot be read ({error}); legal: a text file in UTF-8") from error
 
 
 def _some(names: Sequence[str]) -> str:

@@ -1,5 +1,6 @@
 """The benchmarks of the field: what their YAMLs make of a small stand-in of the published layout."""
 
+import json
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -152,6 +153,135 @@ def test_the_contract_of_a_set(
     images = data.eval_transform(test.items.take(test.rows[:2]))["images"]
     assert images.shape == (2, 3, 16, 16)
     assert images.dtype == torch.float32
+
+
+PLANES = ["707-320", "A300B4", "F-16A/B"]
+# what the test writes of each set of CoOp's: names and words of its classes in label order, as the list has them
+COOP = {
+    "caltech101": ["accordion", "car_side", "face"],
+    "oxford_pets": ["abyssinian", "american_bulldog", "beagle"],
+    "stanford_cars": ["2012 Acura TL Sedan", "2000 AM General Hummer SUV", "2012 BMW ActiveHybrid 5 Sedan"],
+    "flowers102": ["pink primrose", "hard-leaved pocket orchid", "canterbury bells"],
+    "food101": ["apple_pie", "baby_back_ribs", "baklava"],
+    "sun397": ["abbey", "indoor apse", "ball pit"],
+    "dtd": ["banded", "blotchy", "polka-dotted"],
+    "eurosat": ["Annual Crop Land", "Forest", "Highway or Road"],
+    "ucf101": ["Apply_Eye_Makeup", "Apply_Lipstick", "Basketball_Dunk"],
+}
+COUNTS = {"train": 5, "val": 3, "test": 2}
+
+
+def coop_set(listed: Lists, name: str) -> list[str]:
+    """A small copy of a set's layout; its class names."""
+    source = composed(f"dataset=coop_{name}")["dataset"]["source"]
+    folder, root = source["folder"], source.get("image_root", ".")
+    if name == "imagenet":
+        lists = {
+            "any.txt": lines("images/train", SYNSETS, [5, 5, 5]) + lines("images/val", SYNSETS, [2, 2, 2])
+        }
+        listed(lists, root, folder)
+        return SYNSETS
+    numbers = {split: range(sum(COUNTS.values())) for split in COUNTS}
+    first = {"train": 0, "val": 5, "test": 8}
+    paths = {
+        (split, label): [f"{label}/{n}" for n in numbers[split][first[split] :][: COUNTS[split]]]
+        for split in COUNTS
+        for label in range(3)
+    }
+    if name == "fgvc_aircraft":
+        items = {
+            f"images_variant_{split}.txt": [
+                f"{path.replace('/', '_')} {PLANES[label]}"
+                for label in (2, 0, 1)
+                for path in paths[split, label]
+            ]
+            for split in COUNTS
+        }
+        root_folder = listed(
+            {"a.txt": [f"{line.split()[0]}.jpg 0" for own in items.values() for line in own]}, root, folder
+        )
+        for file, own in {**items, "variants.txt": PLANES}.items():
+            (root_folder / file).write_text("".join(f"{line}\n" for line in own))
+        return PLANES
+    names = COOP[name]
+    split_file = {
+        split: [[f"{path}.jpg", label, names[label]] for label in (1, 0, 2) for path in paths[split, label]]
+        for split in COUNTS
+    }
+    root_folder = listed(
+        {"a.txt": [f"{path} 0" for own in split_file.values() for path, _, _ in own]}, root, folder
+    )
+    (root_folder / source["split_file"]).write_text(json.dumps(split_file))
+    return names
+
+
+@pytest.mark.parametrize("name", [*COOP, "fgvc_aircraft", "imagenet"])
+def test_a_set_of_coop_s_protocol(
+    name: str, listed: Lists, build: Build, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Splits, words and shots from a copy of its layout, and what is missing from the layout without its words or list."""
+    monkeypatch.setenv("PEFTLAB_DATA", str(tmp_path))
+    names = coop_set(listed, name)
+    folder = tmp_path / composed(f"dataset=coop_{name}")["dataset"]["source"]["folder"]
+    if name == "imagenet":
+        (folder / "classnames.txt").write_text("".join(f"{code} fish {code[-1]}\n" for code in SYNSETS))
+    data = build(f"coop_{name}")
+    assert data.class_names == names
+    assert data.class_words == (
+        [f"fish {code[-1]}" for code in names] if name == "imagenet" else [n.replace("_", " ") for n in names]
+    )
+    assert len(data.templates) == 1
+    assert data.train.counts(3).tolist() == [5] * 3
+    assert data.open_test().counts(3).tolist() == [2] * 3
+    assert (data.val is None) == (name == "imagenet")
+    shots = build(f"coop_{name}", max_per_class=2, **({} if data.val is None else {"val_max_per_class": 1}))
+    assert shots.counts.tolist() == [2] * 3
+    other = build(f"coop_{name}", max_per_class=2, seed=1)
+    assert set(shots.train.rows) != set(other.train.rows)
+    if data.val is not None:
+        assert data.val.counts(3).tolist() == [3] * 3
+        assert shots.val is not None
+        assert shots.val.counts(3).tolist() == [1] * 3
+    images = data.eval_transform(data.train.items.take(data.train.rows[:2]))["images"]
+    assert images.shape == (2, 3, 16, 16)
+
+
+TEMPLATES = {
+    "caltech101": "a photo of a {}.",
+    "oxford_pets": "a photo of a {}, a type of pet.",
+    "stanford_cars": "a photo of a {}.",
+    "flowers102": "a photo of a {}, a type of flower.",
+    "food101": "a photo of {}, a type of food.",
+    "fgvc_aircraft": "a photo of a {}, a type of aircraft.",
+    "sun397": "a photo of a {}.",
+    "dtd": "{} texture.",
+    "eurosat": "a centered satellite photo of {}.",
+    "ucf101": "a photo of a person doing {}.",
+    "imagenet": "a photo of a {}.",
+}
+
+
+def test_the_eleven_sets_have_the_published_sentence_and_say_where_they_come_from() -> None:
+    """The numbers of their headers are those of the table of CoOp's paper."""
+    sizes = {
+        "caltech101": "4,128 1,649 2,465 100", "oxford_pets": "2,944 736 3,669 37", "stanford_cars": "6,509 1,635 8,041 196",
+        "flowers102": "4,093 1,633 2,463 102", "food101": "50,500 20,200 30,300 101", "fgvc_aircraft": "3,334 3,333 3,333 100",
+        "sun397": "15,880 3,970 19,850 397", "dtd": "2,820 1,128 1,692 47", "eurosat": "13,500 5,400 8,100 10",
+        "ucf101": "7,639 1,898 3,783 101", "imagenet": "1,281,167 50,000 1,000",
+    }  # fmt: skip
+    yamls = {path.stem.removeprefix("coop_") for path in (config_dir() / "dataset").glob("coop_*.yaml")}
+    assert yamls == TEMPLATES.keys() == sizes.keys()
+    for name, template in TEMPLATES.items():
+        config = composed(f"dataset=coop_{name}")["dataset"]
+        header = header_of("dataset", f"coop_{name}")
+        assert config["templates"] == [template]
+        assert (config["name"], config["max_per_class"]) == (f"coop_{name}", None)
+        assert re.search(r"^images.*https?://", "\n".join(header), re.MULTILINE), name
+        files = [value for key, value in config["source"].items() if key.endswith(("_file", "_list"))]
+        assert files
+        assert all(file in "\n".join(header) for file in files)
+        published = header[0].rpartition(": ")[2]
+        assert re.findall(r"[\d,]*\d", published) == sizes[name].split(), name
 
 
 def test_every_set_says_where_it_comes_from() -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from peftlab.dataset.words import read_words, words_of
+from peftlab.dataset.words import read_words, words_in, words_of
 from peftlab.errors import MissingData, UserError
 
 CLASSES = ["n01440764", "n01443537", "sea lion"]
@@ -43,9 +43,9 @@ def written(folder: Path, text: str) -> Path:
 def test_a_line_for_each_class_in_any_order(tmp_path: Path) -> None:
     """CoOp's file of ImageNet has a space, and a name with a space needs a tab."""
     file = written(tmp_path, "sea lion\ta Sea-Lion\r\nn01443537 gold fish\r\nn01440764 tench\r\n\r\n")
-    assert read_words(file, CLASSES, "key") == ["tench", "gold fish", "a Sea-Lion"]
+    assert read_words(str(file), CLASSES, "key") == ["tench", "gold fish", "a Sea-Lion"]
     acting = written(tmp_path, "\ufeffa x\x1b[2J\n")
-    assert read_words(acting, ["a"], "key") == ["x\\x1b[2J"]
+    assert read_words(str(acting), ["a"], "key") == ["x\\x1b[2J"]
 
 
 @pytest.mark.parametrize(
@@ -61,15 +61,15 @@ def test_a_line_for_each_class_in_any_order(tmp_path: Path) -> None:
         ("n01440764 a\nn01440764 b\n", ": line 2 names the class n01440764 again; legal: once"),
     ],
 )  # fmt: skip
-def test_a_wrong_file(tmp_path: Path, text: str, message: str) -> None:
+def test_a_wrong_file(text: str, message: str) -> None:
     with pytest.raises(UserError, match=f"^key{message}"):
-        read_words(written(tmp_path, text), CLASSES, "key")
+        words_in(text, CLASSES, "key")
 
 
 def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
     with pytest.raises(MissingData, match=r"^key: there is no such file; legal"):
-        read_words(tmp_path / "no.txt", CLASSES, "key")
+        read_words(str(tmp_path / "no.txt"), CLASSES, "key")
     (tmp_path / "names.txt").write_bytes(b"a \xff\n")
     for file in (tmp_path, tmp_path / "names.txt"):
         with pytest.raises(UserError, match=r"^key cannot be read \(.*\); legal: a text file in UTF-8$"):
-            read_words(file, CLASSES, "key")
+            read_words(str(file), CLASSES, "key")

@@ -42,7 +42,7 @@ def image_folder(path: str | None, *, test_fraction: Fraction, follow_links: boo
     bounds = Path(real(root).anchor) if follow_links else root
     if not splits:
         return _with_cut(root, test_fraction, bounds)
-    return _with_splits(root, splits, bounds)
+    return folders_source(root, splits, bounds)
 
 
 def _split_folders(root: Path) -> dict[str, Path]:
@@ -60,7 +60,12 @@ def _split_folders(root: Path) -> dict[str, Path]:
     return found
 
 
-def _with_splits(root: Path, splits: dict[str, Path], bounds: Path) -> Source:
+def folders_source(root: Path, splits: dict[str, Path], bounds: Path) -> Source:
+    """The class folders in the folder of each split, with the same classes in all.
+
+    Raises:
+        UserError: as `image_folder`, and for a split without a folder of its own.
+    """
     if missing := [split for split in ("train", "test") if split not in splits]:
         there = ", ".join(f"{folder.name}/" for folder in splits.values())
         raise UserError(

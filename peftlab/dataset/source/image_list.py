@@ -61,9 +61,19 @@ def image_list(
     lists = {split: read_list(root, name, OPTIONS[split], bounds) for split, name in given.items()}
     named = None if names_file is None else _lines(root, names_file, bounds)
     classes = _classes(lists["train"], labels, num_classes, named)
+    return source_of(lists, classes, root / image_root, bounds)
+
+
+def source_of(lists: dict[str, Listed], classes: Classes, base: Path, bounds: Path) -> Source:
+    """The pictures that the lists of the splits name, below `base` and, unless that is everywhere, inside `bounds`.
+
+    Raises:
+        UserError: for a picture that is missing, leads out of `bounds`, or is in two splits or in two classes, and for a label
+            that is in no class.
+    """
     found = {split: _class_ids(listed, classes, lists["train"]) for split, listed in lists.items()}
     _check_apart(lists)
-    contents = {split: _contents(listed, root / image_root, bounds) for split, listed in lists.items()}
+    contents = {split: _contents(listed, base, bounds) for split, listed in lists.items()}
     made = {split: partial(files_split, classes.names, found[split], own) for split, own in contents.items()}
     val = made["val"]() if "val" in made else None
     shown, test = [plain(name) for name in classes.names], partial(Contents, *contents["test"])

@@ -15,17 +15,21 @@ WHOLE = re.compile(r"-?[0-9]+")
 
 
 class Listed(NamedTuple):
-    """A list: for each item its path as it stands there, its label, and its line (from 1; its place in a .json file)."""
+    """A list: for each item its path as it stands there, its label, and its line (from 1; its place in a .json file).
+
+    `part` is what the list is called in a file that holds several.
+    """
 
     file: Path
     paths: list[str]
     labels: list[Label]
     lines: list[int]
+    part: str = ""
 
     def item(self, row: int) -> str:
         """Where an item stands, for people."""
         noun = "entry" if self.file.suffix.lower() == ".json" else "line"
-        return f"{noun} {self.lines[row]} of {plain(str(self.file))}"
+        return f"{noun} {self.lines[row]} of {f'{self.part} in ' * bool(self.part)}{plain(str(self.file))}"
 
 
 def read_list(root: Path, name: str, key: str, bounds: Path) -> Listed:

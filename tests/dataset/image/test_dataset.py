@@ -69,6 +69,8 @@ def test_every_file_of_the_group_has_the_same_keys() -> None:
         "tiny_imagenet_32",
         "imagenet_lt", "places_lt", "inaturalist18", "resisc45", "eurosat", "dota", "fusrs", "fusrs_4",
         "fgvc_cub", "fgvc_nabirds", "fgvc_flowers", "fgvc_dogs", "fgvc_cars",
+        *(f"coop_{name}" for name in ("caltech101", "oxford_pets", "stanford_cars", "flowers102", "food101", "fgvc_aircraft")),
+        *(f"coop_{name}" for name in ("sun397", "dtd", "eurosat", "ucf101", "imagenet")),
     }  # fmt: skip
     for name, config in files.items():
         assert set(config) == set(KEYS) | {"_target_", "source"}
