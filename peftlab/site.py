@@ -6,7 +6,8 @@ from typing import NamedTuple
 # to another stack of blocks, where q is the stack's own and k and v are of what the other one gives
 CROSS = ("xq", "xk", "xv", "xout")
 SCAN = ("in", "x", "dt")
-LINEAR = ("q", "k", "v", *SCAN, "out", *CROSS, "mlp1", "gate", "mlp2")
+# proj: from the features of one of two towers into the space that both share
+LINEAR = ("q", "k", "v", *SCAN, "out", *CROSS, "mlp1", "gate", "mlp2", "proj")
 SUBLAYER = ("attn", "ffn")
 NORM = ("norm1", "norm2")
 MEMBERS = {
@@ -18,7 +19,8 @@ HEADS = (
     "xkv",
 )  # the attention product of all heads, and that of the attention to another stack: prefixes
 STREAM = ("tokens",)  # the tokens that enter a block: prompts
-POSITIONS = (*LINEAR, *SUBLAYER, *HEADS, *STREAM, *NORM)
+CONTEXT = ("context",)  # the tokens around the name of a class, in the text tower of two
+POSITIONS = (*LINEAR, *SUBLAYER, *HEADS, *STREAM, *NORM, *CONTEXT)
 
 
 class Site(NamedTuple):

@@ -7,6 +7,7 @@ from typing import Any, Literal
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from peftlab.backbone.class_texts import ClassTexts, Context
 from peftlab.errors import UserError
 from peftlab.inputs.image import InputSpec
 from peftlab.inputs.text import CACHE, Masks, TextSpec, masks_of, said_of
@@ -47,7 +48,7 @@ class Place:
     """The ports of one sub-module of one block, and their widths.
 
     `input` is what the sub-module reads, `output` what it writes; `residual` is the stream before its norm
-    (sub-layers only). `parameters` are the names of the weights that belong to it, each with its slice of axis 0.
+    (sub-layers), or what the image tower gives (`context`). `parameters` are the names of the weights that belong to it, each with its slice of axis 0.
     At `kv`, input is the attention module's and num_out the width of all heads; at `tokens`, input is the block's.
     """
 
@@ -77,7 +78,9 @@ class Backbone:
     the bias that the blocks of the first stack add to their scores, and `unembedding` gives a score of every token of the
     vocabulary, if the network has it. `new_cache()` is an input in which it keeps what it has read of a text, so that the next
     tokens can follow alone. `decoder` is the first block of a decoder that stands behind an encoder; then labels are enc.block
-    and dec.block.
+    and dec.block. `towers` are two networks in one, those of images and of texts, by their parts of its names and blocks; then labels
+    are image.block and text.block, `similarity` are the scale and the bias that make a score of a cosine, and `texts` the classes that
+    images are compared with (see `peftlab.backbone.pair`).
     """
 
     model: nn.Module
@@ -98,6 +101,9 @@ class Backbone:
     unembedding: nn.Module | None = None
     new_cache: Callable[[], Any] | None = None
     decoder: int | None = None
+    towers: "tuple[Backbone, ...]" = ()
+    similarity: Tensor | None = None
+    texts: ClassTexts | None = None
 
     def features(self, inputs: dict[str, Tensor], weights: Mapping[str, Tensor] | None = None) -> Tensor:
         """Pooled features, `[b, num_features]`; `weights` take the place of the network's own of their names."""
@@ -113,11 +119,30 @@ class Backbone:
 
     def masks_at(self, inputs: dict[str, Tensor]) -> Callable[[Site], Masks]:
         """Those of what stands at a site: in a decoder behind an encoder those of what it says, where it does not read the encoder."""
+        if self.towers:
+            return self._masks_of_texts(inputs)
         text = self.masks(inputs)
         if self.decoder is None:
             return lambda site: text
         first, said = self.decoder, said_of(inputs)[1]
         return lambda site: text if site.block < first or site.position in ("xk", "xv") else Masks(said, said)
+
+    def _masks_of_texts(self, inputs: dict[str, Tensor]) -> Callable[[Site], Masks]:
+        first, images = self.towers[0].depth, next(iter(inputs.values()))
+        rows = {} if self.texts is None else self.texts.rows(len(images), images.device)
+        text, none = masks_of(rows), Masks(None, None)
+        return lambda site: none if site.block < first else text
+
+    def prefix_at(self, site: Site) -> int:
+        """How many tokens stand before the prompts at a site."""
+        if not self.towers:
+            return self.num_prefix_tokens
+        return self.towers[site.block >= self.towers[0].depth].num_prefix_tokens
+
+    def context(self, inputs: dict[str, Tensor]) -> Context | None:
+        """Where the contexts of class names stand, of two towers with classes that have one."""
+        images = next(iter(inputs.values()))
+        return None if self.texts is None else self.texts.context(len(images), images.device)
 
     @staticmethod
     def has_cache(inputs: dict[str, Tensor]) -> bool:

@@ -19,8 +19,10 @@ ROOM = "peftlab.backbone."
 RANDOM = {"pretrained": False, "sha256": None}
 
 
-def library(target: object) -> Literal["timm", "hf"] | None:
+def library(target: object) -> Literal["timm", "hf", "duo"] | None:
     """Of the `_target_` of a backbone; None for people's own."""
+    if str(target).startswith(f"{ROOM}duo."):
+        return "duo"
     if str(target).startswith(f"{ROOM}hf."):
         return "hf"
     return "timm" if str(target).startswith(f"{ROOM}timm.") else None
@@ -33,6 +35,11 @@ def check_choice(choice: Choice) -> None:
         UserError: if not.
     """
     name = str(choice.options["name"])
+    if library(choice.target) == "duo":
+        for tower in _towers(choice):
+            check_choice(tower)
+        check_checkpoint({**choice.options, "pretrained": False})
+        return
     if library(choice.target) == "hf":
         hf.check_folder(choice.options)
         return
@@ -40,6 +47,11 @@ def check_choice(choice: Choice) -> None:
     if library(choice.target) == "timm":
         check_checkpoint(choice.options)
         check_arguments(name, choice.options["model_args"])
+
+
+def _towers(choice: Choice) -> tuple[Choice, Choice]:
+    """Of backbone=duo those that it joins."""
+    return choice.options["image"], choice.options["text"]
 
 
 def check_writes(choice: Choice) -> None:
@@ -62,6 +74,8 @@ def check_writes(choice: Choice) -> None:
 def called(node: Mapping[str, Any]) -> str | None:
     """What people call a backbone of this node of a config."""
     name = node.get("name")
+    if library(node.get("_target_")) == "duo":
+        return name if isinstance(name, str) else None
     if library(node.get("_target_")) == "hf":
         return hf.called(name) if isinstance(name, str) else None
     return timm_called(node)
@@ -91,6 +105,10 @@ def shapes_of(choice: Choice) -> "Backbone":
         UserError: as the backbone itself; and for people's own.
     """
     found = library(choice.target)
+    if found == "duo":
+        from peftlab.backbone.duo.shapes import shapes as shapes_of_duo
+
+        return shapes_of_duo(choice.options, shapes_of)
     if found == "hf":
         from peftlab.backbone.hf.shapes import shapes as shapes_of_hf
 
@@ -106,6 +124,10 @@ def shapes_of(choice: Choice) -> "Backbone":
 
 def random_of(choice: Choice) -> "Backbone":
     """The backbone with random weights."""
+    if library(choice.target) == "duo":
+        image, text = ((lambda tower=tower: random_of(tower)) for tower in _towers(choice))
+        joined: Backbone = choice(image=image, text=text, sha256=None, checkpoint=None)
+        return joined
     more = {key: None for key in ("checkpoint",) if key in choice.options}
     backbone: Backbone = choice(**RANDOM, **more)
     return backbone

@@ -26,9 +26,9 @@ class Table(NamedTuple):
 
 
 def depth_of(labels: Sequence[str]) -> int | list[int] | None:
-    """How many blocks there are, or how many in each stage where labels are stage.block; of an encoder and a decoder, for which
+    """How many blocks there are, or how many in each stage where labels are stage.block; of two stacks, for which
     backbone.depth has no word, None."""
-    if labels[0].startswith("enc."):
+    if not labels[0][0].isdigit():
         return None
     if "." not in labels[0]:
         return len(labels)

@@ -7,8 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from peftlab.backbone.choice import random_of, shapes_of
+from peftlab.backbone.choice import library, random_of, shapes_of
 from peftlab.build.cell import build_cell, place_on
+from peftlab.build.classes import example_classes
 from peftlab.build.early import NUM_CLASSES, cell_of_shapes, empty_head
 from peftlab.build.start import Start
 from peftlab.build.trunk import open_dataset
@@ -26,7 +27,7 @@ STEPS = 3  # that are measured, after one that is not
 
 def is_known(resolved: Resolved) -> bool:
     """Whether shapes say it all: not of one's own backbone, nor where images choose sites or weights."""
-    if resolved.backbone.word != "model" or any(part.is_mask for part in resolved.parts):
+    if library(resolved.backbone.target) is None or any(part.is_mask for part in resolved.parts):
         return False
     found = shapes_of(resolved.backbone)
     return not place(resolved, found.labels, found.positions, is_known=False, places=found.places).is_open
@@ -50,7 +51,7 @@ def measured(resolved: Resolved, device: torch.device) -> float | None:
     """
     if not is_known(resolved):
         return None
-    backbone = random_of(resolved.backbone)
+    backbone = example_classes(resolved, random_of(resolved.backbone), NUM_CLASSES)
     backbone.model.to(device)
     head = empty_head(resolved, backbone, NUM_CLASSES)
     cell = build_cell(resolved, backbone, place_on(resolved, backbone), Start(head)).cell.to(device)
@@ -78,7 +79,7 @@ def measured(resolved: Resolved, device: torch.device) -> float | None:
 def num_train(resolved: Resolved) -> int | None:
     """Training items, of which only the labels are read; None for data that are not on this machine, or are read by one's own code."""
     source: Any = resolved.dataset.options.get("source")
-    if resolved.backbone.word != "model" or source is None:
+    if library(resolved.backbone.target) is None or source is None:
         return None
     try:
         if source.word in FROM_HUB:

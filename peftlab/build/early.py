@@ -3,8 +3,9 @@
 from torch import nn
 
 from peftlab.backbone.backbone import Backbone
-from peftlab.backbone.choice import shapes_of
+from peftlab.backbone.choice import library, shapes_of
 from peftlab.build.cell import build_cell, place_on
+from peftlab.build.classes import example_classes
 from peftlab.build.start import Start
 from peftlab.config.place import place
 from peftlab.config.resolved import Resolved
@@ -22,7 +23,7 @@ def check_method(resolved: Resolved) -> None:
     Raises:
         UserError: if the method cannot work there.
     """
-    if resolved.backbone.word != "model":
+    if library(resolved.backbone.target) is None:
         return
     backbone = shapes_of(resolved.backbone)
     if not place(
@@ -39,12 +40,13 @@ def cell_of_shapes(resolved: Resolved, backbone: Backbone) -> Cell | None:
     """
     cell = _built(resolved, backbone)
     if cell is not None:
-        Network(backbone).check(cell)
+        Network(example_classes(resolved, backbone, NUM_CLASSES)).check(cell)
     return cell
 
 
 def _built(resolved: Resolved, backbone: Backbone) -> Cell | None:
     """`cell_of_shapes` before its forward, which takes two seconds to begin on a device without numbers."""
+    backbone = example_classes(resolved, backbone, NUM_CLASSES)
     placed = place_on(resolved, backbone)
     if any(part.is_mask for part in resolved.parts):
         return None
@@ -55,8 +57,8 @@ def _built(resolved: Resolved, backbone: Backbone) -> Cell | None:
 
 
 def empty_head(resolved: Resolved, backbone: Backbone, num_classes: int) -> nn.Module:
-    """A head without numbers, for those of a file; of a network that writes texts the one that it has."""
-    given = backbone.unembedding if resolved.task.word == "generate" else None
+    """A head without numbers, for those of a file; of a network that writes texts or compares texts with images the one that it has."""
+    given = {"generate": backbone.unembedding, "contrast": backbone.similarity}.get(resolved.task.word)
     head: nn.Module = resolved.head(
         backbone.num_features, num_classes, given, generator(resolved.seed, "head")
     )

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from peftlab.build.cell import Built, build_cell, place_on
+from peftlab.build.classes import with_classes
 from peftlab.build.early import check_method
 from peftlab.build.outer import OuterSplit, build_outer
 from peftlab.build.scorer import Scorer
@@ -100,6 +101,7 @@ class Experiment:
         values = b"".join(value.cpu().numpy().tobytes() for value in head.state_dict().values())
         how = (
             repr(resolved.task),
+            repr(self.task.named),
             repr(resolved.head),
             hashlib.sha256(values).hexdigest(),
             resolved.fit.precision,
@@ -131,6 +133,8 @@ def build(
         check_method(resolved)
     trunk = open_trunk(resolved)
     task: Task = resolved.task(trunk.dataset, resolved.head, resolved.loss)
+    if task.named is not None:
+        trunk = replace(trunk, backbone=with_classes(resolved, trunk.backbone, *task.named))
     start = _start(resolved, trunk, task, masks)
     placed = place_on(resolved, trunk.backbone, start.scorer)
     built = build_cell(resolved, trunk.backbone, placed, start)

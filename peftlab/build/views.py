@@ -6,6 +6,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from peftlab.backbone.backbone import Backbone, Port
+from peftlab.build.classes import words_at
 from peftlab.config.resolved import Resolved
 from peftlab.errors import UserError
 from peftlab.network.insertion import Ports, ports_of
@@ -49,7 +50,8 @@ def view_of(part: Part, backbone: Backbone, site: Site, shared: nn.Module | None
     """A site as its delta sees it."""
     ports = ports_at(part, backbone, site)
     weight = _weight(backbone, ports)
-    return View(ports.num_in, ports.num_out, backbone.num_heads(site.block), weight, shared)
+    words = words_at(backbone, part)
+    return View(ports.num_in, ports.num_out, backbone.num_heads(site.block), weight, shared, words)
 
 
 def shared_of(part: Part, backbone: Backbone, cells: Cells, seed: int) -> nn.Module | None:

@@ -13,6 +13,8 @@ from peftlab.placement.depth import block_labels, parse_depth
 from peftlab.placement.ground import Cells, Ground, Placement, Scorer
 from peftlab.site import POSITIONS, Site, site_order
 
+TOWERS = ("image.", "text.")  # how blocks of a network of two are called
+
 
 @dataclass(frozen=True)
 class Placed:
@@ -49,12 +51,15 @@ def place(
     parts = resolved.parts
     if not any(part.positions for part in parts):
         return Placed({part.name: {} for part in parts})
+    _check_tower(resolved, labels, is_known=is_known)
     domains = {part.name: _domain(part, labels, positions, places) for part in parts}
+    if resolved.tower != "both" and labels[0].startswith(TOWERS):
+        domains = {name: _of_tower(sites, labels, resolved.tower) for name, sites in domains.items()}
     legal = [
         name for name in POSITIONS if any(name in part.positions for part in parts) and name in positions
     ]
     candidates = sorted({site for sites in domains.values() for site in sites}, key=site_order)
-    found: Placement = resolved.placement(Ground(labels, legal, candidates, scorer))
+    found: Placement = resolved.placement(Ground(labels, legal, candidates, scorer, resolved.tower))
     placed = {
         name: {site: options for site, options in found.cells.items() if site in sites}
         for name, sites in domains.items()
@@ -107,6 +112,17 @@ def _domain(
     blocks = parse_depth(part.depth, labels, key=f"{part.path}.depth")
     sites = {Site(block, name) for block in blocks for name in part.positions if name in positions}
     return sites if places is None else sites & set(places)
+
+
+def _of_tower(sites: set[Site], labels: Sequence[str], tower: str) -> set[Site]:
+    return {site for site in sites if labels[site.block].startswith(f"{tower}.")}
+
+
+def _check_tower(resolved: Resolved, labels: Sequence[str], *, is_known: bool) -> None:
+    if resolved.tower != "both" and is_known and not labels[0].startswith(TOWERS):
+        raise UserError(
+            f"placement.tower={resolved.tower}, but the backbone has one tower; legal: both, or a backbone of two, as backbone=duo"
+        )
 
 
 def _check_there(cells: Cells, labels: Sequence[str], legal: Sequence[str], places: Collection[Site]) -> None:

@@ -58,6 +58,7 @@ def resolve_again(config: dict[str, Any]) -> Resolved:
         parts=parts_of(config["peft"]),
         placement=choice(config["placement"], BUDGET),
         budget=parse_budget(config["placement"]["budget"]),
+        tower=config["placement"]["tower"],
         scaling=scaling,
         outer=outer,
         fit=plan,
@@ -150,9 +151,10 @@ def _check_fit(resolved: Resolved) -> None:
 def _check_compile(resolved: Resolved) -> None:
     if not resolved.fit.compile:
         return
-    if resolved.task.word == "generate":
+    why = {"generate": "every batch has another number of tokens", "contrast": "two towers are no graph yet"}
+    if resolved.task.word in why:
         raise UserError(
-            "fit.compile=true with task=generate: every batch has another number of tokens; legal: fit.compile=false"
+            f"fit.compile=true with task={resolved.task.word}: {why[resolved.task.word]}; legal: fit.compile=false"
         )
     if resolved.placement.word in ("noah", "supernet"):
         raise UserError(

@@ -28,13 +28,14 @@ class Root:
 
 @dataclass(frozen=True)
 class Resolved:
-    """One run. `budget` is in parameters; `outer` is there if gamma is meta-learned; `raw` is for the record alone."""
+    """One run. `budget` is in parameters; `tower` is where sites may be, of two; `outer` is there if gamma is meta-learned; `raw` is for the record alone."""
 
     root: Root
     backbone: Choice
     parts: tuple[Part, ...]
     placement: Choice
     budget: int | None
+    tower: Literal["both", "image", "text"]
     scaling: Choice
     outer: OuterPlan | None
     dataset: Choice

@@ -6,12 +6,13 @@ from peftlab.option import Choice
 # what people call the items -> where the targets of such data and of such backbones lie, and what to choose
 IMAGES = (
     "peftlab.dataset.image.",
-    "peftlab.backbone.timm.",
+    ("peftlab.backbone.timm.", "peftlab.backbone.duo."),
     "dataset=digits_lt",
     "backbone=vit_tiny_patch8_32",
 )
 TEXTS = ("peftlab.dataset.text.", "peftlab.backbone.hf.", "dataset=trec_lt", "backbone=minilm")
 ANSWERS = "peftlab.dataset.text.answers."
+HEADS = {"classify": ("cosine", "linear"), "generate": ("unembedding",), "contrast": ("similarity",)}
 TEXT_FILES = (".txt", ".csv", ".tsv", ".jsonl")  # what files of texts end in
 KINDS = {"images": IMAGES, "texts": TEXTS}
 
@@ -23,7 +24,7 @@ def check_task(dataset: Choice, task: Choice, head: Choice, loss: Choice) -> Non
         UserError: that names both.
     """
     is_writing, name = task.word == "generate", dataset.options.get("name")
-    if task.word not in ("generate", "classify"):
+    if task.word not in ("generate", "classify", "contrast"):
         return
     has_answers = dataset.target.startswith(ANSWERS)
     if _kind(dataset, 0) is not None and has_answers != is_writing:
@@ -33,9 +34,9 @@ def check_task(dataset: Choice, task: Choice, head: Choice, loss: Choice) -> Non
             f"task={task.word} does not go with dataset={name}, which has {given}; legal: task={other}, or another data set, as"
             f" dataset={more}"
         )
-    if head.target.startswith("peftlab.") and (head.word == "unembedding") != is_writing:
-        legal = "unembedding, which is the network's own" if is_writing else "cosine, linear"
-        raise UserError(f"head={head.word} does not go with task={task.word}; legal: head={legal}")
+    legal = HEADS[task.word]
+    if head.target.startswith("peftlab.") and head.word not in legal:
+        raise UserError(f"head={head.word} does not go with task={task.word}; legal: head={', '.join(legal)}")
     if is_writing and loss.target.startswith("peftlab.") and loss.word != "cross_entropy":
         raise UserError(
             f"loss={loss.word} is over classes, and task=generate gives tokens; legal: loss=cross_entropy"

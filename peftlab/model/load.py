@@ -9,6 +9,7 @@ from torch import Tensor
 from peftlab.backbone.backbone import Backbone
 from peftlab.backbone.choice import paths
 from peftlab.build.cell import build_cell
+from peftlab.build.classes import with_classes
 from peftlab.build.early import empty_head
 from peftlab.build.start import Start
 from peftlab.config.file import FILE, read_config
@@ -108,6 +109,9 @@ def _model(resolved: Resolved, backbone: Backbone, tensors: dict[str, Tensor], c
             for name, cells in card["cells"].items()
         }
     )
+    if "class_texts" in card:
+        named = card["class_texts"]
+        backbone = with_classes(resolved, backbone, named["words"], named["templates"])
     indices = {key[6:]: value for key, value in tensors.items() if key.startswith("index.")}
     head = empty_head(resolved, backbone, len(card["class_names"]))
     built = build_cell(resolved, backbone, placed, Start(head, indices=indices))

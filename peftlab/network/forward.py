@@ -12,7 +12,7 @@ from peftlab.network.anchor import Anchor
 from peftlab.network.cell import Cell
 from peftlab.network.kernel.low_rank_linear import Source
 from peftlab.network.mask import tokens_of, without_padding
-from peftlab.peft.view import Now
+from peftlab.peft.view import Context, Now
 from peftlab.site import Site
 
 Norms = dict[Site, Tensor]
@@ -24,8 +24,8 @@ class Pass:
 
     scales: gamma of each site; a site that it does not hold has the factor 1. rng: the stream of dropout. widths:
     `Now.width` of some sites. norms: if a dict, takes ||gamma delta|| / ||f|| of each site. dropout: false keeps it off.
-    masks: of what stands at a site, which tokens are no padding, and which of them a gate may read; num_prefix_tokens stand before
-    prompts. kept: if a dict, has what the gates of an earlier forward gave, which is taken again, or takes it: a network
+    masks: of what stands at a site, which tokens are no padding, and which of them a gate may read; prefix_at(site) tokens stand before
+    prompts. context: where the tokens around class names stand. kept: if a dict, has what the gates of an earlier forward gave, which is taken again, or takes it: a network
     that writes an answer token by token reads the question once.
     seen: what a site or its gate reads of another module than the site writes, until then. entered: the prompts that
     entered the block below, if they left it again. given: what modules gave, until the layer that reads it.
@@ -37,7 +37,8 @@ class Pass:
     norms: Norms | None = None
     dropout: bool = True
     masks: Callable[[Site], tuple[Tensor | None, Tensor | None]] = field(default=lambda site: (None, None))
-    num_prefix_tokens: int = 0
+    prefix_at: Callable[[Site], int] = field(default=lambda site: 0)
+    context: Context | None = None
     kept: dict[Site, Tensor] | None = None
     scales: dict[Site, Tensor] = field(init=False)
     seen: dict[tuple[Site, Port], Tensor] = field(default_factory=dict, init=False)
@@ -53,7 +54,7 @@ class Pass:
 
     def now(self, site: Site) -> Now:
         """What the delta of a site has to know."""
-        return Now(self.cell.training, self.rng, self.widths.get(site), self.dropout)
+        return Now(self.cell.training, self.rng, self.widths.get(site), self.dropout, context=self.context)
 
     def taken(self, site: Site, port: Port) -> Tensor:
         """What was seen for a site at a port.
@@ -85,7 +86,7 @@ class Pass:
         """How far the gate of a site is open."""
         if self.kept is not None and site in self.kept:
             return self.kept[site]
-        tokens = tokens_of(self.masks(site)[1], x, self.num_prefix_tokens)
+        tokens = tokens_of(self.masks(site)[1], x, self.prefix_at(site))
         value: Tensor = gate(x) if tokens is None else gate(x, tokens)
         if self.kept is not None and getattr(gate, "per", None) != "token":
             self.kept[site] = value
@@ -95,7 +96,7 @@ class Pass:
         """||gamma delta|| / ||f|| of a site, if somebody wants it."""
         if self.norms is not None:
             present, _ = self.masks(site)
-            added, old = (without_padding(value, present, self.num_prefix_tokens) for value in (added, old))
+            added, old = (without_padding(value, present, self.prefix_at(site)) for value in (added, old))
             # on a device without numbers there is nothing to measure, and a norm there takes longer than the method itself
             ratio = added.new_empty(()) if added.is_meta else added.detach().norm() / old.detach().norm()
             self.norms[site] = ratio.float()

@@ -16,9 +16,9 @@ class Ports(NamedTuple):
 
 def ports_of(insertion: str, place: Place) -> Ports:
     """What peft.insertion means at a place, after He et al. 2022 (arXiv:2110.04366, table 1)."""
-    if insertion == "sequential":
+    if insertion in ("sequential", "context"):
         return Ports(place.output, place.output, place.num_out, place.num_out)
     if insertion == "input":
         return Ports(place.input, place.input, place.num_in, place.num_in)
-    reads = place.residual if insertion == "residual" else place.input
+    reads = place.residual if insertion in ("residual", "conditional") else place.input
     return Ports(reads, place.output, place.num_in, place.num_out)

@@ -13,6 +13,7 @@ from peftlab.errors import UserError
 from peftlab.network.acts import Acts, acts_of, sources_of
 from peftlab.network.below import Below, first_block
 from peftlab.network.cell import Cell
+from peftlab.network.classes import Classes
 from peftlab.network.forward import Norms, Pass
 from peftlab.network.recompute import recomputed
 from peftlab.network.rows import Rows, nested
@@ -45,6 +46,7 @@ class Network:
         self._modules = dict(backbone.model.named_modules())
         shares = num_together is not None and not self._is_staged
         self._below = Below(backbone, self._installed) if shares else None
+        self._classes = Classes(backbone)
 
     @property
     def _is_staged(self) -> bool:
@@ -78,7 +80,8 @@ class Network:
         """
         more: Now = {
             "masks": self.backbone.masks_at(inputs),
-            "num_prefix_tokens": self.backbone.num_prefix_tokens,
+            "prefix_at": self.backbone.prefix_at,
+            "context": self.backbone.context(inputs),
         }
         runs = [Pass(cell, **now, **more) for cell, now in zip(cells, nows or [{}] * len(cells), strict=True)]
         with _evaluating(self._modules.values()):
@@ -114,11 +117,13 @@ class Network:
         norms: Norms = {}
         with torch.no_grad():
             self.features([cell], example, [{"norms": norms}])
-        silent = [str(site) for site in cell.sites if site not in norms]
+        labels = self.backbone.labels
+        silent = [f"{labels[site.block]}.{site.position}" for site in cell.sites if site not in norms]
         if silent:
+            more = "; texts are read with task=contrast" if self.backbone.towers else ""
             raise UserError(
                 f"placement: {self.backbone.name} never calls the modules of the sites {', '.join(silent[:6])}; its forward"
-                " bypasses them, so nothing would be trained there"
+                f" bypasses them, so nothing would be trained there{more}"
             )
 
     def _one(self, run: Pass, inputs: dict[str, Tensor]) -> Tensor:
@@ -127,6 +132,7 @@ class Network:
         # a cache is read and written by each block once
         if self._below is not None and not self.backbone.has_cache(inputs):
             acts |= self._below.acts(run.cell, inputs)
+        acts |= self._classes.acts(run.cell)
         for name, own in prompts_of(run, self.backbone, self._modules).items():
             acts.setdefault(name, []).extend(own)
         weights = run.cell.selected.weights()

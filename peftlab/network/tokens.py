@@ -57,9 +57,18 @@ def prompts_of(run: Pass, backbone: Backbone, modules: dict[str, nn.Module]) -> 
     """
     sites = {anchor.writes.module: anchor for anchor in run.cell.anchors if anchor.writes.side == "tokens"}
     acts: Acts = {}
+    for tower in (backbone.towers or (backbone,)) if sites else ():
+        acts |= _of_stack(run, tower, modules, sites)
+    return acts
+
+
+def _of_stack(
+    run: Pass, backbone: Backbone, modules: dict[str, nn.Module], sites: dict[str, Anchor]
+) -> Acts:
+    acts: Acts = {}
     some_travel = False
     blocks = backbone.blocks[: backbone.decoder]  # of an encoder and a decoder those of the encoder
-    for name in blocks if sites else ():
+    for name in blocks:
         anchor = sites.get(name)
         if anchor is not None or some_travel:
             rotary, relative = (

@@ -2,14 +2,33 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
 from peftlab.errors import UserError
 from peftlab.site import LINEAR, Site
+
+
+class Words(NamedTuple):
+    """What stands at the context of class names before anything is learned, and how many classes there are."""
+
+    vectors: Float[Tensor, "m d"]
+    num_classes: int
+
+
+class Context(Protocol):
+    """Where the tokens of the context stand in each text of a forward, and how many tokens its texts have."""
+
+    @property
+    def positions(self) -> Int64[Tensor, "n m"]:
+        """By text."""
+
+    @property
+    def length(self) -> int:
+        """In tokens, padding included."""
 
 
 @dataclass(frozen=True)
@@ -18,7 +37,7 @@ class View:
 
     `weight` are the rows of the linear layer that the site stands beside (q of a fused qkv has a third of them): it reads
     what the layer takes and writes what these rows give. None where there is no such layer. `shared` is the module of the
-    whole part, for the forms that ask for one.
+    whole part, for the forms that ask for one. `words` are those of a context (position `context`).
     """
 
     num_in: int
@@ -26,6 +45,7 @@ class View:
     num_heads: int = 1
     weight: Float[Tensor, "d_out d_in"] | None = None
     shared: nn.Module | None = None
+    words: Words | None = None
 
     def rows(self) -> Float[Tensor, "d_out d_in"]:
         """The weight, for the forms that are made from it.
@@ -47,6 +67,7 @@ class Now(NamedTuple):
     `rng` is the stream of dropout, None the global one. `width` says how much of an elastic or nested delta works, its
     first so many ranks, hidden units or prompts: None is all of it, and 0 switches the site off, as if it were not there.
     `dropout` false keeps dropout off while training. `num_items` is how many items share what is no item's own (prompts).
+    `context` is where the tokens around class names stand.
     """
 
     training: bool = False
@@ -54,6 +75,7 @@ class Now(NamedTuple):
     width: int | None = None
     dropout: bool = True
     num_items: int = 1
+    context: Context | None = None
 
     def drops(self, p: float) -> bool:
         """Whether dropout of probability p acts."""

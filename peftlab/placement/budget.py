@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
-from typing import Annotated, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
 from peftlab.errors import UserError
 from peftlab.option import Range
@@ -22,10 +22,12 @@ class Budget:
     """What every placement may say beside its own options: how many parameters its deltas have, to 1 %.
 
     Counted is what the deltas keep after training, biases included: not the head, not gamma, not gates, and of a
-    prefix with `mlp` the vectors alone. null leaves the widths (rank, bottleneck, length, num_tokens) to the method.
+    prefix with `mlp` the vectors alone. null leaves the widths (rank, bottleneck, length, num_tokens) to the method. `tower` is
+    where deltas may stand in a network of two.
     """
 
     budget: Annotated[float | int, Range(1, 1_000_000_000_000)] | str | None
+    tower: Literal["both", "image", "text"]
 
 
 class Cost(NamedTuple):

@@ -28,7 +28,7 @@ def cells(ground: Ground, *, cells: dict[str, Any] | None) -> Placement:
             raise UserError(f'placement.cells has the key {key}; legal: depth.position, as in "0-5.q"')
         if options is not None and not isinstance(options, dict):
             raise UserError(f"placement.cells.{key}={options} is not a mapping; legal: {{rank: 8}}, or {{}}")
-        blocks = parse_depth(depth, ground.labels, key=f"placement.cells: {key}: depth")
+        blocks = parse_depth(depth, ground.labels, key=f"placement.cells: {key}: depth", tower=ground.tower)
         names = parse_position(position, ground.positions, key=f"placement.cells: {key}: position")
         for site in (Site(block, name) for block in blocks for name in names):
             if site in found:

@@ -9,13 +9,15 @@ from peftlab.errors import UserError
 Entry = int | float | str
 _END = r"(-?\d+(?:\.\d+)?%?)"
 _SPAN = re.compile(rf"{_END}(?:-{_END})?")
-_STACK = re.compile(r"(enc|dec)(?:\.(.+))?")
+_STACK = re.compile(r"(enc|dec|image|text)(?:\.(.+))?")
 LEGAL = "whole numbers (3), ranges (0-2), negatives (-1), fractions (0%-75%), all, or a list of these"
 STAGED = "blocks (1.0), stages (1), ranges (0.1-1.0, 0-1), negatives (-1), fractions (0%-75%), all, or a list of these"
 STACKED = (
     "a stack (enc, dec), blocks of one (enc.3, enc.0-2, dec.-1), numbers through both (0, -1, 0-2), fractions (0%-75%), all, or a"
     " list of these"
 )
+TOWERS = ("image", "text")
+TOWERED = "a tower (image, text), blocks of one (image.3, text.0-2, text.-1), or of each (0, -1, 0-2, 0%-75%), all, or a list of these"
 UNKNOWN = 1000  # of a backbone that has not said its depth: any block may exist until the model is built
 
 
@@ -37,15 +39,18 @@ def block_labels(depth: int | Sequence[int] | None) -> list[str]:
     return [f"{stage}.{block}" for stage, number in enumerate(stages) for block in range(number)]
 
 
-def parse_depth(depth: Entry | Sequence[Entry], labels: Sequence[str], *, key: str) -> list[int]:
+def parse_depth(
+    depth: Entry | Sequence[Entry], labels: Sequence[str], *, key: str, tower: str = "both"
+) -> list[int]:
     """The blocks that `depth` names among `labels`, as indices from the bottom, ascending and without repeats.
 
     A range includes both ends. A fraction range `a%-b%` holds the blocks i with a <= 100 i / num_blocks < b, so
     that `0%-75%` and `75%-100%` share out all blocks and no block twice. Where labels are stage.block, `2.3` is a
     block, `2` all blocks of a stage, and `-1` the last block. YAML and the command line read 2.10 as the number 2.1:
     block 10 of a stage is written in quotes, `'placement.depth="2.10"'`. Where labels are enc.block and dec.block, `dec` is
-    all blocks of the decoder, `dec.-1` and `dec.0-2` are counted in it, and numbers alone through both. Where the depth is
-    unknown, stage.block, enc and dec name no block yet.
+    all blocks of the decoder, `dec.-1` and `dec.0-2` are counted in it, and numbers alone through both. Where they are image.block
+    and text.block, `image` is all blocks of a tower, and numbers alone are counted in `tower`, or in each. Where the depth is unknown,
+    stage.block, enc, dec and towers name no block yet.
 
     Raises:
         UserError: naming `key`, for an unreadable entry, an empty list or a block that the backbone does not have.
@@ -53,10 +58,13 @@ def parse_depth(depth: Entry | Sequence[Entry], labels: Sequence[str], *, key: s
     entries = list(depth) if isinstance(depth, Sequence) and not isinstance(depth, str) else [depth]
     if not entries:
         raise UserError(f"{key}=[] names no block; legal: {_legal(labels)}")
-    return sorted({block for entry in entries for block in _blocks(entry, labels, key)})
+    towers = TOWERS if tower == "both" else (tower,)
+    return sorted({block for entry in entries for block in _blocks(entry, labels, key, towers)})
 
 
-def _blocks(entry: Entry, labels: Sequence[str], key: str) -> list[int]:
+def _blocks(
+    entry: Entry, labels: Sequence[str], key: str, towers: Sequence[str] = TOWERS
+) -> list[int]:
     text, given = str(entry).strip(), f"{key}={entry}"
     if text == "all":
         return list(range(len(labels)))
@@ -73,6 +81,8 @@ def _blocks(entry: Entry, labels: Sequence[str], key: str) -> list[int]:
         raise UserError(
             f"{given} may have been {text} or {text}0, which are one number; legal: the one that is meant, in quotes"
         )
+    if labels[0].startswith(TOWERS):
+        return [block for tower in towers for block in _of_stack(tower, text, labels, given)]
     if "." in text and len(labels) == UNKNOWN:
         return []
     low = _end(first, labels, given)
@@ -123,6 +133,8 @@ def _staged(labels: Sequence[str]) -> bool:
 def _legal(labels: Sequence[str]) -> str:
     if labels[0].startswith("enc."):
         return STACKED
+    if labels[0].startswith(TOWERS):
+        return TOWERED
     return STAGED if _staged(labels) else LEGAL
 
 

@@ -17,6 +17,6 @@ def grid(
     Raises:
         UserError: for a depth outside the backbone or a position the method cannot take.
     """
-    blocks = parse_depth(depth, ground.labels, key="placement.depth")
+    blocks = parse_depth(depth, ground.labels, key="placement.depth", tower=ground.tower)
     positions = parse_position(position, ground.positions, key="placement.position")
     return Placement({Site(block, name): {} for block in blocks for name in positions})

@@ -40,13 +40,14 @@ class Scorer(Protocol):
 class Ground:
     """`labels`: the blocks from the bottom; `positions`: those that the method and the backbone have; `candidates`: the
     sites that a part of the method can take, in their order. `scorer` is None before there is a network: a placement
-    that asks it then names all that it would choose from.
+    that asks it then names all that it would choose from. `tower` is where sites may be, of two.
     """
 
     labels: Sequence[str]
     positions: Sequence[str]
     candidates: Sequence[Site]
     scorer: Scorer | None = None
+    tower: str = "both"
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ def among(
         UserError: for a depth or position that no candidate has, or too large a `keep`.
     """
     own = {site.position for site in ground.candidates}
-    blocks = parse_depth(depth, ground.labels, key="placement.depth")
+    blocks = parse_depth(depth, ground.labels, key="placement.depth", tower=ground.tower)
     names = parse_position(position, [name for name in POSITIONS if name in own], key="placement.position")
     sites = [site for site in ground.candidates if site.block in blocks and site.position in names]
     if sites and keep > len(sites):

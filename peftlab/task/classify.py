@@ -37,6 +37,7 @@ class Classify:
     `centres`: the test reads the features, too, and says how far the classes lie apart.
     """
 
+    named: tuple[list[str], list[str]] | None = None
     primary: ClassVar[str] = "mean_acc"
     headline: ClassVar[tuple[str, ...]] = tuple(f"{name}_acc" for name in GROUPS)
 

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterable
 from functools import partial
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -36,6 +36,7 @@ class Generate:
     `decode` says when answers are written, too, token by token, at most `max_new_tokens` each: never, at the test, or always.
     """
 
+    named: ClassVar[None] = None
     primary: str = "log_likelihood"
 
     def __init__(

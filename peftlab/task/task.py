@@ -31,7 +31,8 @@ class Batches(Protocol):
 
 @runtime_checkable
 class Read(Protocol):
-    """What a head has to know of a network: the width of its features, and its output embedding, if it writes texts."""
+    """What a head has to know of a network: the width of its features, its output embedding, if it writes texts, and what makes a
+    score of a cosine, if it compares images with texts."""
 
     @property
     def num_features(self) -> int:
@@ -40,6 +41,10 @@ class Read(Protocol):
     @property
     def unembedding(self) -> nn.Module | None:
         """From features to scores of the vocabulary."""
+
+    @property
+    def similarity(self) -> Tensor | None:
+        """The scale and the bias that make a score of a cosine, of two towers."""
 
 
 class Forward(NamedTuple):
@@ -65,10 +70,12 @@ class Summary(NamedTuple):
 class Task(Protocol):
     """A task knows its data. Counts, numbers per item and what they mean are its own: others hand them on.
 
+    named: what classes are called in texts, and the texts around it, where a network compares the two; else None.
     primary: the metric that `fit.select=best` and searches compare, the larger the better. headline: the metrics that
     stand in tables of several runs. compared: those that a run has of the frozen network, too.
     """
 
+    named: tuple[list[str], list[str]] | None
     primary: str
     headline: tuple[str, ...]
     compared: tuple[str, ...]

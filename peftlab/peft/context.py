@@ -1,0 +1,62 @@
+"""What the forms share that learn the tokens around the name of a class (coop, cocoop)."""
+
+from typing import ClassVar
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from peftlab.errors import UserError
+from peftlab.option import Width
+from peftlab.peft.delta import Additive
+from peftlab.peft.view import Now, View, Words
+
+STD = 0.02  # of vectors that start at random
+
+
+class Context(Additive):
+    """v = e + delta at the M tokens of the context, e being the embeddings of the words that stand there.
+
+    With `words` delta starts at 0, so that the text is the one that is written; without, placeholders stand there, and v starts as
+    N(0, 0.02). Published are v themselves: the same but for weight decay, which draws v to e here, and to 0 there. gamma scales
+    delta: at 0 the text is the one that is written.
+
+    Source: Zhou et al. 2022 (CoOp), arXiv:2109.01134, section 3.2.
+    """
+
+    width_key: ClassVar[str | None] = "num_tokens"
+    per_token: ClassVar[bool] = False
+
+    def __init__(
+        self, view: View, rng: torch.Generator, num_tokens: Width, words: str | None, num_classes: int | None
+    ) -> None:
+        super().__init__()
+        found = self._words(view, num_tokens, words)
+        shape = (num_tokens, view.num_out) if num_classes is None else (num_classes, num_tokens, view.num_out)
+        self.width = num_tokens
+        value = torch.zeros(shape)
+        if words is None:
+            value = torch.randn(shape, generator=rng) * STD - found.vectors.to(value)
+        self.delta = nn.Parameter(value)
+
+    @staticmethod
+    def _words(view: View, num_tokens: int, words: str | None) -> Words:
+        if view.words is None:
+            raise UserError(
+                "peft: its form learns the tokens around the name of a class; legal: task=contrast, with a backbone of two towers, as"
+                " backbone=duo"
+            )
+        given = len(view.words.vectors)
+        if given != num_tokens:
+            raise UserError(
+                f"peft.num_tokens={num_tokens}, but peft.words={words} are {given} tokens; legal: num_tokens={given}"
+            )
+        return view.words
+
+    def placed(self, vectors: Float[Tensor, "*n m d"], now: Now) -> Float[Tensor, "n t d"]:
+        """These vectors at the tokens of the context of each text, and 0 elsewhere."""
+        assert now.context is not None
+        positions = now.context.positions
+        size = (*positions.shape, vectors.shape[-1])
+        whole = vectors.new_zeros(size[0], now.context.length, size[2])
+        return whole.scatter(1, positions.unsqueeze(-1).expand(size), vectors.expand(size))
