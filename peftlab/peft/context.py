@@ -24,7 +24,6 @@ class Context(Additive):
     Source: Zhou et al. 2022 (CoOp), arXiv:2109.01134, section 3.2.
     """
 
-    width_key: ClassVar[str | None] = "num_tokens"
     per_token: ClassVar[bool] = False
 
     def __init__(
