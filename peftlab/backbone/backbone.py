@@ -47,9 +47,9 @@ class Port:
 class Place:
     """The ports of one sub-module of one block, and their widths.
 
-    `input` is what the sub-module reads, `output` what it writes; `residual` is the stream before its norm
-    (sub-layers), or what the image tower gives (`context`). `parameters` are the names of the weights that belong to it, each with its slice of axis 0.
-    At `kv`, input is the attention module's and num_out the width of all heads; at `tokens`, input is the block's.
+    `input` is what the sub-module reads, `output` what it writes; `residual` is the stream before its norm (sub-layers), or
+    what the image tower gives (`context`). `parameters` are the names of the weights that belong to it, each with its slice of
+    axis 0. At `kv`, input is the attention module's and num_out the width of all heads; at `tokens`, input is the block's.
     """
 
     input: Port

@@ -96,9 +96,7 @@ def _ids(spec: TextSpec, text: str) -> list[int]:
 def _start(spec: TextSpec) -> int:
     """How many tokens every text begins with."""
     one, other = _encoded(spec, "a"), _encoded(spec, "the")
-    return next(
-        (at for at, pair in enumerate(zip(one, other, strict=False)) if pair[0] != pair[1]), len(one)
-    )
+    return next((at for at, pair in enumerate(zip(one, other, strict=False)) if pair[0] != pair[1]), len(one))
 
 
 def _encoded(spec: TextSpec, text: str) -> list[int]:

@@ -98,9 +98,7 @@ def _both(
     return torch.cat([images, classes])
 
 
-def _classes(
-    text: Backbone, towers: Any, texts: ClassTexts, rows: dict[str, Tensor]
-) -> Float[Tensor, "c d"]:
+def _classes(text: Backbone, towers: Any, texts: ClassTexts, rows: dict[str, Tensor]) -> Float[Tensor, "c d"]:
     """Of each class the direction of the mean over its texts, each of length 1."""
     vectors = F.normalize(text.read(towers.text, rows), dim=-1)
     if texts.num_templates == 1:
@@ -140,9 +138,7 @@ def named(tower: Backbone, word: str, first: int) -> Backbone:
         )
         for site, place in tower.places.items()
     }
-    rotary, relative = (
-        None if name is None else f"{word}.{name}" for name in (tower.rotary, tower.relative)
-    )
+    rotary, relative = (None if name is None else f"{word}.{name}" for name in (tower.rotary, tower.relative))
     return replace(
         tower,
         blocks=tuple(f"{word}.{name}" for name in tower.blocks),

@@ -36,9 +36,7 @@ def with_classes(
     options = part.form.options
     said = options["words"] or " ".join([PLACEHOLDER] * options["num_tokens"])
     per_image = part.insertion == "conditional"
-    return with_texts(
-        backbone, context_texts(spec, list(words), said, options["place"], per_image=per_image)
-    )
+    return with_texts(backbone, context_texts(spec, list(words), said, options["place"], per_image=per_image))
 
 
 def example_classes(resolved: Resolved, backbone: Backbone, num_classes: int) -> Backbone:

@@ -28,7 +28,8 @@ class Root:
 
 @dataclass(frozen=True)
 class Resolved:
-    """One run. `budget` is in parameters; `tower` is where sites may be, of two; `outer` is there if gamma is meta-learned; `raw` is for the record alone."""
+    """One run. `budget` is in parameters; `tower` is where sites may be, of two; `outer` is there if gamma is meta-learned;
+    `raw` is for the record alone."""
 
     root: Root
     backbone: Choice

@@ -5,12 +5,12 @@ from peftlab.option import Choice
 
 # what people call the items -> where the targets of such data and of such backbones lie, and what to choose
 IMAGES = (
-    "peftlab.dataset.image.",
+    ("peftlab.dataset.image.",),
     ("peftlab.backbone.timm.", "peftlab.backbone.duo."),
     "dataset=digits_lt",
     "backbone=vit_tiny_patch8_32",
 )
-TEXTS = ("peftlab.dataset.text.", "peftlab.backbone.hf.", "dataset=trec_lt", "backbone=minilm")
+TEXTS = (("peftlab.dataset.text.",), ("peftlab.backbone.hf.",), "dataset=trec_lt", "backbone=minilm")
 ANSWERS = "peftlab.dataset.text.answers."
 HEADS = {"classify": ("cosine", "linear"), "generate": ("unembedding",), "contrast": ("similarity",)}
 TEXT_FILES = (".txt", ".csv", ".tsv", ".jsonl")  # what files of texts end in
@@ -69,4 +69,6 @@ def read_by(backbone: Choice) -> str | None:
 
 
 def _kind(choice: Choice, place: int) -> str | None:
-    return next((kind for kind, found in KINDS.items() if choice.target.startswith(found[place])), None)
+    return next(
+        (kind for kind, found in KINDS.items() if choice.target.startswith(tuple(found[place]))), None
+    )

@@ -103,6 +103,11 @@ def group_metrics(counts: Counts, groups: dict[str, list[int]]) -> dict[str, flo
     return metric
 
 
+def harmonic_mean(one: float, other: float) -> float:
+    """2 a b / (a + b); 0 if one is."""
+    return 2 * one * other / (one + other) if one and other else one * other
+
+
 def _mean(x: Float64[Tensor, "*n"]) -> float:
     return float(x.mean())  # NaN for none
 

@@ -1,5 +1,7 @@
 """head=similarity: how near the vector of an image is to those of the classes, both made by the backbone."""
 
+import copy
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -24,6 +26,8 @@ class Similarity(nn.Module):
         super().__init__()
         self.num_classes = num_classes
         scale, bias = (torch.ones(2) if start is None else start).clone().unbind()
+        self.scale: Tensor
+        self.bias: Tensor
         self._learns, self._has_bias = learn_scale, bool(bias)
         if learn_scale:
             self.log_scale = nn.Parameter(scale.log())
@@ -39,3 +43,9 @@ class Similarity(nn.Module):
         else:
             found = scale * features[: -self.num_classes] @ features[-self.num_classes :].T
         return found + self.bias if self._has_bias else found
+
+    def over(self, num_classes: int) -> "Similarity":
+        """The same head over so many other classes."""
+        other = copy.copy(self)
+        other.num_classes = num_classes
+        return other

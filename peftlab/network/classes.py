@@ -22,7 +22,11 @@ class Classes:
         """What takes the place of the text tower, for a cell that does not act in it."""
         if not self._has_texts or any(site.block >= self._first for site in cell.sites):
             return {}
-        return {} if any(name.startswith("text.") for name in cell.selected.weights()) else {"classes": [self._of]}
+        return (
+            {}
+            if any(name.startswith("text.") for name in cell.selected.weights())
+            else {"classes": [self._of]}
+        )
 
     def _of(self, frozen: Forward, *args: Any) -> Tensor:
         kind = torch.is_autocast_enabled("cuda") or torch.is_autocast_enabled("cpu")

@@ -24,9 +24,9 @@ class Pass:
 
     scales: gamma of each site; a site that it does not hold has the factor 1. rng: the stream of dropout. widths:
     `Now.width` of some sites. norms: if a dict, takes ||gamma delta|| / ||f|| of each site. dropout: false keeps it off.
-    masks: of what stands at a site, which tokens are no padding, and which of them a gate may read; prefix_at(site) tokens stand before
-    prompts. context: where the tokens around class names stand. kept: if a dict, has what the gates of an earlier forward gave, which is taken again, or takes it: a network
-    that writes an answer token by token reads the question once.
+    masks: of what stands at a site, which tokens are no padding, and which of them a gate may read; prefix_at(site) tokens stand
+    before prompts. context: where the tokens around class names stand. kept: if a dict, has what the gates of an earlier forward
+    gave, which is taken again, or takes it: a network that writes an answer token by token reads the question once.
     seen: what a site or its gate reads of another module than the site writes, until then. entered: the prompts that
     entered the block below, if they left it again. given: what modules gave, until the layer that reads it.
     """

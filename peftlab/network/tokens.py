@@ -62,9 +62,7 @@ def prompts_of(run: Pass, backbone: Backbone, modules: dict[str, nn.Module]) -> 
     return acts
 
 
-def _of_stack(
-    run: Pass, backbone: Backbone, modules: dict[str, nn.Module], sites: dict[str, Anchor]
-) -> Acts:
+def _of_stack(run: Pass, backbone: Backbone, modules: dict[str, nn.Module], sites: dict[str, Anchor]) -> Acts:
     acts: Acts = {}
     some_travel = False
     blocks = backbone.blocks[: backbone.decoder]  # of an encoder and a decoder those of the encoder

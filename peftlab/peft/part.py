@@ -6,7 +6,9 @@ from typing import Annotated, Any, Literal
 from peftlab.option import Choice, PositiveFloat, Range
 from peftlab.site import CONTEXT, HEADS, LINEAR, NORM, STREAM, SUBLAYER
 
-Insertion = Literal["parallel", "sequential", "residual", "input", "heads", "concat", "context", "conditional", "in_place"]
+Insertion = Literal[
+    "parallel", "sequential", "residual", "input", "heads", "concat", "context", "conditional", "in_place"
+]
 Entry = int | float | str
 # which positions an insertion can have
 INSERTIONS = {

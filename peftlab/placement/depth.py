@@ -62,9 +62,7 @@ def parse_depth(
     return sorted({block for entry in entries for block in _blocks(entry, labels, key, towers)})
 
 
-def _blocks(
-    entry: Entry, labels: Sequence[str], key: str, towers: Sequence[str] = TOWERS
-) -> list[int]:
+def _blocks(entry: Entry, labels: Sequence[str], key: str, towers: Sequence[str] = TOWERS) -> list[int]:
     text, given = str(entry).strip(), f"{key}={entry}"
     if text == "all":
         return list(range(len(labels)))

@@ -3,7 +3,9 @@
 from typing import Any
 
 from peftlab.build.experiment import Experiment
+from peftlab.build.new_classes import on_new_classes
 from peftlab.dataset.split import Split
+from peftlab.task.contrast import with_new
 from peftlab.task.task import Outputs
 
 
@@ -26,6 +28,8 @@ def measure(
     else:
         counted, other, gain = experiment.compare(outputs, frozen, batches)
         start = task.metrics(other)
-        beside |= {f"frozen/{name}": start[name] for name in task.compared}
+        beside |= {f"frozen/{name}": start[name] for name in task.compared if name in start}
         beside |= {f"gain/{name}": value for name, value in gain.items()}
-    return counted, {**{f"test/{name}": value for name, value in task.metrics(counted).items()}, **beside}
+    found = {**{f"test/{name}": value for name, value in task.metrics(counted).items()}, **beside}
+    new = on_new_classes(experiment)
+    return counted, found if new is None else with_new(found, measure(*new)[1])

@@ -1,7 +1,7 @@
 """task=contrast: which of the names of the classes an image is nearest to, in a network of two towers."""
 
 from collections.abc import Iterable
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int64
@@ -10,18 +10,15 @@ from torch import Tensor, nn
 from peftlab.dataset.dataset import Dataset
 from peftlab.dataset.image.views import mean_over_views
 from peftlab.errors import UserError
+from peftlab.evaluate.metrics import harmonic_mean
 from peftlab.option import Choice
-from peftlab.task.classify import Classify
-from peftlab.task.task import Forward, Outputs, Read
+from peftlab.task.classify import GROUPS, Classify
+from peftlab.task.task import Forward, Outputs, Read, Summary
 
+GROUP_ACC = tuple(f"{name}_acc" for name in GROUPS)
+
+BOTH = "base_new_acc"  # harmonic mean of the accuracies of base and of new classes
 TEMPLATE = "a photo of a {}."  # Radford et al. 2021
-
-
-class Named(NamedTuple):
-    """What the classes are called in texts, and the texts that their names stand in, at {}."""
-
-    words: list[str]
-    templates: list[str]
 
 
 class Contrast(Classify):
@@ -38,14 +35,24 @@ class Contrast(Classify):
         self, dataset: Dataset, head: Choice, loss: Choice, *, centres: bool, templates: list[str] | None
     ) -> None:
         super().__init__(dataset, head, loss, centres=centres)
-        given = templates if templates is not None else list(getattr(dataset, "templates", ())) or [TEMPLATE]
+        given = templates if templates is not None else list(dataset.templates) or [TEMPLATE]
         wrong = [text for text in given if text.count("{}") != 1]
         if wrong or not given:
             raise UserError(
                 f"task.templates={given}: {wrong[0] if wrong else 'none'} has no place for one name; legal: texts with one {{}}, as"
                 f" [{TEMPLATE!r}]"
             )
-        self.named = Named(list(getattr(dataset, "class_words", dataset.class_names)), given)
+        self.named: tuple[list[str], list[str]] = (dataset.class_words, given)
+
+    @property
+    def headline(self) -> tuple[str, ...]:  # type: ignore[override]
+        """Accuracies of the classes, and, where half of them are kept for the test, of these and of both."""
+        return (*GROUP_ACC, *(("new_acc", BOTH) if self.dataset.open_new is not None else ()))
+
+    @property
+    def compared(self) -> tuple[str, ...]:
+        """The headline, and where the vectors lie if that is asked for."""
+        return (*self.headline, *super().compared[len(GROUP_ACC) :])
 
     def wants_start(self) -> None:
         """The names say where the classes are."""
@@ -82,6 +89,37 @@ class Contrast(Classify):
 
         return lambda inputs: mean_over_views(scores, inputs)
 
+    def summary(self, metrics: dict[str, float | None]) -> Summary:
+        """As of other classifiers, and of new classes below it."""
+        found = super().summary(metrics)
+        new = metrics.get("new_acc")
+        if new is None:
+            return found
+        frozen = metrics.get("frozen/new_acc"), metrics.get(f"frozen/{BOTH}")
+        said = f"new classes {100 * new:.1f}, harmonic mean with the base classes {100 * (metrics[BOTH] or 0):.1f}"
+        if None not in frozen:
+            said += "; frozen {:.1f}, {:.1f}".format(*(100 * (value or 0) for value in frozen))
+        return found._replace(line=f"{found.line}\n{said}")
+
     def card(self) -> dict[str, Any]:
         """The classes, and what they are called in texts."""
-        return {**super().card(), "class_texts": self.named._asdict()}
+        words, templates = self.named
+        return {**super().card(), "class_texts": {"words": words, "templates": templates}}
+
+
+def with_new(base: dict[str, float | None], new: dict[str, float | None]) -> dict[str, float | None]:
+    """The numbers of a run on base classes, beside them the accuracy of new classes, and its harmonic mean with that of base classes, in the run, in the frozen network, and their
+    difference."""
+    found = dict(base)
+    for key in new:
+        kind, _, name = key.partition("/")
+        if name.startswith("mean_"):
+            found[f"{kind}/new_{name.removeprefix('mean_')}"] = new[key]
+    both = {}
+    for kind in ("test", "frozen"):
+        pair = base[f"{kind}/mean_acc"], new[f"{kind}/mean_acc"]
+        both[kind] = None if None in pair else harmonic_mean(*pair)  # type: ignore[arg-type]
+        found[f"{kind}/{BOTH}"] = both[kind]
+    less = None in both.values()
+    found[f"gain/{BOTH}"] = None if less else both["test"] - both["frozen"]  # type: ignore[operator]
+    return found

@@ -74,8 +74,8 @@ def joined(
         wrong = [key for key, value in own.items() if value is None or value.shape != shapes[key]]
         if wrong:
             raise UserError(
-                f"backbone.checkpoint: its {wrong[0]} is no {tuple(shapes[wrong[0]])}, which {image.name} and {text.name} want; legal: a file"
-                " of scripts/pack_duo.py"
+                f"backbone.checkpoint: its {wrong[0]} is no {tuple(shapes[wrong[0]])}, which {image.name} and {text.name} want;"
+                " legal: a file of scripts/pack_duo.py"
             )
         proj.load_state_dict({key: known[key].float() for key in ("weight", "bias")})
         scale = float(known["scale"])
@@ -96,7 +96,12 @@ def _projected(image: Backbone, num_out: int) -> Backbone:
     place = Place(Port("proj", "in"), Port("proj", "out"), None, num_in, num_out, weights)
     read = partial(_tokens if has_tokens else _features, image)
     return replace(
-        inner, model=model, labels=image.labels, places={**inner.places, at: place}, num_features=num_out, read=read
+        inner,
+        model=model,
+        labels=image.labels,
+        places={**inner.places, at: place},
+        num_features=num_out,
+        read=read,
     )
 
 
