@@ -85,6 +85,13 @@ def encoder(kind: str) -> Any:
     return random_encoder(kind)
 
 
+def clip_tower(kind: str, tower: str) -> Any:
+    """One tower of a small CLIP of open_clip."""
+    from fixtures.clip import clip_towers
+
+    return getattr(clip_towers(kind), tower)
+
+
 SMALL = {"depth": 2, "embed_dim": 16, "num_heads": 2}
 SMALL_SWIN = {"img_size": 32, "window_size": 4, "depths": (1, 1), "embed_dim": 8, "num_heads": (2, 4)}
 TEXT_KINDS = (
@@ -101,6 +108,9 @@ FAMILIES = {
     "eva02": lambda: random_vit("eva02_base_patch14_224", img_size=32, patch_size=8, **SMALL),
     "swin": lambda: random_vit("swin_tiny_patch4_window7_224", **SMALL_SWIN),
     **{kind: partial(encoder, kind) for kind in TEXT_KINDS},
+    "clip_image": partial(clip_tower, "layer_scale", "image"),
+    "clip_text": partial(clip_tower, "plain", "text"),
+    "siglip_text": partial(clip_tower, "siglip", "text"),
 }
 
 

@@ -22,7 +22,8 @@ CAUSAL = ("llama", "gpt2", "gptj", "gpt_neox", "opt", "mamba")
 TEXTS = ("bert", "roberta", "distilbert", *CAUSAL, *ENCODER_DECODERS)
 # whose gates stand in an encoder alone: prompts do, and hybrids by the depths below
 IN_ENCODER = ("gated_prompt", "soft_prompt", "vpt_deep", "vpt_shallow", "hlpt", "h2lpt")
-FAMILIES = ("plain", "dinov2", "clip", "average", "eva02", "swin", *TEXTS)
+TOWERS = ("clip_image", "clip_text", "siglip_text")
+FAMILIES = ("plain", "dinov2", "clip", "average", "eva02", "swin", *TEXTS, *TOWERS)
 SCALINGS = ("fixed", "learned", "meta", "gated")
 ONE_OF_EACH = ("lora", "adapter_pfeiffer", "prefix", "vpt_deep", "ssf", "bitfit", "mask_magnitude")
 # a site that the method can have on its own
@@ -269,7 +270,9 @@ def test_blocks_below_the_first_site_keep_no_graph(inputs_of, recipe, family, ad
 
 def test_every_family_is_a_different_network(family):
     """The battery would prove less if a family's options were silently dropped."""
-    blocks = {name: family(name).model.blocks[0] for name in FAMILIES if name not in ("swin", *TEXTS)}
+    blocks = {
+        name: family(name).model.blocks[0] for name in FAMILIES if name not in ("swin", *TEXTS, *TOWERS)
+    }
     assert type(blocks["dinov2"].ls1).__name__ == "LayerScale"
     assert type(blocks["dinov2"].attn.q_norm).__name__ == "LayerNorm"
     assert type(blocks["clip"].mlp.act).__name__ == "QuickGELU"

@@ -36,6 +36,7 @@ HOMES = {
     "optuna": ("report/study/",),
     "tokenizers": ("backbone/hf/",),
     "gguf": ("backbone/hf/",),
+    "open_clip": ("backbone/open_clip/",),
     "sacrebleu": ("evaluate/",),
     "rouge_score": ("evaluate/",),
 }
@@ -231,6 +232,7 @@ HEAVY = (
     "transformers",
     "tokenizers",
     "gguf",
+    "open_clip",
 )
 
 

@@ -17,7 +17,7 @@ class PerHead(nn.Module):
 
     def __init__(self, fused: nn.Linear, num_heads: int) -> None:
         super().__init__()
-        self.fused = _linear(_split(fused.weight, num_heads), _split(fused.bias, num_heads))
+        self.fused = linear(_split(fused.weight, num_heads), _split(fused.bias, num_heads))
         self.num_heads = num_heads
 
     def forward(self, x: Tensor) -> Tensor:
@@ -30,7 +30,7 @@ class TimeStep(nn.Module):
 
     def __init__(self, layer: nn.Linear) -> None:
         super().__init__()
-        self.linear = _linear(layer.weight, None)
+        self.linear = linear(layer.weight, None)
         self.bias = layer.bias
 
     @property
@@ -77,7 +77,7 @@ def arrange(model: nn.Module) -> None:
     for name, layer in list(model.named_modules()):
         parent, _, own = name.rpartition(".")
         if type(layer).__name__ == "Conv1D":
-            setattr(model.get_submodule(parent), own, _linear(layer.weight.T, layer.bias))
+            setattr(model.get_submodule(parent), own, linear(layer.weight.T, layer.bias))
         elif own == "query_key_value":
             assert isinstance(layer, nn.Linear)
             setattr(model.get_submodule(parent), own, PerHead(layer, config.num_attention_heads))
@@ -108,7 +108,8 @@ def _split(value: Tensor | None, num_heads: int) -> Tensor | None:
     return value.unflatten(0, (num_heads, 3, -1)).transpose(0, 1).flatten(0, 2)
 
 
-def _linear(weight: Tensor | None, bias: Tensor | None) -> nn.Linear:
+def linear(weight: Tensor | None, bias: Tensor | None) -> nn.Linear:
+    """A layer of these numbers, weight `[d_out, d_in]`."""
     assert weight is not None
     with torch.device("meta"):
         layer = nn.Linear(weight.shape[1], weight.shape[0], bias=bias is not None)

@@ -101,7 +101,8 @@ def _around(
             found[Site(index, position)] = Place(*ends_at, None, width, keys, ())
     taken = {name for place in linear.values() for name, _ in place.parameters}
     rest = [name for name in (f"{root}.{key}" for key, _ in block.named_parameters()) if name not in taken]
-    second = () if family.norm2 is None else (f"{root}.{family.norm2}.",)
+    behind = () if family.ffn is None else (f"{root}.{family.ffn[1]}.",)  # a scale of what the FFN writes
+    second = () if family.norm2 is None else (f"{root}.{family.norm2}.", *behind)
     for position, path in (("norm1", family.norm1), ("norm2", family.norm2)):
         if path is not None:
             own = [name for name in rest if name.startswith(second) == (position == "norm2")]

@@ -38,7 +38,7 @@ def check_checkpoint(options: Mapping[str, Any]) -> None:
     pretrained, checkpoint, sha256 = (options[key] for key in ("pretrained", "checkpoint", "sha256"))
     if pretrained and checkpoint is not None:
         raise UserError(
-            f"backbone.pretrained=true and backbone.checkpoint={checkpoint} exclude each other; legal: one of them"
+            f"backbone.pretrained={str(pretrained).lower()} and backbone.checkpoint={checkpoint} exclude each other; legal: one of them"
         )
     if checkpoint is None:
         if sha256 is not None:

@@ -1,19 +1,16 @@
 """backbone=<any>: a timm model by name, with weights from timm's hub, a local file or the package itself."""
 
-import hashlib
 import math
-from argparse import Namespace
 from contextlib import nullcontext
-from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from peftlab.backbone.backbone import Backbone
 from peftlab.backbone.digest import digest_of
 from peftlab.backbone.hub import hub_or_cache
+from peftlab.backbone.state import first_sentence, read_state
 from peftlab.backbone.table import check_depth
 from peftlab.backbone.timm.arguments import check_arguments
 from peftlab.backbone.timm.checkpoint import called, check_checkpoint, checkpoint_path
@@ -83,29 +80,19 @@ def created(name: str, pretrained: bool, model_args: dict[str, Any]) -> nn.Modul
             return timm.create_model(name, pretrained=pretrained, num_classes=0, **model_args)
     except (TypeError, ValueError, AssertionError) as error:
         raise UserError(
-            f"backbone.model_args={model_args} does not fit {name}: {_first_sentence(error)}"
+            f"backbone.model_args={model_args} does not fit {name}: {first_sentence(error)}"
         ) from error
     except (OSError, RuntimeError) as error:
         if not pretrained:
-            raise UserError(f"backbone.name={name} cannot be built: {_first_sentence(error)}") from error
+            raise UserError(f"backbone.name={name} cannot be built: {first_sentence(error)}") from error
         raise UserError(
-            f"backbone.pretrained=true: the weights of {name} cannot be had ({_first_sentence(error)}); download them on a machine with"
+            f"backbone.pretrained=true: the weights of {name} cannot be had ({first_sentence(error)}); download them on a machine with"
             " network and give backbone.pretrained=false backbone.checkpoint=FILE"
         ) from error
 
 
-def _first_sentence(error: Exception) -> str:
-    text = str(error).strip()
-    return text.splitlines()[0].split(". ")[0].rstrip(".") if text else type(error).__name__
-
-
 def _load(model: nn.Module, name: str, checkpoint: str, sha256: str | None) -> None:
-    path = checkpoint_path(checkpoint)
-    if sha256 is not None and hashlib.sha256(path.read_bytes()).hexdigest() != sha256:
-        raise UserError(
-            f"backbone.checkpoint={checkpoint} does not have sha256 {sha256}: the file is damaged or another one"
-        )
-    state = timm_layout(_read(path, checkpoint))
+    state = timm_layout(read_state(checkpoint_path(checkpoint), checkpoint, sha256))
     classifier = tuple(f"{key}." for key in _classifiers(model))
     wanted = model.state_dict()
     unused = (*classifier, *UNUSED)
@@ -133,28 +120,6 @@ def _side(positions: Tensor, model: nn.Module) -> int:
     of: Any = model
     prefix = 0 if getattr(of, "no_embed_class", False) else of.num_prefix_tokens
     return int(math.isqrt(positions.shape[1] - prefix) * of.patch_embed.patch_size[0])
-
-
-def _read(path: Path, checkpoint: str) -> dict[str, Tensor]:
-    """Name -> tensor, whether they are the file's top level or under its key `model` or `state_dict`."""
-    try:
-        # MAE's files have the arguments of their training
-        with torch.serialization.safe_globals([Namespace]):
-            state = (
-                load_file(path)
-                if path.suffix == ".safetensors"
-                else torch.load(path, map_location="cpu", weights_only=True)
-            )
-    except Exception as error:  # damaged, of another kind, or a pickle of more than tensors
-        raise UserError(
-            f"backbone.checkpoint={checkpoint} cannot be read ({_first_sentence(error)}); legal: .safetensors, or a .pt of plain tensors"
-        ) from error
-    state = state.get("model", state.get("state_dict", state)) if isinstance(state, dict) else None
-    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
-        raise UserError(
-            f"backbone.checkpoint={checkpoint} holds no tensors by name; legal: a state dict, alone or as `model` or `state_dict`"
-        )
-    return state
 
 
 def _classifiers(model: nn.Module) -> tuple[str, ...]:
