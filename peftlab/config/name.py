@@ -39,6 +39,8 @@ ABSENT: dict[str, dict[str, Any]] = {
         "templates": [],
         "classes": "all",
         "val_max_per_class": None,
+        "shift": None,
+        "shift_severity": 3,
     },
     "task": {"centres": False},
 }

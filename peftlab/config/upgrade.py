@@ -53,6 +53,8 @@ SINCE: dict[str, dict[str, Any]] = {
         "templates": [],
         "classes": "all",
         "val_max_per_class": None,
+        "shift": None,
+        "shift_severity": 3,
     },
     "peftlab.dataset.text.answers.answer_dataset": {"group_by_length": False},
     "peftlab.dataset.text.dataset.text_dataset": {"group_by_length": False},

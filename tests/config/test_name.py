@@ -123,7 +123,14 @@ def test_a_key_that_older_runs_lack_is_no_part_of_the_hash_where_it_says_what_th
     older = {**config, "fit": {key: value for key, value in config["fit"].items() if key != "compile"}}
     assert config_hash(older) == config_hash(config)
     assert config_hash({**config, "fit": {**config["fit"], "compile": True}}) != config_hash(config)
-    newer = {"class_names": "words.txt", "templates": ["a {}."], "classes": "base", "val_max_per_class": 4}
+    newer = {
+        "class_names": "words.txt",
+        "templates": ["a {}."],
+        "classes": "base",
+        "val_max_per_class": 4,
+        "shift": "noise",
+        "shift_severity": 5,
+    }
     older = {key: value for key, value in config["dataset"].items() if key not in newer}
     assert config_hash({**config, "dataset": older}) == config_hash(config)
     for key, value in newer.items():

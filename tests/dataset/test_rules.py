@@ -41,6 +41,8 @@ LISTS = {"dataset.groups.many_above": None, "dataset.groups.few_below": None}
         ("digits", {"views_expand": 3}, "views_expand=3 would have no effect without views; legal: null, or"),
         ("digits", {"class_names": "/no/such"}, "class_names=/no/such is no file; legal: a text file with a line NAME words"),
         ("digits", {"classes": "old"}, "classes=old is not legal; legal: all, base, new"),
+        ("digits", {"shift": "fog"}, "shift=fog is not legal; legal: noise, blur, contrast or null"),
+        ("digits", {"shift_severity": 6}, "shift_severity=6 is not legal; legal: a whole number from 1 to 5"),
         ("digits", {"val_max_per_class": 0}, "val_max_per_class=0 is not legal"),
         ("digits", {"templates": ["a photo"]}, "templates has 'a photo', which has no one place for the words of a class"),
         ("digits", {"templates": ["{}", "{} {}"]}, "templates has '{} {}', which has no one place"),

@@ -9,6 +9,7 @@ from peftlab.dataset.base_new import groups_of, of_classes, open_new
 from peftlab.dataset.cut import Cuts, fewer_validation
 from peftlab.dataset.dataset import Dataset, check_classes, cut_dataset
 from peftlab.dataset.image.input import crop_area, used_spec
+from peftlab.dataset.image.shift import with_shift
 from peftlab.dataset.image.transform import ImageTransform, eval_transform, train_transform, views_transform
 from peftlab.dataset.source.source import Source, with_words
 from peftlab.inputs.image import InputSpec
@@ -51,6 +52,8 @@ def image_dataset(
     templates: list[str],
     classes: Literal["all", "base", "new"],
     val_max_per_class: PositiveInt | None,
+    shift: Literal["noise", "blur", "contrast"] | None,
+    shift_severity: Annotated[int, Range(1, 5)],
 ) -> Dataset:
     """Read a source, keep its `classes`, cut their long tail (by `seed`), then validation (by `run_seed`), and group them.
 
@@ -59,7 +62,7 @@ def image_dataset(
     """
     spec = used_spec(spec, interpolation, mean, std, standardise)
     train = train_transform(spec, augment=augment, crop_scale=crop_area(crop_scale), standardise=standardise)
-    whole = with_words(source(path), class_names)
+    whole = with_shift(with_words(source(path), class_names), shift, shift_severity)
     check_classes(whole.class_names)
     chosen = fewer_validation(of_classes(whole, classes), val_max_per_class, seed)
     groups = groups_of(groups, whole.class_names, classes)
@@ -73,6 +76,7 @@ def image_dataset(
         views=views_transform(spec, views, views_expand, standardise=standardise),
         open_new=partial(open_new, whole) if classes == "base" else None,
         templates=tuple(templates),
+        note="" if shift is None else f"test images with {shift} of severity {shift_severity}",
     )
 
 

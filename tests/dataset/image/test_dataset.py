@@ -12,6 +12,7 @@ from fixtures.configs import composed
 from peftlab.dataset.batches import Draws, EvalBatches, TrainBatches
 from peftlab.dataset.dataset import Dataset
 from peftlab.dataset.image.dataset import image_dataset
+from peftlab.dataset.image.shift import shifted
 from peftlab.dataset.source.source import Source
 from peftlab.dataset.split import Split
 from peftlab.errors import UserError
@@ -42,6 +43,8 @@ KEYS: dict[str, Any] = {
     "templates": [],
     "classes": "all",
     "val_max_per_class": None,
+    "shift": None,
+    "shift_severity": 3,
 }
 
 
@@ -247,6 +250,33 @@ def test_base_and_new_of_digits(build: Build) -> None:
     )
     assert sorted([*base.open_test().rows, *test.rows]) == sorted(whole.open_test().rows)
     assert set(test.labels.tolist()) == set(range(5))
+
+
+@pytest.mark.parametrize("views", [None, "five_crop"])
+def test_a_shift_is_of_the_test_alone(build: Build, views: str | None) -> None:
+    """Of both halves of it, under any transform, with a hash of its own; training and its hash stay."""
+    plain = build("digits", classes="base", views=views)
+    worse = build("digits", classes="base", views=views, shift="noise", shift_severity=2)
+    assert (plain.note, worse.note) == ("", "test images with noise of severity 2")
+    assert worse.index_hash == plain.index_hash
+    assert worse.train.items is plain.train.items
+    assert plain.open_new is not None
+    assert worse.open_new is not None
+    for one, other in (
+        (plain.open_test(), worse.open_test()),
+        (plain.open_new().split, worse.open_new().split),
+    ):
+        assert one.rows.tolist() == other.rows.tolist()
+        assert one.index_hash() != other.index_hash()
+        rows = one.rows[:3]
+        expected = torch.stack(
+            [
+                shifted(image, row, kind="noise", severity=2)
+                for image, row in zip(one.items.take(rows), rows.tolist(), strict=True)
+            ]
+        )
+        batch = EvalBatches(other, worse.tested_transform, batch_size=3, num_workers=0).batch(0)
+        assert torch.equal(batch.inputs["images"], plain.tested_transform(expected)["images"])
 
 
 def test_fewer_items_validate(pictures: Callable[..., Dataset], memory_split: Callable[..., Split]) -> None:
