@@ -80,7 +80,7 @@ class Backbone:
     tokens can follow alone. `decoder` is the first block of a decoder that stands behind an encoder; then labels are enc.block
     and dec.block. `towers` are two networks in one, those of images and of texts, by their parts of its names and blocks; then labels
     are image.block and text.block, `similarity` are the scale and the bias that make a score of a cosine, and `texts` the classes that
-    images are compared with (see `peftlab.backbone.pair`).
+    images are compared with (see `peftlab.backbone.pair`). `entry` is the norm that tokens pass before the first block.
     """
 
     model: nn.Module
@@ -104,6 +104,7 @@ class Backbone:
     towers: "tuple[Backbone, ...]" = ()
     similarity: Tensor | None = None
     texts: ClassTexts | None = None
+    entry: str | None = None
 
     def features(self, inputs: dict[str, Tensor], weights: Mapping[str, Tensor] | None = None) -> Tensor:
         """Pooled features, `[b, num_features]`; `weights` take the place of the network's own of their names."""

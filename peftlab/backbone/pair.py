@@ -53,15 +53,16 @@ def pair(name: str, image: Backbone, text: Backbone, *, scale: float, bias: floa
             " of one width"
         )
     text.text_spec("the second tower")
-    towers = (named(image, "image", 0), named(text, "text", image.depth))
-    places = {**towers[0].places, **towers[1].places, **_context(image, text)}
+    second = named(text, "text", image.depth)
+    second = replace(second, places={**second.places, **_context(image, text)})
+    towers = (named(image, "image", 0), second)
     return Backbone(
         model=Towers(image.model, text.model),
         name=name,
         blocks=(*towers[0].blocks, *towers[1].blocks),
         labels=(*towers[0].labels, *towers[1].labels),
         num_prefix_tokens=image.num_prefix_tokens,
-        places=places,
+        places={**towers[0].places, **towers[1].places},
         outside=(*towers[0].outside, *towers[1].outside),
         input_spec=image.image_spec("the first tower"),
         num_features=image.num_features,
@@ -107,17 +108,18 @@ def _classes(text: Backbone, towers: Any, texts: ClassTexts, rows: dict[str, Ten
 
 
 def _context(image: Backbone, text: Backbone) -> dict[Site, Place]:
-    """The embeddings of the tokens of a text; what the image tower gives can be read there, too."""
+    """The tokens of a text, as they are looked up and as they enter each further block; what the image tower gives can be read
+    beside the first."""
     tables = [name for name, module in text.model.named_modules() if isinstance(module, nn.Embedding)]
-    if not tables:
+    if not tables or "tokens" not in text.positions:
         return {}
     table: Any = text.model.get_submodule(tables[0])
-    words, seen = Port(f"text.{tables[0]}", "out"), Port("embedded", "out")
-    return {
-        Site(image.depth, "context"): Place(
-            words, words, seen, image.num_features, int(table.embedding_dim), ()
-        )
-    }
+    words, seen, width = Port(f"text.{tables[0]}", "out"), Port("embedded", "out"), int(table.embedding_dim)
+    places = {Site(image.depth, "context"): Place(words, words, seen, image.num_features, width, ())}
+    for index, block in enumerate(text.blocks[1:], image.depth + 1):
+        entering, own = Port(f"text.{block}", "in"), text.places[Site(index - image.depth, "tokens")].num_in
+        places[Site(index, "context")] = Place(entering, entering, None, own, own, ())
+    return places
 
 
 def named(tower: Backbone, word: str, first: int) -> Backbone:
@@ -138,7 +140,9 @@ def named(tower: Backbone, word: str, first: int) -> Backbone:
         )
         for site, place in tower.places.items()
     }
-    rotary, relative = (None if name is None else f"{word}.{name}" for name in (tower.rotary, tower.relative))
+    rotary, relative, entry = (
+        None if name is None else f"{word}.{name}" for name in (tower.rotary, tower.relative, tower.entry)
+    )
     return replace(
         tower,
         blocks=tuple(f"{word}.{name}" for name in tower.blocks),
@@ -147,4 +151,5 @@ def named(tower: Backbone, word: str, first: int) -> Backbone:
         places=places,
         rotary=rotary,
         relative=relative,
+        entry=entry,
     )

@@ -101,7 +101,12 @@ def _anchors(resolved: Resolved, part: Part, backbone: Backbone, cells: Cells) -
 
 
 def _check_gate(resolved: Resolved, part: Part, backbone: Backbone, site: Site) -> None:
-    """A gate of a whole text stands where the whole text may be read."""
+    """A gate of a whole text stands where the whole text may be read, and none where texts are made of what it reads."""
+    if part.insertion == "conditional" and "per" in resolved.scaling.options:
+        raise UserError(
+            f"scaling: {part.form.word} reads the vector of an image and writes texts, so there is nothing that a gate could weigh; legal:"
+            " fixed, learned, meta"
+        )
     is_mean = part.scale is not None and resolved.scaling.options.get("per") == "sample"
     if is_mean and backbone.decoder is not None and site.block >= backbone.decoder:
         raise UserError(

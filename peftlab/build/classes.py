@@ -52,7 +52,7 @@ def context_of(resolved: Resolved) -> Part | None:
     Raises:
         UserError: for two.
     """
-    found = [part for part in resolved.parts if "Context" in part.traits]
+    found = [part for part in resolved.parts if "context" in part.positions]
     if len(found) > 1:
         raise UserError(
             f"{found[0].path} and {found[1].path} both learn the texts of the classes; legal: one of them"
@@ -63,7 +63,7 @@ def context_of(resolved: Resolved) -> Part | None:
 def words_at(backbone: Backbone, part: Part) -> Words | None:
     """What stands at the context, for the forms that learn it."""
     texts = backbone.texts
-    if "Context" not in part.traits or texts is None or texts.words is None:
+    if "context" not in part.positions or texts is None or texts.words is None:
         return None
     site = next(site for site in backbone.places if site.position == "context")
     table = backbone.model.get_submodule(backbone.place(site).output.module).get_parameter("weight")

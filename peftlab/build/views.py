@@ -51,7 +51,20 @@ def view_of(part: Part, backbone: Backbone, site: Site, shared: nn.Module | None
     ports = ports_at(part, backbone, site)
     weight = _weight(backbone, ports)
     words = words_at(backbone, part)
-    return View(ports.num_in, ports.num_out, backbone.num_heads(site.block), weight, shared, words)
+    tower = next((tower for tower in backbone.towers if site in tower.places), backbone)
+    first = min(other.block for other in tower.places)
+    entry = None if tower.entry is None else backbone.model.get_submodule(tower.entry)
+    return View(
+        ports.num_in,
+        ports.num_out,
+        backbone.num_heads(site.block),
+        weight,
+        shared,
+        words,
+        site.position,
+        site.block - first,
+        entry,
+    )
 
 
 def shared_of(part: Part, backbone: Backbone, cells: Cells, seed: int) -> nn.Module | None:

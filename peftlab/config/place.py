@@ -111,6 +111,10 @@ def _domain(
         return set()
     blocks = parse_depth(part.depth, labels, key=f"{part.path}.depth")
     sites = {Site(block, name) for block in blocks for name in part.positions if name in positions}
+    if part.insertion == "coupled":  # prompts among the tokens of images alone
+        sites = {
+            site for site in sites if (site.position == "context") != labels[site.block].startswith(TOWERS[0])
+        }
     return sites if places is None else sites & set(places)
 
 

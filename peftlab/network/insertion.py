@@ -16,7 +16,7 @@ class Ports(NamedTuple):
 
 def ports_of(insertion: str, place: Place) -> Ports:
     """What peft.insertion means at a place, after He et al. 2022 (arXiv:2110.04366, table 1)."""
-    if insertion in ("sequential", "context"):
+    if insertion in ("sequential", "context", "coupled"):
         return Ports(place.output, place.output, place.num_out, place.num_out)
     if insertion == "input":
         return Ports(place.input, place.input, place.num_in, place.num_in)

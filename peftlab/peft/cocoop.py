@@ -9,11 +9,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from peftlab.option import Width
-from peftlab.peft.context import Context
+from peftlab.peft.context import Learned
 from peftlab.peft.view import EVAL, Now, View
 
 
-class Cocoop(Context):
+class Cocoop(Learned):
     """v_m(x) = v_m + W_2 relu(W_1 x + b_1) + b_2 for the vector x of an image, of length 1; so each image has texts of its own.
 
     W and b start as torch's linear layers do, as published: it is not the identity at the start.

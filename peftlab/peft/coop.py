@@ -7,11 +7,11 @@ from jaxtyping import Float
 from torch import Tensor
 
 from peftlab.option import Width
-from peftlab.peft.context import Context
+from peftlab.peft.context import Learned
 from peftlab.peft.view import EVAL, Now, View
 
 
-class Coop(Context):
+class Coop(Learned):
     """v_1 ... v_M, one sequence for all classes, or with `class_specific` one for each; `place` is that of the class name.
 
     Source: Zhou et al. 2022, arXiv:2109.01134; the 16 random vectors, or "a photo of a", of its code.

@@ -7,7 +7,16 @@ from peftlab.option import Choice, PositiveFloat, Range
 from peftlab.site import CONTEXT, HEADS, LINEAR, NORM, STREAM, SUBLAYER
 
 Insertion = Literal[
-    "parallel", "sequential", "residual", "input", "heads", "concat", "context", "conditional", "in_place"
+    "parallel",
+    "sequential",
+    "residual",
+    "input",
+    "heads",
+    "concat",
+    "context",
+    "conditional",
+    "coupled",
+    "in_place",
 ]
 Entry = int | float | str
 # which positions an insertion can have
@@ -20,6 +29,7 @@ INSERTIONS = {
     "concat": STREAM,
     "context": CONTEXT,
     "conditional": CONTEXT,
+    "coupled": (*STREAM, *CONTEXT),
     "in_place": (*LINEAR, *NORM),
 }
 
@@ -31,9 +41,10 @@ class PartOptions:
     insertion, after He et al. 2022 (arXiv:2110.04366, table 1): `parallel` reads the input of the sub-module and adds to
     its output; `sequential` reads its output; `residual` reads the stream before the norm of the sub-layer; `input`
     reads and adds to what a layer takes; `heads` acts on the output of the attention product; `concat` puts prompts
-    among the tokens; `context` writes the tokens around the name of a class, and `conditional` reads the vector of the image for it;
-    `in_place` selects weights of the backbone itself, so it has no delta, no scale and no gamma. A
-    part with a delta and `scale: null` stands outside scaling: its factor is 1, no gamma and no gate.
+    among the tokens; `context` writes the tokens around the name of a class, `conditional` reads the vector of an image for
+    it, and `coupled` puts prompts among the tokens of images beside it; `in_place` selects weights of the backbone itself, so
+    it has no delta, no scale and no gamma. A part with a delta and `scale: null` stands outside scaling: its factor is 1, no
+    gamma and no gate.
     """
 
     positions: list[str]

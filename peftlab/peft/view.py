@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float, Int64
@@ -19,6 +19,7 @@ class Words(NamedTuple):
     num_classes: int
 
 
+@runtime_checkable
 class Context(Protocol):
     """Where the tokens of the context stand in each text of a forward, and how many tokens its texts have."""
 
@@ -38,6 +39,7 @@ class View:
     `weight` are the rows of the linear layer that the site stands beside (q of a fused qkv has a third of them): it reads
     what the layer takes and writes what these rows give. None where there is no such layer. `shared` is the module of the
     whole part, for the forms that ask for one. `words` are those of a context (position `context`).
+    `block` is counted in its tower, and `entry` is the norm of the tokens before the first one, where there is one.
     """
 
     num_in: int
@@ -46,6 +48,9 @@ class View:
     weight: Float[Tensor, "d_out d_in"] | None = None
     shared: nn.Module | None = None
     words: Words | None = None
+    position: str = ""
+    block: int = 0
+    entry: nn.Module | None = None
 
     def rows(self) -> Float[Tensor, "d_out d_in"]:
         """The weight, for the forms that are made from it.

@@ -95,6 +95,11 @@ def _of_stack(stack: str, rest: str | None, labels: Sequence[str], given: str) -
     own = [block for block, label in enumerate(labels) if label.startswith(f"{stack}.")]
     if len(labels) == UNKNOWN:
         return []
+    if not own and stack in TOWERS:
+        raise UserError(
+            f"{given} names a tower, and the backbone has none; legal: a backbone of two towers with task=contrast, as backbone=duo, or"
+            f" {_legal(labels)}"
+        )
     if not own:
         raise UserError(
             f"{given} is not a depth, since there is one stack of blocks; legal: {_legal(labels)}"

@@ -108,8 +108,8 @@ class Contrast(Classify):
 
 
 def with_new(base: dict[str, float | None], new: dict[str, float | None]) -> dict[str, float | None]:
-    """The numbers of a run on base classes, beside them the accuracy of new classes, and its harmonic mean with that of base classes, in the run, in the frozen network, and their
-    difference."""
+    """The numbers of a run on base classes, and beside them the accuracy of new classes and its harmonic mean with that of base
+    classes: in the run, in the frozen network, and their difference."""
     found = dict(base)
     for key in new:
         kind, _, name = key.partition("/")
