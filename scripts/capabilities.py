@@ -22,7 +22,7 @@ from peftlab.errors import UserError
 from peftlab.export.merge import reasons as reasons_timm
 from peftlab.export.to_peft import reasons as reasons_peft
 from peftlab.model.load import Trained
-from peftlab.model.methods import table
+from peftlab.model.methods import CLIPS, table
 from peftlab.model.model import Model
 
 PAGE = Path(__file__).parents[1] / "docs" / "methods.md"
@@ -46,7 +46,7 @@ def capabilities(names: list[str]) -> str:
     numbers = _Numbers()
     rows = []
     for name in names:
-        config = composed(f"peft={name}", f"backbone={BACKBONES[1]}", "head.init=random")
+        config = composed(f"peft={name}", f"backbone={BACKBONES[1]}", CLIPS, "head.init=random")
         can = [_scales({**config, "scaling": node}, backbone) for node in scalings.values()]
         rows.append(
             [f"`{name}`", *("yes" if one else "-" for one in can), *_leaves(config, backbone, numbers)]

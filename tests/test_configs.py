@@ -54,6 +54,8 @@ NEEDS = {
     **{f"backbone={name}": ["backbone.checkpoint=package:vit_tiny_patch8_32.safetensors"] for name in LOCAL},
 }
 ANSWERS = ("answer_folder", "answer_hub", "arithmetic", "e2e", "gsm8k", "svamp")
+TEMPORAL = ("peft=st_adapter", "peft=aim")
+CLIPS = "dataset=moving_digits"  # on which every method for pictures works, too
 # what goes together where answers are written
 GENERATE = (
     "task=generate",
@@ -160,6 +162,10 @@ def test_every_choice_of_every_group_passes_every_check(
         config["peft"] = composed[NEEDS_PEFT[choice]]
     if choice == "placement=cells":
         assert len(place(resolve(config), block_labels(12), POSITIONS).parts["peft"]) == 1
+    if choice in TEMPORAL:
+        with pytest.raises(UserError, match=r"^peft\.parts\.\w+ \(\w+\) acts over the frames of clips, and "):
+            resolve(config)
+        config["dataset"] = composed[CLIPS]
     if choice in GENERATE[:2] or choice in [f"dataset={name}" for name in ANSWERS]:
         with pytest.raises(UserError, match=r" does not go with | reads images; "):
             resolve(config)
@@ -251,6 +257,7 @@ def test_every_method_with_every_scaling_passes_or_is_refused_with_a_sentence(
         **copy.deepcopy(default),
         "peft": composed[f"peft={peft}"],
         "scaling": composed[f"scaling={scaling}"],
+        "dataset": composed[CLIPS],
     }
     node = composed[f"peft={peft}"]
     if any(part.insertion != "in_place" for part in parts_of(node)) or scaling == "fixed":
@@ -271,7 +278,7 @@ def test_every_method_can_be_placed_at_each_of_its_positions_and_nowhere_else(
     parts = parts_of(composed[f"peft={peft}"])
     legal = {position for part in parts for position in part.positions}
     for position in POSITIONS if legal else ():
-        config = {**copy.deepcopy(default), "peft": composed[f"peft={peft}"]}
+        config = {**copy.deepcopy(default), "peft": composed[f"peft={peft}"], "dataset": composed[CLIPS]}
         config["placement"]["position"] = position
         if position in legal:
             resolve(config)
@@ -287,7 +294,16 @@ def test_every_method_can_be_placed_at_each_of_its_positions_and_nowhere_else(
 
 
 # of twelve
-NUM_BLOCKS = {0: 1, -1: 1, "1--1": 11, "0%-75.0%": 9, "75.0%-100%": 3, "0%-37.5%": 5, "87.5%-100%": 1}
+NUM_BLOCKS = {
+    0: 1,
+    "0--2": 11,
+    -1: 1,
+    "1--1": 11,
+    "0%-75.0%": 9,
+    "75.0%-100%": 3,
+    "0%-37.5%": 5,
+    "87.5%-100%": 1,
+}
 
 
 @pytest.mark.parametrize(

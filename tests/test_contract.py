@@ -35,6 +35,7 @@ CELL = {
     **dict.fromkeys(("vpt_deep", "vpt_shallow", "soft_prompt"), "0.tokens"),
     **dict.fromkeys(("adapter_houlsby", "adapter_parallel", "adapter_pfeiffer"), "0.ffn"),
     **dict.fromkeys(("adapter_scaled_parallel", "adaptformer"), "0.ffn"),
+    **dict.fromkeys(("st_adapter", "aim"), "0.norm1"),
 }
 KEYS: dict = {
     **{name: {"peft.keep_ratio": 0.1, "peft.num_samples": 6} for name in MASKS if name != "mask_random"},
@@ -90,7 +91,8 @@ def with_gradient(model):
     }
 
 
-REFUSED = dict.fromkeys(PROMPTS, "tokens")  # by the Swin family
+REFUSED = dict.fromkeys((*PROMPTS, "aim"), "tokens")  # by the Swin family
+TEMPORAL = ("st_adapter", "aim")
 
 
 @pytest.mark.parametrize(("method", "scaling", "where", "family_name"), CASES)
@@ -98,6 +100,14 @@ def test_life_of_a_model(inputs_of, recipe, family, adapt, method, scaling, wher
     backbone = family(family_name)
     if family_name == "swin" and method in REFUSED:
         with pytest.raises(UserError, match=rf"acts at {REFUSED[method]}, which swin.* lacks: "):
+            adapt(config_of(recipe, method, scaling, where), backbone)
+        return
+    if family_name in TEXTS and method in TEMPORAL:
+        with pytest.raises(UserError, match=r"^peft: \w+ acts over the frames of clips, and .* reads texts$"):
+            adapt(config_of(recipe, method, scaling, where), backbone)
+        return
+    if family_name == "swin" and method == "st_adapter":
+        with pytest.raises(UserError, match=r"^peft\.insertion=before does not exist at 0\.norm1 of swin"):
             adapt(config_of(recipe, method, scaling, where), backbone)
         return
     if family_name == "mamba" and method in NOT_ON_MAMBA:

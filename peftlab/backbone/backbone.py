@@ -9,6 +9,7 @@ from torch.func import functional_call
 
 from peftlab.backbone.class_texts import ClassTexts, Context
 from peftlab.errors import UserError
+from peftlab.inputs.clip import frames_of, mean_over_frames, num_frames_of
 from peftlab.inputs.image import InputSpec
 from peftlab.inputs.text import CACHE, Masks, TextSpec, masks_of, said_of
 from peftlab.site import POSITIONS, Site
@@ -21,13 +22,14 @@ class Port:
     """One tensor of one module call. `slice=(0, 3)` is the first third of its last axis: q of a fused qkv.
 
     side: `in` is the module's first argument, `out` what it returns, `heads` the output of the attention product inside
-    an attention module, `tokens` the sequence that enters a block. `bias` names a parameter that belongs to this tensor
+    an attention module, `tokens` the sequence that enters a block, `time` what the module gives when it reads the frames of each
+    token as one sequence. `bias` names a parameter that belongs to this tensor
     and that the network adds behind the module (q and v of BEiT). `source` names a module that may have given what stands
     here: a function of its input alone, which can be called again; it does not tell ports apart.
     """
 
     module: str
-    side: Literal["in", "out", "heads", "tokens"]
+    side: Literal["in", "out", "heads", "tokens", "time"]
     slice: tuple[int, int] = (0, 1)
     bias: str | None = None
     source: str | None = field(default=None, compare=False)
@@ -48,8 +50,10 @@ class Place:
     """The ports of one sub-module of one block, and their widths.
 
     `input` is what the sub-module reads, `output` what it writes; `residual` is the stream before its norm (sub-layers), or
-    what the image tower gives (`context`). `parameters` are the names of the weights that belong to it, each with its slice of
-    axis 0. At `kv`, input is the attention module's and num_out the width of all heads; at `tokens`, input is the block's.
+    what the image tower gives (`context`). `sublayer` and `joins`, of a norm that stands before a sub-layer, are that module and
+    what it adds to the stream that the norm reads. `parameters` are the names of the weights that belong to it, each with its
+    slice of axis 0. At `kv`, input is the attention module's and num_out the width of all heads; at `tokens`, input is the
+    block's.
     """
 
     input: Port
@@ -58,6 +62,8 @@ class Place:
     num_in: int
     num_out: int
     parameters: tuple[tuple[str, tuple[int, int]], ...]
+    sublayer: str | None = None
+    joins: Port | None = None
 
 
 def only_input(model: nn.Module, inputs: dict[str, Tensor]) -> Tensor:
@@ -107,11 +113,22 @@ class Backbone:
     entry: str | None = None
 
     def features(self, inputs: dict[str, Tensor], weights: Mapping[str, Tensor] | None = None) -> Tensor:
-        """Pooled features, `[b, num_features]`; `weights` take the place of the network's own of their names."""
+        """Pooled features, `[b, num_features]`; `weights` take the place of the network's own of their names.
+
+        Of clips the mean over the features of their frames, each of which is read as a picture.
+        """
+        return mean_over_frames(self._read(frames_of(inputs), weights), inputs)
+
+    def _read(self, inputs: dict[str, Tensor], weights: Mapping[str, Tensor] | None) -> Tensor:
         if not weights:
             return self.read(self.model, inputs)
         named = {f"model.{name}": value for name, value in weights.items()}
         return functional_call(_Reader(self.model, self.read), named, (inputs,))
+
+    @staticmethod
+    def num_frames(inputs: dict[str, Tensor]) -> int:
+        """Frames of each item; 1 of what is no clip."""
+        return num_frames_of(inputs)
 
     @staticmethod
     def masks(inputs: dict[str, Tensor]) -> Masks:

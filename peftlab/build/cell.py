@@ -38,17 +38,22 @@ def place_on(resolved: Resolved, backbone: Backbone, scorer: Scorer | None = Non
         UserError: for a placement that does not fit, or a part that this backbone has no place for.
     """
     for part in resolved.parts:
+        if part.is_temporal and backbone.input_spec.noun == "texts":
+            raise UserError(f"{_said(part)} acts over the frames of clips, and {backbone.name} reads texts")
         lacks = [position for position in part.positions if position not in backbone.positions]
         if part.positions and len(lacks) == len(part.positions):
             why = backbone.refused.get(lacks[0], "its blocks have no such place")
-            word = part.name if part.name != "peft" else part.form.word
-            raise UserError(f"peft: {word} acts at {', '.join(lacks)}, which {backbone.name} lacks: {why}")
+            raise UserError(f"{_said(part)} acts at {', '.join(lacks)}, which {backbone.name} lacks: {why}")
     placed = place(resolved, backbone.labels, backbone.positions, scorer, places=backbone.places)
     if placed.is_open:
         raise UserError(
             f"placement={resolved.placement.word} chooses sites by what a run measures at its start, and here is no run"
         )
     return within_budget(resolved, backbone, placed)
+
+
+def _said(part: Part) -> str:
+    return f"peft: {part.name if part.name != 'peft' else part.form.word}"
 
 
 def build_cell(resolved: Resolved, backbone: Backbone, placed: Placed, start: Start) -> Built:
@@ -96,7 +101,7 @@ def _anchors(resolved: Resolved, part: Part, backbone: Backbone, cells: Cells) -
         delta = part.form.function(view, rng, **options)
         _check_gate(resolved, part, backbone, site)
         gate_reads = None if part.scale is None else gate_port(resolved, backbone, site, ports)[0]
-        anchors.append(Anchor(site, ports.reads, ports.writes, delta, gate_reads))
+        anchors.append(Anchor(site, ports.reads, ports.writes, delta, gate_reads, ports.joins))
     return anchors
 
 

@@ -11,7 +11,7 @@ from peftlab.config.resolved import Resolved
 from peftlab.errors import UserError
 from peftlab.network.insertion import Ports, ports_of
 from peftlab.peft.delta import Sharing
-from peftlab.peft.part import Part
+from peftlab.peft.part import INSERTIONS, Part
 from peftlab.peft.view import View
 from peftlab.placement.ground import Cells
 from peftlab.site import MEMBERS, Site
@@ -26,8 +26,14 @@ def ports_at(part: Part, backbone: Backbone, site: Site) -> Ports:
     """
     ports = ports_of(part.insertion, backbone.place(site))
     if ports.reads is None:
+        legal = ", ".join(name for name in ("parallel", "sequential") if site.position in INSERTIONS[name])
         raise UserError(
-            f"peft.insertion=residual does not exist at {site} of {backbone.name}; legal: parallel, sequential"
+            f"peft.insertion={part.insertion} does not exist at {site} of {backbone.name}; legal: {legal}"
+        )
+    if part.insertion == "over_time" and "tokens" in backbone.refused:
+        raise UserError(
+            f"peft.insertion=over_time: the attention of {backbone.name} cannot read frames in the place of patches, for"
+            f" {backbone.refused['tokens']}"
         )
     return ports
 
@@ -64,6 +70,7 @@ def view_of(part: Part, backbone: Backbone, site: Site, shared: nn.Module | None
         site.position,
         site.block - first,
         entry,
+        backbone.prefix_at(site),
     )
 
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from peftlab.dataset.source.source import Source
 
 FINE, PROBLEMS = 0, 1
-ONE = {"images": "the same picture", "texts": "the same text"}
+ONE = {"images": "the same picture", "clips": "the same video", "texts": "the same text"}
 CUTS = ("imbalance", "max_per_class", "seed", "groups", "group_counts_imbalance", "val_fraction")
 
 

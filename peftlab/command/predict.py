@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from peftlab.command.parser import Parser
-from peftlab.dataset.reads import TEXT_FILES, read_by
+from peftlab.dataset.reads import TEXT_FILES, given_by, read_by
 from peftlab.errors import UserError
 from peftlab.inputs.path import expanded
 from peftlab.inputs.plain import plain
@@ -30,6 +30,7 @@ SHOWN = 100  # letters of a text
 LEGAL = "legal: an image or a folder of images, a file of texts, or --text TEXT"
 WAYS = {
     "images": "an image, or a folder of images",
+    "clips": "peftlab.load(RUN)(clips=TENSOR) in Python, which takes [b, t, 3, h, w]",
     "texts": f"--text TEXT, or a file of texts that ends in {' '.join(TEXT_FILES)}",
 }
 
@@ -160,7 +161,9 @@ def _of_images(folder: Path, asked: Asked, top: int | None, trust: list[str]) ->
     from peftlab.model.load import read_resolved, read_run
     from peftlab.predict.predict import predict
 
-    _check_noun(asked, read_by(read_resolved(folder, trust=trust).backbone))
+    resolved = read_resolved(folder, trust=trust)
+    is_of_clips = given_by(resolved.dataset) == "clips"
+    _check_noun(asked, "clips" if is_of_clips else read_by(resolved.backbone))
     files = picture_files(str(asked.path))
     trained = read_run(folder, trust=trust)
     _check_noun(asked, trained.backbone.input_spec.noun)

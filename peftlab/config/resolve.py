@@ -9,7 +9,7 @@ from peftlab.config.pointed import check_pointed
 from peftlab.config.resolved import Resolved, Root
 from peftlab.config.schema import BUDGET, PART, TARGET, check_schema
 from peftlab.config.signature import signature
-from peftlab.dataset.reads import check_reads, check_task, read_by
+from peftlab.dataset.reads import check_frames, check_reads, check_task, read_by
 from peftlab.dataset.rules import check_dataset
 from peftlab.errors import UserError
 from peftlab.fit.plan import Plan, check_plan
@@ -106,10 +106,8 @@ def _check(resolved: Resolved) -> None:
         raise UserError(
             f"baseline={baseline} names no cell; legal: as placement.depth=0-2,placement.position=q, or null"
         )
-    parts, data = resolved.parts, resolved.dataset.options
-    check_dataset(data, data["source"].word if "source" in data else "", resolved.fit.select)
-    check_reads(resolved.dataset, resolved.backbone)
-    check_task(resolved.dataset, resolved.task, resolved.head, resolved.loss)
+    parts = resolved.parts
+    _check_data(resolved)
     check_choice(resolved.backbone)
     if resolved.task.word == "generate":
         check_writes(resolved.backbone)
@@ -139,6 +137,15 @@ def _check(resolved: Resolved) -> None:
         check_no_sites(resolved.placement, parts[0].form.word)
     _check_fit(resolved)
     check_gamma(resolved.scaling)
+
+
+def _check_data(resolved: Resolved) -> None:
+    data = resolved.dataset.options
+    check_dataset(data, data["source"].word if "source" in data else "", resolved.fit.select)
+    check_reads(resolved.dataset, resolved.backbone)
+    temporal = (f"{part.path} ({part.form.word})" for part in resolved.parts if part.is_temporal)
+    check_frames(resolved.dataset, next(temporal, None))
+    check_task(resolved.dataset, resolved.task, resolved.head, resolved.loss)
 
 
 def _check_fit(resolved: Resolved) -> None:

@@ -14,7 +14,8 @@ COUNT = Range(0, 1_000_000_000)
 FROM_HUB = ("hub", "text_hub", "answer_hub")  # sources that look for a set of the hub's layout
 # sources that read lists or class folders below a folder of their own
 FROM_LISTS = ("image_list", "vtab1k", "coop", "aircraft", "imagenet")
-KNOWN = (*FROM_HUB, *FROM_LISTS, "digits")  # sources whose options tell whether they have a validation split
+SHIPPED = ("digits", "moving_digits")  # sources that are on every machine
+KNOWN = (*FROM_HUB, *FROM_LISTS, *SHIPPED)  # sources whose options tell whether they have a validation split
 LEGAL = "{many_above: 100, few_below: 20} or {head: [...], medium: [...], tail: [...]}, the others null"
 
 
@@ -26,10 +27,7 @@ def check_dataset(options: Mapping[str, Any], source: str, select: str = "last")
             channels that are none, a file of class names that is none, a template without its places, groups of no classes, and a
             validation split that is asked for and taken away.
     """
-    if "crop_scale" in options:
-        check_crop(options["crop_scale"])
-        check_channels(options["mean"], options["std"], options["standardise"])
-        _check_views(options["views"], options["views_expand"])
+    _check_inputs(options)
     if "class_names" in options:
         _check_words(options["class_names"], options["templates"])
     if "template" in options:
@@ -50,9 +48,9 @@ def _check_path(options: Mapping[str, Any], source: str) -> None:
     if source == "image_folder" and not (path is not None and expanded(path).is_dir()):
         given = "null names no folder" if path is None else f"{path} is not a folder"
         raise UserError(f"dataset.path={given}; legal: a folder of class folders")
-    if source == "digits" and path is not None:
+    if source in SHIPPED and path is not None:
         raise UserError(
-            f"dataset.path={path} has no meaning for digits, which come with scikit-learn; legal: null"
+            f"dataset.path={path} has no meaning for {source}, which come with scikit-learn; legal: null"
         )
     if source in ("text_folder", "answer_folder") and not (path is not None and expanded(path).exists()):
         given = "null names no file" if path is None else f"{path} is neither a file nor a folder"
@@ -64,6 +62,17 @@ def _check_path(options: Mapping[str, Any], source: str) -> None:
         place_of(path, from_hub["hub_id"], from_hub["folder"])
     if source in FROM_LISTS:
         folder_of(path, options["source"].options["folder"])
+
+
+def _check_inputs(options: Mapping[str, Any]) -> None:
+    """Of pictures and of the frames of clips."""
+    if "crop_scale" in options:
+        check_crop(options["crop_scale"])
+        check_channels(options["mean"], options["std"], options.get("standardise", False))
+    if "views" in options:
+        _check_views(options["views"], options["views_expand"])
+    if "stride" in options:
+        check_stride(options["sampling"], options["stride"])
 
 
 def check_crop(crop: Sequence[float | int]) -> None:
@@ -87,6 +96,16 @@ def check_channels(
             raise UserError(
                 f"dataset.{key}={values} is not one number a channel; legal: three (std above 0), or null"
             )
+
+
+def check_stride(sampling: str, stride: int | None) -> None:
+    """Raises UserError for a stride where the whole video is sampled, and for none where frames lie so far apart."""
+    if (sampling == "dense") != (stride is not None):
+        legal = "a number of frames, as 8" if sampling == "dense" else "null"
+        given = "null" if stride is None else stride
+        raise UserError(
+            f"dataset.stride={given} does not go with dataset.sampling={sampling}; legal: {legal}"
+        )
 
 
 def _check_views(views: str | None, expand: int | None) -> None:

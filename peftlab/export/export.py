@@ -1,6 +1,7 @@
 """From the folder of a finished run to an export, compared with the run on real images or texts before it is put in its place."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -9,6 +10,7 @@ import yaml
 from jaxtyping import Float
 from torch import Tensor
 
+from peftlab.backbone.backbone import only_input
 from peftlab.backbone.hf.exported import network_of, read_hf
 from peftlab.backbone.timm.plain import plain_model
 from peftlab.errors import UserError
@@ -99,10 +101,11 @@ def _outputs(trained: Trained, to: str, stage: Path, inputs: dict[str, Tensor]) 
     state = read_timm(stage) if to == "timm" else read_peft(trained, stage)
     plain = plain_model(trained.resolved.backbone.options, num_outputs(trained))
     plain.load_state_dict(state, strict=True)
+    # of clips the mean over frames, of a linear head's outputs, too
+    found = replace(trained.backbone, model=plain, read=only_input).features(inputs)
     if num_outputs(trained):
-        return Outputs(None, plain(inputs["images"]))
-    features = plain(inputs["images"])
-    return Outputs(features, read_head(trained, stage)(features))
+        return Outputs(None, found)
+    return Outputs(found, read_head(trained, stage)(found))
 
 
 def _features(trained: Trained, to: str, stage: Path, inputs: dict[str, Tensor]) -> Tensor:

@@ -9,6 +9,7 @@ from torch import Tensor
 from peftlab.errors import UserError
 from peftlab.fit.plan import Plan
 from peftlab.inputs.batch import Batch, Mixed
+from peftlab.inputs.clip import CLIPS, IMAGES
 from peftlab.stream import stream_seed
 
 CUT_SHARE = 0.5  # of the batches, where both are on
@@ -26,7 +27,8 @@ def mixed(plan: Plan, batch: Batch, seed: int, *place: int) -> Batch:
     Raises:
         UserError: for a batch without images.
     """
-    images = batch.inputs.get("images")
+    name = CLIPS if CLIPS in batch.inputs else IMAGES  # of clips, one share or one box for all frames
+    images = batch.inputs.get(name)
     if images is None:
         raise UserError(
             f"fit.mixup and fit.cutmix mix images, and the data have {', '.join(batch.inputs)}; legal: 0"
@@ -37,7 +39,7 @@ def mixed(plan: Plan, batch: Batch, seed: int, *place: int) -> Batch:
     share = float(rng.beta(alpha, alpha))
     images, share = _cut(images, share, rng) if cuts else (_blend(images, share), share)
     partners = Mixed(batch.targets.roll(1, 0), share)
-    return batch._replace(inputs={**batch.inputs, "images": images}, mixed=partners)
+    return batch._replace(inputs={**batch.inputs, name: images}, mixed=partners)
 
 
 def _blend(images: Tensor, share: float) -> Tensor:

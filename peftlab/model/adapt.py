@@ -18,6 +18,7 @@ from peftlab.stream import generator
 
 # what stands in the config for a network of one's own and its data, which nobody looks for
 TEXTS = ("backbone=tiny_text", "dataset=text_hub", "dataset.path=own/data")
+CLIPS = ("dataset=moving_digits",)  # on which every method for pictures works, too
 
 
 def adapt(
@@ -74,7 +75,7 @@ def _resolved(backbone: Backbone, given: dict[str, Given], seed: int, class_mean
     """The config with these choices, on this backbone."""
     words = [f"seed={seed}", *([] if class_means is not None else ["head.init=random"])]
     reads_texts = backbone.input_spec.noun == "texts"
-    config = composed_of(given, *words, *(TEXTS if reads_texts else ()))
+    config = composed_of(given, *words, *(TEXTS if reads_texts else CLIPS))
     if config["head"]["init"] == "linear_probe":
         raise UserError(
             "head.init=linear_probe is fitted on training items, and there are none here; legal: class_mean, random"

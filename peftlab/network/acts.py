@@ -10,10 +10,11 @@ from torch import Tensor, nn
 from peftlab.backbone.backbone import Port
 from peftlab.network.anchor import Anchor
 from peftlab.network.attention import AttentionProduct
+from peftlab.network.clips import of_clips, over_time
 from peftlab.network.forward import Pass
 from peftlab.network.kernel.low_rank_linear import LowRankPart, Source, low_rank_linear
 from peftlab.network.kernel.thin import hidden_of
-from peftlab.peft.delta import Additive, LowRank, OnHeads
+from peftlab.peft.delta import Additive, LowRank, OnHeads, Temporal
 from peftlab.site import Site
 
 Forward = Callable[..., Any]  # mostly a tensor; an attention of Hugging Face gives a tuple
@@ -26,11 +27,14 @@ def acts_of(run: Pass, modules: Modules) -> Acts:
     """What the sites of a pass do at each module; prompts aside, which act on whole blocks."""
     acts: Acts = {}
     adds: dict[str, list[Anchor]] = {}
+    before: list[Anchor] = []  # which change the stream, for all else that reads it
     for anchor in run.cell.anchors:
         if anchor.writes.side == "tokens" or run.is_off(anchor):
             continue
         if anchor.writes.side == "heads":
             acts.setdefault(anchor.writes.module, []).append(partial(on_heads, run, anchor))
+        elif anchor.joins is not None:
+            before.append(anchor)
         else:
             adds.setdefault(anchor.writes.module, []).append(anchor)
     for name, group in adds.items():
@@ -41,6 +45,12 @@ def acts_of(run: Pass, modules: Modules) -> Acts:
         if anchor.gate_reads is not None:
             port = anchor.gate_reads
             acts.setdefault(port.module, []).append(partial(watch, run, anchor.site, port))
+    for anchor in before:
+        assert anchor.joins is not None
+        if anchor.reads.side == "time":
+            run.forwards[anchor.reads.module] = modules[anchor.reads.module].forward
+        acts.setdefault(anchor.writes.module, []).append(partial(add_all, run, modules, [anchor]))
+        acts.setdefault(anchor.joins.module, []).append(partial(join, run, anchor.site, anchor.joins))
     return acts
 
 
@@ -94,12 +104,26 @@ def add_all(
     read, rest = args[0], args[1:]
     for anchor in group:
         if anchor.writes.side == "in":
-            read = _add(run, modules, read, anchor, read)
+            read = _add(run, modules, read, anchor, _seen(run, anchor, frozen, read))
     write = frozen(read, *rest, **kwargs)
     for anchor in group:
         if anchor.writes.side == "out":
             write = _add(run, modules, write, anchor, read)
     return write
+
+
+def _seen(run: Pass, anchor: Anchor, norm: Forward, read: Tensor) -> Tensor:
+    """What a module takes, or what the sub-layer behind it, if it is a norm, makes of that over time."""
+    if anchor.reads.side != "time":
+        return read
+    sublayer = run.forwards[anchor.reads.module]
+    return over_time(lambda tokens: sublayer(norm(tokens)), read, run.num_frames)
+
+
+def join(run: Pass, site: Site, port: Port, frozen: Forward, *args: Any, **kwargs: Any) -> Tensor:
+    """What a module gives, and what the site has added to the stream that goes around it."""
+    output: Tensor = frozen(*args, **kwargs)
+    return output + run.taken(site, port)
 
 
 def on_heads(run: Pass, anchor: Anchor, frozen: Forward, read: Tensor, *args: Any, **kwargs: Any) -> Any:
@@ -167,14 +191,19 @@ def _note_merged(run: Pass, anchor: Anchor, part: LowRankPart, read: Tensor, who
 
 def _add(run: Pass, modules: Modules, write: Tensor, anchor: Anchor, read_in: Tensor) -> Tensor:
     """write <- write + gamma delta(read) on the slice of the last axis that the site writes."""
-    if anchor.reads.module != anchor.writes.module:
+    if anchor.reads.side == "time":
+        read = read_in
+    elif anchor.reads.module != anchor.writes.module:
         read = run.taken(anchor.site, anchor.reads)
     else:
         read = read_in if anchor.reads.side == "in" else anchor.reads.value(write, modules)
-    assert isinstance(anchor.delta, Additive)
-    added = anchor.delta(read, run.now(anchor.site))
+    delta, now = anchor.delta, run.now(anchor.site)
+    assert isinstance(delta, Additive)
+    added = of_clips(delta, read, run.num_frames, now) if isinstance(delta, Temporal) else delta(read, now)
     for factor in run.factors(anchor, read):
         added = added if factor is None else added * factor
+    if anchor.joins is not None:
+        run.seen[anchor.site, anchor.joins] = added
     if run.norms is not None:
         run.note(anchor.site, added, anchor.writes.value(write, modules))
     if anchor.writes.slice[1] == 1:

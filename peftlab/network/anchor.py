@@ -15,7 +15,8 @@ FORMS: dict[str, type[Delta]] = {
 
 @dataclass(frozen=True, eq=False)
 class Anchor:
-    """The insertion of one site; its gate, if it has one, reads `gate_reads`, or what the site reads (None).
+    """The insertion of one site; its gate, if it has one, reads `gate_reads`, or what the site reads (None). What it adds, it adds
+    at `joins`, too, if that is a port.
 
     Raises:
         UserError: if a delta of this kind cannot act there.
@@ -26,6 +27,7 @@ class Anchor:
     writes: Port
     delta: Delta
     gate_reads: Port | None = None
+    joins: Port | None = None
 
     def __post_init__(self) -> None:
         wanted = FORMS.get(self.writes.side, Additive)

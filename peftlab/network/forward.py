@@ -27,8 +27,10 @@ class Pass:
     masks: of what stands at a site, which tokens are no padding, and which of them a gate may read; prefix_at(site) tokens stand
     before prompts. context: where the tokens around class names stand. kept: if a dict, has what the gates of an earlier forward
     gave, which is taken again, or takes it: a network that writes an answer token by token reads the question once.
+    num_frames: of each item, one behind the other on axis 0.
     seen: what a site or its gate reads of another module than the site writes, until then. entered: the prompts that
-    entered the block below, if they left it again. given: what modules gave, until the layer that reads it.
+    entered the block below, if they left it again. given: what modules gave, until the layer that reads it. forwards: of the
+    sub-layers that run over time, without what acts on them.
     """
 
     cell: Cell
@@ -40,10 +42,12 @@ class Pass:
     prefix_at: Callable[[Site], int] = field(default=lambda site: 0)
     context: Context | None = None
     kept: dict[Site, Tensor] | None = None
+    num_frames: int = 1
     scales: dict[Site, Tensor] = field(init=False)
     seen: dict[tuple[Site, Port], Tensor] = field(default_factory=dict, init=False)
     entered: Tensor | None = field(default=None, init=False)
     given: dict[str, Source] = field(default_factory=dict, init=False)
+    forwards: dict[str, Callable[..., Tensor]] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
         self.scales = self.cell.gamma.scales()

@@ -82,6 +82,7 @@ class Network:
             "masks": self.backbone.masks_at(inputs),
             "prefix_at": self.backbone.prefix_at,
             "context": self.backbone.context(inputs),
+            "num_frames": self.backbone.num_frames(inputs),
         }
         runs = [Pass(cell, **now, **more) for cell, now in zip(cells, nows or [{}] * len(cells), strict=True)]
         with _evaluating(self._modules.values()):

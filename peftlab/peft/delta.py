@@ -41,6 +41,14 @@ class Additive(Delta):
         """The delta, without gamma."""
 
 
+class Temporal(Additive):
+    """An additive delta of clips: it sees the tokens of all frames of an item at once."""
+
+    @abstractmethod
+    def forward(self, read: Float[Tensor, "b t n d_in"], now: Now = EVAL) -> Float[Tensor, "b t n d_out"]:
+        """The delta, without gamma; of a picture, of one frame."""
+
+
 class OnHeads(Delta):
     """A delta that acts on the output of the attention product, head by head. Several heads of q may share one of k and v."""
 

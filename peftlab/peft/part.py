@@ -11,6 +11,8 @@ Insertion = Literal[
     "sequential",
     "residual",
     "input",
+    "before",
+    "over_time",
     "heads",
     "concat",
     "context",
@@ -24,7 +26,9 @@ INSERTIONS = {
     "parallel": (*LINEAR, *SUBLAYER),
     "sequential": (*LINEAR, *SUBLAYER, *NORM),
     "residual": SUBLAYER,
-    "input": LINEAR,
+    "input": (*LINEAR, *STREAM),
+    "before": NORM,
+    "over_time": NORM[:1],
     "heads": HEADS,
     "concat": STREAM,
     "context": CONTEXT,
@@ -40,11 +44,12 @@ class PartOptions:
 
     insertion, after He et al. 2022 (arXiv:2110.04366, table 1): `parallel` reads the input of the sub-module and adds to
     its output; `sequential` reads its output; `residual` reads the stream before the norm of the sub-layer; `input`
-    reads and adds to what a layer takes; `heads` acts on the output of the attention product; `concat` puts prompts
-    among the tokens; `context` writes the tokens around the name of a class, `conditional` reads the vector of an image for
-    it, and `coupled` puts prompts among the tokens of images beside it; `in_place` selects weights of the backbone itself, so
-    it has no delta, no scale and no gamma. A part with a delta and `scale: null` stands outside scaling: its factor is 1, no
-    gamma and no gate.
+    reads and adds to what a layer or a block takes; `before` reads and adds to the stream before a norm, and `over_time`
+    adds to it what it makes of the sub-layer behind the norm, run over the frames of each token of a clip; `heads` acts on
+    the output of the attention product; `concat` puts prompts among the tokens; `context` writes the tokens around the name
+    of a class, `conditional` reads the vector of an image for it, and `coupled` puts prompts among the tokens of images beside
+    it; `in_place` selects weights of the backbone itself, so it has no delta, no scale and no gamma. A part with a delta and
+    `scale: null` stands outside scaling: its factor is 1, no gamma and no gate.
     """
 
     positions: list[str]
@@ -83,6 +88,11 @@ class Part:
     def is_selection(self) -> bool:
         """Whether it trains weights of the backbone itself."""
         return "Selection" in self.traits
+
+    @property
+    def is_temporal(self) -> bool:
+        """Whether it acts over the frames of clips."""
+        return "Temporal" in self.traits or self.insertion == "over_time"
 
     @property
     def is_mask(self) -> bool:

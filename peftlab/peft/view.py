@@ -40,6 +40,7 @@ class View:
     what the layer takes and writes what these rows give. None where there is no such layer. `shared` is the module of the
     whole part, for the forms that ask for one. `words` are those of a context (position `context`).
     `block` is counted in its tower, and `entry` is the norm of the tokens before the first one, where there is one.
+    `num_prefix_tokens` (the class token, registers) stand before the patches.
     """
 
     num_in: int
@@ -51,6 +52,7 @@ class View:
     position: str = ""
     block: int = 0
     entry: nn.Module | None = None
+    num_prefix_tokens: int = 0
 
     def rows(self) -> Float[Tensor, "d_out d_in"]:
         """The weight, for the forms that are made from it.

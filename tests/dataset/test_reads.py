@@ -7,7 +7,7 @@ import pytest
 from fixtures.configs import composed
 
 from peftlab.config.resolve import resolve
-from peftlab.dataset.reads import KINDS, check_reads
+from peftlab.dataset.reads import KINDS, check_frames, check_reads
 from peftlab.errors import UserError
 from peftlab.option import Choice
 
@@ -34,6 +34,31 @@ def test_images_with_a_backbone_of_texts() -> None:
         "dataset=digits_lt has images, and backbone.name=all-MiniLM-L6-v2 reads texts; legal: a data set of texts, as"
         " dataset=trec_lt, or a backbone that reads images, as backbone=vit_tiny_patch8_32"
     )
+
+
+def test_clips_are_read_by_what_reads_images() -> None:
+    clips = Choice("peftlab.dataset.video.dataset.video_dataset", {"name": "moving_digits"})
+    check_reads(clips, VIT)
+    check_reads(clips, OWN, read="images")
+    with pytest.raises(
+        UserError, match=r"^dataset=moving_digits has clips, and backbone\.name=\S+ reads texts; "
+    ):
+        check_reads(clips, BERT)
+    check_frames(clips, "peft (st_adapter)")
+    check_frames(PICTURES, None)
+    check_frames(OWN, "peft (st_adapter)")
+    for other, noun in ((PICTURES, "images"), (TEXTS, "texts")):
+        with pytest.raises(
+            UserError, match=rf"acts over the frames of clips, and dataset=\S+ has {noun}; legal: "
+        ):
+            check_frames(other, "peft (st_adapter)")
+
+
+def test_clips_are_not_compared_with_texts() -> None:
+    with pytest.raises(
+        UserError, match=r"^task=contrast compares images with texts, and dataset=moving_digits has clips; "
+    ):
+        resolve(composed("task=contrast", "dataset=moving_digits", "backbone=duo"))
 
 
 @pytest.mark.parametrize(

@@ -80,6 +80,16 @@ def test_with_both_a_coin_decides_and_all_is_a_function_of_seed_and_place(compos
     assert other.mixed.share != shares[0]
 
 
+@pytest.mark.parametrize("key", ["mixup", "cutmix"])
+def test_all_frames_of_a_clip_are_mixed_alike(composed: Config, key: str) -> None:
+    """By one share, or one box: a clip whose frames are one picture becomes one whose frames are one."""
+    clips = IMAGES[:, None].expand(-1, 3, *IMAGES.shape[1:]).contiguous()
+    own = plan(composed, **{key: 1.0})
+    found = mixed(own, batch()._replace(inputs={"clips": clips}), 7, 0).inputs["clips"]
+    assert torch.equal(found, found[:, :1].expand_as(found))
+    torch.testing.assert_close(found[:, 0], mixed(own, batch(), 7, 0).inputs["images"])
+
+
 @pytest.mark.parametrize("loss", ["cross_entropy", "logit_adjusted", "focal"])
 def test_a_step_has_the_loss_of_both_labels(composed: Config, loss: str) -> None:
     words = (*SMALL, f"loss={loss}", "fit.mixup=1.0", "fit.accumulate=2")

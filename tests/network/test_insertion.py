@@ -7,6 +7,7 @@ from peftlab.network.insertion import ports_of
 
 READ, WRITTEN, STREAM = Port("m", "in"), Port("m", "out"), Port("norm", "in")
 PLACE = Place(READ, WRITTEN, STREAM, 16, 64, ())
+NORM = Place(STREAM, Port("norm", "out"), None, 16, 16, (), "m", WRITTEN)
 
 
 @pytest.mark.parametrize(
@@ -21,4 +22,11 @@ PLACE = Place(READ, WRITTEN, STREAM, 16, 64, ())
     ],
 )
 def test_ports_and_widths(insertion, expected):
-    assert ports_of(insertion, PLACE) == expected
+    assert ports_of(insertion, PLACE) == (*expected, None)
+
+
+@pytest.mark.parametrize(("insertion", "reads"), [("before", STREAM), ("over_time", Port("m", "time"))])
+def test_before_a_norm_the_stream_itself_changes(insertion, reads):
+    """What goes around the sub-layer gets what the norm gets."""
+    assert ports_of(insertion, NORM) == (reads, STREAM, 16, 16, WRITTEN)
+    assert ports_of(insertion, PLACE).reads is None  # where no norm stands before a sub-layer

@@ -40,10 +40,15 @@ def block_places(index: int, root: str, block: nn.Module, name: str) -> dict[Sit
     owned = {key for place in found.values() for key, _ in place.parameters}
     loose = [key for key in names if f"{root}.{key}" not in owned]
     second = [key for key in loose if key.startswith(("norm2", "mlp", "ls2", "gamma_2"))]
-    for position, keys in (("norm1", [key for key in loose if key not in second]), ("norm2", second)):
+    for position, behind, keys in (
+        ("norm1", "attn", [key for key in loose if key not in second]),
+        ("norm2", "ffn", second),
+    ):
         own = tuple((f"{root}.{key}", WHOLE) for key in keys)
         ports = Port(f"{root}.{position}", "in"), Port(f"{root}.{position}", "out")
-        found[Site(index, position)] = Place(*ports, None, width, width, own)
+        body = found[Site(index, behind)]
+        joins = None if body.residual is None else body.output
+        found[Site(index, position)] = Place(*ports, None, width, width, own, body.input.module, joins)
     return found
 
 

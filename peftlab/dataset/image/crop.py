@@ -28,7 +28,7 @@ ASPECT = (3 / 4, 4 / 3)
 
 def centre_crop(
     images: Pixels, generators: Iterable[torch.Generator], *, size: int, interpolation: str, crop_pct: float
-) -> UInt8[Tensor, "b 3 {size} {size}"]:
+) -> UInt8[Tensor, "b c {size} {size}"]:
     """Shorter side to int(size / crop_pct), then the central size x size. Draws nothing.
 
     A picture whose longer side is at most `size` is resized straight to `size`: it has no border to spare.
@@ -46,7 +46,7 @@ def view_crops(
     interpolation: str,
     expand: int,
     mirrored: bool,
-) -> UInt8[Tensor, "b v 3 {size} {size}"]:
+) -> UInt8[Tensor, "b v c {size} {size}"]:
     """Shorter side to size + expand, then the four corners and the centre, and with `mirrored` these of the mirrored picture.
 
     Source: the test-time ensembling of LIFT, Shi et al. 2024, arXiv:2309.10019 (five crops, 24 pixels more than 224).
@@ -59,16 +59,33 @@ def view_crops(
     return torch.stack((ten_crop if mirrored else five_crop)(larger, [size, size]), dim=1)
 
 
+def side_crops(
+    images: Pixels, generators: Iterable[torch.Generator], *, size: int, interpolation: str
+) -> UInt8[Tensor, "b 3 c {size} {size}"]:
+    """Shorter side to `size`, then the two ends and the middle along the longer side. Draws nothing.
+
+    Source: Feichtenhofer et al. 2019 (SlowFast), arXiv:1812.03982, section 4.1, the three views in space.
+    """
+    if not isinstance(images, Tensor):
+        return torch.cat(
+            [side_crops(one[None], (), size=size, interpolation=interpolation) for one in images]
+        )
+    larger = resize(images, [size], InterpolationMode(interpolation), antialias=True)
+    down, right = larger.shape[-2] - size, larger.shape[-1] - size
+    corners = ((part * down // 2, part * right // 2) for part in range(3))
+    return torch.stack([larger[..., top : top + size, left : left + size] for top, left in corners], dim=1)
+
+
 def pad_crop(
     images: Pixels, generators: Iterable[torch.Generator], *, size: int, interpolation: str, flip: bool
-) -> UInt8[Tensor, "b 3 {size} {size}"]:
+) -> UInt8[Tensor, "b c {size} {size}"]:
     """Resize to `size`, reflect `size // 8` pixels at every side, cut size x size, mirror one in two."""
     square = centre_crop(images, (), size=size, interpolation=interpolation, crop_pct=1.0)
     pad = size // 8
     padded = np.pad(
         square.permute(0, 2, 3, 1).numpy(), ((0, 0), (pad, pad), (pad, pad), (0, 0)), mode="reflect"
     )
-    out = np.empty((len(square), size, size, 3), dtype=np.uint8)
+    out = np.empty((len(square), size, size, square.shape[1]), dtype=np.uint8)
     for item, own in enumerate(generators):
         down, right, mirror = torch.rand(3, generator=own).tolist()
         top, left = int(down * (2 * pad + 1)), int(right * (2 * pad + 1))
@@ -85,13 +102,13 @@ def random_resized_crop(
     interpolation: str,
     scale: tuple[float, float],
     flip: bool,
-) -> UInt8[Tensor, "b 3 {size} {size}"]:
+) -> UInt8[Tensor, "b c {size} {size}"]:
     """Cut a random box (share of the area in `scale`, aspect 3/4 to 4/3), resize it, mirror one in two.
 
     Source: torchvision's RandomResizedCrop and RandomHorizontalFlip.
     Differs: the same distribution, drawn at once from each picture's own generator instead of the global one.
     """
-    out = np.empty((len(images), 3, size, size), dtype=np.uint8)
+    out = np.empty((len(images), len(images[0]), size, size), dtype=np.uint8)
     antialias = interpolation != "nearest"
     for item, (image, own) in enumerate(zip(images, generators, strict=True)):
         draw = torch.rand(4 * NUM_ATTEMPTS + 1, generator=own).tolist()
@@ -126,8 +143,8 @@ def crop_box(
 
 
 def _centre(
-    images: UInt8[Tensor, "b 3 h w"], size: int, interpolation: str, crop_pct: float
-) -> UInt8[Tensor, "b 3 {size} {size}"]:
+    images: UInt8[Tensor, "b c h w"], size: int, interpolation: str, crop_pct: float
+) -> UInt8[Tensor, "b c {size} {size}"]:
     short = size if max(images.shape[2:]) <= size else int(size / crop_pct)
     return center_crop(
         resize(images, [short], InterpolationMode(interpolation), antialias=True), [size, size]

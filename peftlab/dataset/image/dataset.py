@@ -81,8 +81,8 @@ def image_dataset(
 
 
 def used_transform(spec: InputSpec, options: Mapping[str, Any]) -> ImageTransform:
-    """The evaluation input of a choice of data, one view, without its images."""
-    return eval_transform(_used(spec, options), standardise=options["standardise"])
+    """The evaluation input of a choice of data, one view, without its images; of clips that of a frame."""
+    return eval_transform(_used(spec, options), standardise=_standardise(options))
 
 
 def used_views(spec: InputSpec, options: Mapping[str, Any]) -> ImageTransform:
@@ -94,4 +94,9 @@ def used_views(spec: InputSpec, options: Mapping[str, Any]) -> ImageTransform:
 
 
 def _used(spec: InputSpec, options: Mapping[str, Any]) -> InputSpec:
-    return used_spec(spec, *(options[key] for key in ("interpolation", "mean", "std", "standardise")))
+    interpolation, mean, std = (options[key] for key in ("interpolation", "mean", "std"))
+    return used_spec(spec, interpolation, mean, std, _standardise(options))
+
+
+def _standardise(options: Mapping[str, Any]) -> bool:
+    return bool(options.get("standardise", False))  # clips have no such option

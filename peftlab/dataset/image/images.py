@@ -15,7 +15,9 @@ from peftlab.inputs.image import InputSpec
 MAX_KEPT_BYTES = 2**30
 MAX_SHARED = 4
 
-Pixels = UInt8[Tensor, "b 3 h w"] | list[UInt8[Tensor, "3 _ _"]]
+Pixels = (
+    UInt8[Tensor, "b c h w"] | list[UInt8[Tensor, "c _ _"]]
+)  # a picture, or the frames of a clip on its channels
 Decode = Callable[[int], UInt8[np.ndarray, "_ _ 3"]]
 
 _shared: dict[str, "Images"] = {}

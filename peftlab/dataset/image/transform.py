@@ -14,7 +14,7 @@ from peftlab.dataset.image.images import Pixels
 from peftlab.inputs.image import InputSpec
 
 Augment = Literal["random_resized_crop", "pad_crop_flip", "pad_crop", "none"]
-Crop = Callable[[Pixels, Iterable[torch.Generator]], UInt8[Tensor, "b *v 3 size size"]]
+Crop = Callable[[Pixels, Iterable[torch.Generator]], UInt8[Tensor, "b *v c size size"]]
 Views = Literal["five_crop", "ten_crop"]
 MIN_STD = 1 / 255
 

@@ -6,20 +6,27 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from peftlab.inputs.clip import CLIPS, IMAGES
+
+NUM_AXES = {IMAGES: 4, CLIPS: 5}  # without views
+
 
 def mean_over_views(
     outputs: Callable[[dict[str, Tensor]], Float[Tensor, "b o"]], inputs: dict[str, Tensor]
 ) -> Float[Tensor, "b o"]:
-    """The mean of the outputs over v views, `{"images": [b, v, 3, h, w]}`, one view after the other; of other inputs the outputs."""
+    """The mean of the outputs over v views, one view after the other; of inputs without views the outputs.
+
+    Views are `{"images": [b, v, 3, h, w]}` or `{"clips": [b, v, t, 3, h, w]}`.
+    """
     return mean_of([outputs(view) for view in views_of(inputs)])
 
 
 def views_of(inputs: dict[str, Tensor]) -> list[dict[str, Tensor]]:
     """The inputs of each view; those that have one are themselves the only one."""
-    images = inputs.get("images")
-    if images is None or images.ndim != 5:
-        return [inputs]
-    return [{**inputs, "images": view} for view in images.unbind(1)]
+    for name, num_axes in NUM_AXES.items():
+        if name in inputs and inputs[name].ndim == num_axes + 1:
+            return [{**inputs, name: view} for view in inputs[name].unbind(1)]
+    return [inputs]
 
 
 def mean_of(outputs: list[Float[Tensor, "*shape"]]) -> Float[Tensor, "*shape"]:

@@ -34,17 +34,27 @@ def digits(path: str | None) -> Source:
         raise UserError(
             f"dataset.path={path} has no meaning for digits, which come with scikit-learn; legal: null"
         )
-    values, labels = _read()
-    grey = np.rint(values * (255 / MAX_VALUE)).astype(np.uint8)
+    grey, labels, train, held_out = halves()
     pixels = np.repeat(grey[..., None], 3, axis=3)
-    held_out = draw_per_class(
-        labels, share_per_class(np.bincount(labels).astype(np.int64), TEST_FRACTION), CUT_SEED, "digits_test"
-    )
-    train = np.setdiff1d(np.arange(len(labels)), held_out)
     open_test: Callable[[], Split] = partial(_split, pixels, labels, held_out)
     names = [str(number) for number in range(10)]
     test_contents = partial(_contents, pixels[held_out], held_out)
     return Source(names, _split(pixels, labels, train), None, open_test, test_contents=test_contents)
+
+
+def halves() -> tuple[
+    UInt8[np.ndarray, "n 8 8"],
+    Int64[np.ndarray, " n"],
+    Int64[np.ndarray, " m"],
+    Int64[np.ndarray, " k"],
+]:
+    """All digits, 0 to 255, with their labels, and which of them are to train on and which to test on."""
+    values, labels = _read()
+    grey = np.rint(values * (255 / MAX_VALUE)).astype(np.uint8)
+    held_out = draw_per_class(
+        labels, share_per_class(np.bincount(labels).astype(np.int64), TEST_FRACTION), CUT_SEED, "digits_test"
+    )
+    return grey, labels, np.setdiff1d(np.arange(len(labels)), held_out), held_out
 
 
 def _read() -> tuple[Float64[np.ndarray, "n 8 8"], Int64[np.ndarray, " n"]]:

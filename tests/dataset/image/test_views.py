@@ -2,7 +2,7 @@
 
 import torch
 
-from peftlab.dataset.image.views import mean_over_views
+from peftlab.dataset.image.views import mean_over_views, views_of
 
 
 def squared(inputs):
@@ -28,3 +28,18 @@ def test_what_has_one_view_is_computed_as_it_is():
 
         assert mean_over_views(outputs, inputs) is answer
         assert given[0] is inputs, "what enters the blocks is remembered by this object"
+
+
+def test_a_clip_is_one_view_and_several_clips_are_as_many():
+    """What stands under the name of clips has an axis of frames, which no view is made of."""
+    clips = torch.randn(4, 2, 6, 3, 2, 2, dtype=torch.float64)
+
+    def last(inputs):
+        assert inputs["clips"].shape == (4, 6, 3, 2, 2)
+        return inputs["clips"][:, -1].flatten(1)
+
+    one = {"clips": clips[:, 0]}
+    assert torch.equal(mean_over_views(last, one), clips[:, 0, -1].flatten(1))
+    assert views_of(one)[0] is one
+    expected = clips[:, :, -1].flatten(2).mean(1)
+    torch.testing.assert_close(mean_over_views(last, {"clips": clips}), expected, rtol=0, atol=1e-12)
