@@ -47,8 +47,10 @@ PLACEMENT = {
 }
 LOCAL = ("satmae_vit_l_16", *(f"remoteclip_vit_{size}" for size in ("b_32", "l_14")))
 LOCAL += tuple(f"georsclip_vit_{size}" for size in ("b_32", "l_14", "h_14"))  # weights of one's own disk
+LOCAL += tuple(name.replace("_vit_", "_towers_vit_") for name in LOCAL[1:])
 NEEDS = {
     "backbone=timm": ["backbone.name=vit_tiny_patch16_224"],
+    "backbone=open_clip": ["backbone.name=ViT-B-16"],
     "backbone=hf": ["backbone.name=FacebookAI/roberta-base"],
     # any whole file will do: none is read
     **{f"backbone={name}": ["backbone.checkpoint=package:vit_tiny_patch8_32.safetensors"] for name in LOCAL},

@@ -2,9 +2,10 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from peftlab.backbone.hf import folder as hf
+from peftlab.backbone.open_clip import name as open_clip
 from peftlab.backbone.timm.arguments import check_arguments
 from peftlab.backbone.timm.checkpoint import called as timm_called
 from peftlab.backbone.timm.checkpoint import check_checkpoint, checkpoint_path
@@ -16,16 +17,13 @@ if TYPE_CHECKING:
     from peftlab.backbone.backbone import Backbone
 
 ROOM = "peftlab.backbone."
+LIBRARIES = ("timm", "hf", "open_clip", "duo")
 RANDOM = {"pretrained": False, "sha256": None}
 
 
-def library(target: object) -> Literal["timm", "hf", "duo"] | None:
-    """Of the `_target_` of a backbone; None for people's own."""
-    if str(target).startswith(f"{ROOM}duo."):
-        return "duo"
-    if str(target).startswith(f"{ROOM}hf."):
-        return "hf"
-    return "timm" if str(target).startswith(f"{ROOM}timm.") else None
+def library(target: object) -> str | None:
+    """Of the `_target_` of a backbone, one of LIBRARIES; None for people's own."""
+    return next((word for word in LIBRARIES if str(target).startswith(f"{ROOM}{word}.")), None)
 
 
 def check_choice(choice: Choice) -> None:
@@ -39,6 +37,9 @@ def check_choice(choice: Choice) -> None:
         for tower in _towers(choice):
             check_choice(tower)
         check_checkpoint({**choice.options, "pretrained": False})
+        return
+    if library(choice.target) == "open_clip":
+        open_clip.check_open_clip(choice.options)
         return
     if library(choice.target) == "hf":
         hf.check_folder(choice.options)
@@ -76,6 +77,8 @@ def called(node: Mapping[str, Any]) -> str | None:
     name = node.get("name")
     if library(node.get("_target_")) == "duo":
         return name if isinstance(name, str) else None
+    if library(node.get("_target_")) == "open_clip":
+        return open_clip.called(node)
     if library(node.get("_target_")) == "hf":
         return hf.called(name) if isinstance(name, str) else None
     return timm_called(node)
@@ -87,15 +90,18 @@ def paths(node: Mapping[str, Any]) -> dict[str, Path]:
     checkpoint, name = node.get("checkpoint"), node.get("name")
     if isinstance(checkpoint, str):
         found["checkpoint"] = checkpoint_path(checkpoint)
-    if library(node.get("_target_")) == "hf" and isinstance(name, str) and hf.is_folder(name):
+    of = library(node.get("_target_"))
+    if of == "hf" and isinstance(name, str) and hf.is_folder(name):
         found["name"] = hf.expanded(name)
-    return found
+    own = open_clip.local_folder(name) if of == "open_clip" and isinstance(name, str) else None
+    return found if own is None else {**found, "name": own}
 
 
 def files_of(node: Mapping[str, Any]) -> list[Path]:
     """The files that are read of a folder of one's own."""
     folder = paths(node).get("name")
-    return [] if folder is None else [folder / name for name in hf.READ]
+    read = open_clip.READ if library(node.get("_target_")) == "open_clip" else hf.READ
+    return [] if folder is None else [folder / name for name in read]
 
 
 def shapes_of(choice: Choice) -> "Backbone":
@@ -109,6 +115,10 @@ def shapes_of(choice: Choice) -> "Backbone":
         from peftlab.backbone.duo.shapes import shapes as shapes_of_duo
 
         return shapes_of_duo(choice.options, shapes_of)
+    if found == "open_clip":
+        from peftlab.backbone.open_clip.shapes import shapes as shapes_of_open_clip
+
+        return shapes_of_open_clip(choice.options)
     if found == "hf":
         from peftlab.backbone.hf.shapes import shapes as shapes_of_hf
 

@@ -100,7 +100,11 @@ def _start(spec: TextSpec) -> int:
 
 
 def _encoded(spec: TextSpec, text: str) -> list[int]:
-    return list(spec.tokenizer.encode([text], None, spec.max_length)[0].ids)
+    """Its tokens, without the padding that some networks read."""
+    ids = list(spec.tokenizer.encode([text], None, spec.max_length)[0].ids)
+    while ids and ids[-1] == spec.tokenizer.pad_id:
+        ids.pop()
+    return ids
 
 
 def _inputs(spec: TextSpec, texts: list[str]) -> dict[str, Tensor]:

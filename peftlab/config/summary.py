@@ -25,7 +25,9 @@ def summary(config: Mapping[str, Any], chosen: Mapping[str, Any]) -> dict[str, A
     alpha = scaling.get("value")
     found = {
         "peft": chosen.get("peft"),
-        "backbone": called(node.get("backbone", {})) if backbone in (None, "timm", "hf") else backbone,
+        "backbone": called(node.get("backbone", {}))
+        if backbone in (None, "timm", "hf", "open_clip")
+        else backbone,
         "dataset": node.get("dataset", {}).get("name") or chosen.get("dataset"),
         "scaling": chosen.get("scaling"),
         "depth": placement.get("depth"),

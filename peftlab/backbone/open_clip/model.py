@@ -1,5 +1,8 @@
 """backbone=open_clip: the two towers of a CLIP that open_clip knows, with its published weights, a file's or random ones."""
 
+import hashlib
+import json
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import torch
@@ -8,22 +11,67 @@ from torch import Tensor, nn
 from peftlab.backbone.backbone import Backbone
 from peftlab.backbone.open_clip.name import (
     CONFIG,
+    called,
+    check_open_clip,
     check_towers,
     local_folder,
     model_config,
 )
 from peftlab.backbone.open_clip.tokenizer import ClipTokenizer
 from peftlab.backbone.open_clip.tower import image_tower, reads_padding, text_tower
+from peftlab.backbone.pair import pair
 from peftlab.backbone.state import first_sentence, read_state
 from peftlab.backbone.timm.checkpoint import checkpoint_path
 from peftlab.errors import UserError
 from peftlab.inputs.image import InputSpec
 from peftlab.inputs.text import TextSpec
 from peftlab.inputs.unused import without_unused
+from peftlab.option import NumBlocks
 from peftlab.stream import stream_seed
 
 IDS = ("input_ids", "attention_mask")
 UNUSED = ("input_resolution", "context_length", "vocab_size", "attn_mask")  # in OpenAI's files
+
+
+def open_clip_model(
+    *,
+    name: str,
+    pretrained: str | bool | None,
+    checkpoint: str | None,
+    sha256: str | None,
+    depth: NumBlocks | None,
+) -> Backbone:
+    """A frozen CLIP of open_clip in fp32, in eval mode: image and text tower in one, with the scale and the bias of its cosines.
+
+    `name` is a model of open_clip, or a folder with an open_clip_config.json; `pretrained` the word of its weights, as openai,
+    which come by open_clip's own way; `checkpoint` a file in the same layout (RemoteCLIP, GeoRSCLIP); neither leaves them random.
+    `depth` is null: each tower has its own.
+
+    Raises:
+        UserError: unknown name, towers without a table, weights that cannot be had, a file that does not match the model or its
+            sha256.
+    """
+    options = {"name": name, "pretrained": pretrained, "checkpoint": checkpoint, "sha256": sha256}
+    check_open_clip(options)
+    if depth is not None:
+        raise UserError(f"backbone.depth={depth}, but {name} has two towers; legal: null")
+    return joined(name, *created(name, pretrained, checkpoint, sha256))
+
+
+def joined(name: str, clip: nn.Module, config: dict[str, Any], preprocess: dict[str, Any]) -> Backbone:
+    """The two towers of a network as one backbone.
+
+    Raises:
+        UserError: for towers without a table, and a tokenizer that cannot be had.
+    """
+    tokenizer = tokenizer_of(name, config["text_cfg"])
+    image, text, scale, bias = towers_of(clip, name, config, preprocess, tokenizer)
+    made = pair(called({"name": name}) or name, image, text, scale=scale, bias=bias)
+    if image.hash == "meta":
+        return made
+    # weights do not say which activation stands between them, or which token is read
+    parts = image.hash, text.hash, repr(scale), repr(bias), json.dumps(config, sort_keys=True)
+    return replace(made, hash=hashlib.sha256(" ".join(parts).encode()).hexdigest())
 
 
 class Towers(NamedTuple):

@@ -14,6 +14,7 @@ from peftlab.inputs.path import expanded
 
 INSTALL = 'pip install "peftlab[clip]"'
 CONFIG = "open_clip_config.json"
+READ = (CONFIG, "tokenizer.json", "tokenizer_config.json")  # of a folder
 PARTS = ("embed_dim", "vision_cfg", "text_cfg")
 
 

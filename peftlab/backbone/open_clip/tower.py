@@ -49,8 +49,11 @@ def image_tower(visual: Any, name: str, spec: InputSpec, num_features: int) -> B
         _check_blocks(visual.transformer, name)
         arrange(visual.transformer)
         given: dict[str, Any] = hf_table(visual, BLOCKS)._asdict()
+        given["entry"] = None if isinstance(visual.ln_pre, nn.Identity) else "ln_pre"
     else:
         given = timm_table(trunk, name)._asdict()
+        has_entry = not isinstance(getattr(trunk, "norm_pre", nn.Identity()), nn.Identity)
+        given["entry"] = "norm_pre" if has_entry else None
     model.eval().requires_grad_(False)
     return Backbone(
         model=model,
@@ -115,13 +118,10 @@ class TextTower(nn.Module):
 
     def forward(self, ids: Int64[Tensor, "n t"]) -> Float[Tensor, "m d"]:
         """The joint embedding of each text."""
-        return self.embedded(self.token_embedding(ids), ids)
-
-    def embedded(self, tokens: Float[Tensor, "n t c"], ids: Int64[Tensor, "n t"]) -> Float[Tensor, "m d"]:
-        """That of token embeddings that take the place of those of the ids, which say where a text ends."""
         count = ids.shape[1]
         mask = None if self.attn_mask is None else self.attn_mask[..., :count, :count]
-        x = self.transformer(tokens + self.positional_embedding[:count], attn_mask=mask)
+        x = self.token_embedding(ids) + self.positional_embedding[:count]
+        x = self.transformer(x, attn_mask=mask)
         return self._projected(self._pooled(self.ln_final(x), ids))
 
     def _pooled(self, x: Tensor, ids: Tensor) -> Tensor:
