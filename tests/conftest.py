@@ -20,6 +20,7 @@ import pytest
 pytest_plugins = [
     "fixtures.command",
     "fixtures.configs",
+    "fixtures.duo",
     "fixtures.exported",
     "fixtures.own_package",
     "fixtures.space",

@@ -187,14 +187,15 @@ def _learner(resolved: Resolved, trunk: Trunk, task: Task, built: Built, train: 
         draws=Draws(resolved.seed, sampler=plan.sampler),
         num_workers=trunk.dataset.num_workers,
     )
-    optimizer: Any = resolved.optim(built.cell.theta_by_kind())
+    theta = built.cell.theta_by_kind()
+    trained: list[Any] = [resolved.optim(theta)] if any(theta.values()) else []
     own = built.scaling.optimizer
     return Learner(
         cell=built.cell,
         loss=task.loss(train.labels, trunk.device),
         weight=task.weight,
         batches=batches,
-        optimizers=[optimizer] if own is None else [optimizer, own],
+        optimizers=trained if own is None else [*trained, own],
         outer=None,
         seed=resolved.seed,
         device=trunk.device,

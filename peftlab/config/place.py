@@ -107,7 +107,7 @@ def _check_option(part: Part, site: Site, key: str, value: Any) -> None:
 def _domain(
     part: Part, labels: Sequence[str], positions: Sequence[str], places: Collection[Site] | None
 ) -> set[Site]:
-    if not part.positions:
+    if not any(name in positions for name in part.positions):
         return set()
     blocks = parse_depth(part.depth, labels, key=f"{part.path}.depth")
     sites = {Site(block, name) for block in blocks for name in part.positions if name in positions}

@@ -19,9 +19,28 @@ CLIPS = "dataset=moving_digits"  # on which every method for pictures works, too
 
 def table(methods: list[str], backbones: list[str]) -> dict[str, list[int | str]]:
     """Method -> for every backbone the number of parameters, or the sentence that refuses it."""
-    shown = [_shapes(name) for name in backbones]
-    runs = {name: resolve(composed(f"peft={name}", CLIPS, "head.init=random")) for name in methods}
-    return {name: [_answer(resolved, backbone) for backbone in shown] for name, resolved in runs.items()}
+    shown = {name: _shapes(name) for name in backbones}
+    one = {name: _resolved(f"peft={name}", CLIPS, "head.init=random") for name in methods}
+    return {
+        name: [
+            _answer(
+                _resolved(f"peft={name}", f"backbone={own}", "task=contrast")
+                if isinstance(backbone, Backbone) and backbone.towers
+                else one[name],
+                backbone,
+            )
+            for own, backbone in shown.items()
+        ]
+        for name in methods
+    }
+
+
+def _resolved(*words: str) -> Resolved | str:
+    """A run, or why there is none."""
+    try:
+        return resolve(composed(*words))
+    except UserError as error:
+        return str(error)
 
 
 def _shapes(name: str) -> Backbone | str:
@@ -32,9 +51,9 @@ def _shapes(name: str) -> Backbone | str:
         return str(error)
 
 
-def _answer(resolved: Resolved, backbone: Backbone | str) -> int | str:
-    if isinstance(backbone, str):
-        return backbone
+def _answer(resolved: Resolved | str, backbone: Backbone | str) -> int | str:
+    if isinstance(backbone, str) or isinstance(resolved, str):
+        return backbone if isinstance(backbone, str) else str(resolved)
     try:
         cell = cell_of_shapes(resolved, backbone)
         if cell is None:

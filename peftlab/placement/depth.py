@@ -97,7 +97,7 @@ def _of_stack(stack: str, rest: str | None, labels: Sequence[str], given: str) -
         return []
     if not own and stack in TOWERS:
         raise UserError(
-            f"{given} names a tower, and the backbone has none; legal: a backbone of two towers with task=contrast, as backbone=duo, or"
+            f"{given} names a tower, and the backbone has one alone; legal: a backbone of two, as backbone=duo, with task=contrast, or"
             f" {_legal(labels)}"
         )
     if not own:

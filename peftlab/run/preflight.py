@@ -62,7 +62,7 @@ def _without_gradient(network: Network, cell: Cell, probe: Probe, loss: Loss) ->
     waiting = set(values) - {f"selected.{key}" for key in cell.selected.of_tables()}
     # wiring is what is checked: an alpha of 1e6 saturates the network, one of 0 switches it off, and both may be asked for
     wiring = {"gamma.multiplier": torch.ones_like(cell.gamma.multiplier)}
-    for step in range(NUM_STEPS):
+    for step in range(NUM_STEPS) if values else ():
         rng = generator(0, "preflight", step, device=probe.features.device)
         values = {name: value.detach().requires_grad_() for name, value in values.items()}
         outputs = functional_call(cell, {**values, **wiring}, (network, probe.inputs), {"rng": rng})

@@ -21,8 +21,9 @@ Outcome = Diverged | Exception | None
 class Training:
     """Some runs on one network, each from the step that it starts at.
 
-    `outcomes` says how they ended, by their place in the list: None is at the last step that it shall take, a place that is missing is
-    stopped and saved. What goes wrong with the record of one is its own outcome if there are several.
+    `outcomes` says how they ended, by their place in the list: None is at the last step that it shall take, or without a step where
+    nothing is trained (zero-shot), and a place that is missing is stopped and saved. What goes wrong with the record of one is its
+    own outcome if there are several.
     """
 
     def __init__(self, runs: Sequence[Run], starts: Sequence[int]) -> None:
@@ -30,7 +31,7 @@ class Training:
         self.outcomes: dict[int, Outcome] = {
             place: None
             for place, (run, start) in enumerate(zip(runs, starts, strict=True))
-            if start >= run.experiment.schedule.end
+            if start >= run.experiment.schedule.end or not run.experiment.learner.owned()
         }
 
     def train(self, stop: Stop) -> None:

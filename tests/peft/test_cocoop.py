@@ -1,0 +1,45 @@
+"""CoCoOp against a loop over images."""
+
+import torch
+from fixtures.duo import NAMES, image_vectors, looked_up, moved, pair_of, pictures, text_vectors
+
+from peftlab.peft.cocoop import Cocoop
+from peftlab.peft.view import View, Words
+
+SCALE = 10.0
+OPTIONS = ("peft=cocoop", "peft.words=abc", "peft.num_tokens=3")
+
+
+def test_scores():
+    made = pair_of(*OPTIONS)
+    moved(made.cell)
+    (anchor,) = made.cell.anchors
+    own = anchor.delta
+    images = pictures(3)
+    table = made.backbone.model.text.get_input_embeddings().weight
+    rows = []
+    for x in image_vectors(made.backbone, images):
+        hidden = torch.relu(own.down @ x + own.down_bias)
+        vectors = table[made.backbone.texts.words] + own.delta + own.up @ hidden + own.up_bias
+        embedded, mask = looked_up(made.backbone)
+        embedded = embedded.clone()
+        for row, positions in enumerate(made.backbone.texts.positions):
+            embedded[row, positions] = vectors
+        rows.append(SCALE * text_vectors(made.backbone, embedded, mask) @ x)
+    torch.testing.assert_close(made.logits(images), torch.stack(rows))
+    assert len(rows[0]) == len(NAMES)
+
+
+def test_every_parameter_has_a_gradient_and_so_has_the_image_tower():
+    made = pair_of(*OPTIONS)
+    images = pictures(2).requires_grad_()
+    made.logits(images).square().sum().backward()
+    assert all(value.grad.abs().sum() > 0 for value in made.cell.theta().values())
+    assert images.grad.abs().sum() > 0
+
+
+def test_counts():
+    """35,360 at ViT-B/16 with four tokens: Zhou et al. 2022."""
+    view = View(512, 512, words=Words(torch.zeros(4, 512), 10))
+    delta = Cocoop(view, torch.Generator(), num_tokens=4, words="a photo of a", place="end", bottleneck=None)
+    assert sum(value.numel() for value in delta.parameters()) == 35_360
