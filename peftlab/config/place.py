@@ -51,7 +51,8 @@ def place(
     parts = resolved.parts
     if not any(part.positions for part in parts):
         return Placed({part.name: {} for part in parts})
-    _check_tower(resolved, labels, is_known=is_known)
+    if is_known and not labels[0].startswith(TOWERS):
+        _check_one_tower(resolved)
     domains = {part.name: _domain(part, labels, positions, places) for part in parts}
     if resolved.tower != "both" and labels[0].startswith(TOWERS):
         domains = {name: _of_tower(sites, labels, resolved.tower) for name, sites in domains.items()}
@@ -111,22 +112,39 @@ def _domain(
         return set()
     blocks = parse_depth(part.depth, labels, key=f"{part.path}.depth")
     sites = {Site(block, name) for block in blocks for name in part.positions if name in positions}
-    if part.insertion == "coupled":  # prompts among the tokens of images alone
-        sites = {
-            site for site in sites if (site.position == "context") != labels[site.block].startswith(TOWERS[0])
-        }
+    if part.insertion == "coupled":
+        sites = _coupled(sites, labels)
     return sites if places is None else sites & set(places)
+
+
+def _coupled(sites: set[Site], labels: Sequence[str]) -> set[Site]:
+    """Prompts of images and contexts of texts, in the blocks that are chosen in both towers."""
+    wanted = {"tokens": TOWERS[0], "context": TOWERS[1]}
+    own = {site for site in sites if labels[site.block].startswith(wanted[site.position])}
+    chosen = [
+        {labels[site.block].removeprefix(tower) for site in own if site.position == word}
+        for word, tower in wanted.items()
+    ]
+    both = chosen[0] & chosen[1]
+    return {site for site in own if labels[site.block].partition(".")[2] in both}
 
 
 def _of_tower(sites: set[Site], labels: Sequence[str], tower: str) -> set[Site]:
     return {site for site in sites if labels[site.block].startswith(f"{tower}.")}
 
 
-def _check_tower(resolved: Resolved, labels: Sequence[str], *, is_known: bool) -> None:
-    if resolved.tower != "both" and is_known and not labels[0].startswith(TOWERS):
+def _check_one_tower(resolved: Resolved) -> None:
+    """Nothing is asked that a backbone of two towers alone has."""
+    two = "a backbone of two, as backbone=duo with task=contrast"
+    if resolved.tower != "both":
         raise UserError(
-            f"placement.tower={resolved.tower}, but the backbone has one tower; legal: both, or a backbone of two, as backbone=duo"
+            f"placement.tower={resolved.tower}, but the backbone has one tower; legal: both, or {two}"
         )
+    for part in resolved.parts:
+        if "context" in part.positions:
+            raise UserError(
+                f"peft: {part.form.word} acts at the names of classes, and the backbone has one tower; legal: {two}"
+            )
 
 
 def _check_there(cells: Cells, labels: Sequence[str], legal: Sequence[str], places: Collection[Site]) -> None:

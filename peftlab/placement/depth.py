@@ -97,8 +97,7 @@ def _of_stack(stack: str, rest: str | None, labels: Sequence[str], given: str) -
         return []
     if not own and stack in TOWERS:
         raise UserError(
-            f"{given} names a tower, and the backbone has one alone; legal: a backbone of two, as backbone=duo, with task=contrast, or"
-            f" {_legal(labels)}"
+            f"{given} names one of two towers, and the backbone has one; legal: backbone=duo task=contrast, or blocks as numbers"
         )
     if not own:
         raise UserError(

@@ -110,8 +110,13 @@ def test_counts():
     assert sum(value.numel() for value in shared.parameters()) == 3_555_072
 
 
+def test_blocks_that_both_towers_have():
+    made = pair_of(*OPTIONS, "peft.depth=[text,image.0]")
+    assert [str(site) for site in made.cell.sites] == ["0.tokens", "2.context"]
+
+
 def test_one_tower_alone_is_refused():
-    with pytest.raises(UserError, match=r"couples text\.1 with image\.1, and one of them is not placed"):
-        pair_of(*OPTIONS, "peft.depth=[text,image.0]")
+    with pytest.raises(UserError, match=r"couples text\.0 with image\.0, and one of them is not placed"):
+        pair_of(*OPTIONS, "placement.tower=image")
     with pytest.raises(UserError, match=r"peft\.num_tokens=2, but peft\.words=abc are 3 tokens"):
         pair_of("peft=maple", "peft.words=abc", "peft.depth=0")
