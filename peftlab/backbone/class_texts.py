@@ -1,5 +1,6 @@
 """The classes of a data set as texts, in the tokens of a network."""
 
+import hashlib
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -38,6 +39,12 @@ class ClassTexts:
     def num_classes(self) -> int:
         """How many there are."""
         return len(self.inputs["input_ids"]) // self.num_templates
+
+    @property
+    def hash(self) -> str:
+        """sha256 of what is read."""
+        parts = [name.encode() + value.numpy().tobytes() for name, value in sorted(self.inputs.items())]
+        return hashlib.sha256(repr((parts, self.num_templates, self.per_image)).encode()).hexdigest()
 
     def rows(self, num_images: int, device: torch.device) -> dict[str, Tensor]:
         """What the text tower reads beside so many images, image by image where each has its own."""

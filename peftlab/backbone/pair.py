@@ -57,7 +57,7 @@ def pair(name: str, image: Backbone, text: Backbone, *, scale: float, bias: floa
     second = replace(second, places={**second.places, **_context(image, text)})
     towers = (named(image, "image", 0), second)
     return Backbone(
-        model=Towers(image.model, text.model),
+        model=Towers(image.model, text.model).eval(),
         name=name,
         blocks=(*towers[0].blocks, *towers[1].blocks),
         labels=(*towers[0].labels, *towers[1].labels),

@@ -94,7 +94,9 @@ class Trunk:
     def _items(self) -> tuple[str, ...]:
         """What the frozen features of the training items depend on."""
         data = self.dataset
-        return self.backbone.hash, data.index_hash, data.eval_transform.text, str(self.device)
+        texts = self.backbone.texts
+        read = self.backbone.hash, *(() if texts is None else (texts.hash,))
+        return *read, data.index_hash, data.eval_transform.text, str(self.device)
 
     def _is_told(self, split: Split) -> bool:
         """Whether the hashes tell all that its frozen outputs depend on, so that another process may use them."""
