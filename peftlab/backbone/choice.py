@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from peftlab.backbone.hf import folder as hf
+from peftlab.backbone.hf_clip import folder as hf_clip
 from peftlab.backbone.open_clip import name as open_clip
 from peftlab.backbone.timm.arguments import check_arguments
 from peftlab.backbone.timm.checkpoint import called as timm_called
@@ -17,7 +18,8 @@ if TYPE_CHECKING:
     from peftlab.backbone.backbone import Backbone
 
 ROOM = "peftlab.backbone."
-LIBRARIES = ("timm", "hf", "open_clip", "duo")
+LIBRARIES = ("timm", "hf", "open_clip", "hf_clip", "duo")
+OF_FOLDERS = ("hf", "hf_clip")  # whose names are folders, or names of the hub
 RANDOM = {"pretrained": False, "sha256": None}
 
 
@@ -40,6 +42,9 @@ def check_choice(choice: Choice) -> None:
         return
     if library(choice.target) == "open_clip":
         open_clip.check_open_clip(choice.options)
+        return
+    if library(choice.target) == "hf_clip":
+        hf_clip.check_clip(choice.options)
         return
     if library(choice.target) == "hf":
         hf.check_folder(choice.options)
@@ -79,7 +84,7 @@ def called(node: Mapping[str, Any]) -> str | None:
         return name if isinstance(name, str) else None
     if library(node.get("_target_")) == "open_clip":
         return open_clip.called(node)
-    if library(node.get("_target_")) == "hf":
+    if library(node.get("_target_")) in OF_FOLDERS:
         return hf.called(name) if isinstance(name, str) else None
     return timm_called(node)
 
@@ -91,7 +96,7 @@ def paths(node: Mapping[str, Any]) -> dict[str, Path]:
     if isinstance(checkpoint, str):
         found["checkpoint"] = checkpoint_path(checkpoint)
     of = library(node.get("_target_"))
-    if of == "hf" and isinstance(name, str) and hf.is_folder(name):
+    if of in OF_FOLDERS and isinstance(name, str) and hf.is_folder(name):
         found["name"] = hf.expanded(name)
     own = open_clip.local_folder(name) if of == "open_clip" and isinstance(name, str) else None
     return found if own is None else {**found, "name": own}
@@ -100,7 +105,9 @@ def paths(node: Mapping[str, Any]) -> dict[str, Path]:
 def files_of(node: Mapping[str, Any]) -> list[Path]:
     """The files that are read of a folder of one's own."""
     folder = paths(node).get("name")
-    read = open_clip.READ if library(node.get("_target_")) == "open_clip" else hf.READ
+    read = {"open_clip": open_clip.READ, "hf_clip": hf_clip.READ}.get(
+        library(node.get("_target_")) or "", hf.READ
+    )
     return [] if folder is None else [folder / name for name in read]
 
 
@@ -119,6 +126,10 @@ def shapes_of(choice: Choice) -> "Backbone":
         from peftlab.backbone.open_clip.shapes import shapes as shapes_of_open_clip
 
         return shapes_of_open_clip(choice.options)
+    if found == "hf_clip":
+        from peftlab.backbone.hf_clip.shapes import shapes as shapes_of_hf_clip
+
+        return shapes_of_hf_clip(choice.options)
     if found == "hf":
         from peftlab.backbone.hf.shapes import shapes as shapes_of_hf
 

@@ -2,11 +2,12 @@
 
 import hashlib
 from argparse import Namespace
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
 from safetensors.torch import load_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from peftlab.errors import UserError
 
@@ -40,6 +41,23 @@ def read_state(path: Path, checkpoint: str, sha256: str | None) -> dict[str, Ten
             f"backbone.checkpoint={checkpoint} holds no tensors by name; legal: a state dict, alone or as `model` or `state_dict`"
         )
     return state
+
+
+def fill(model: nn.Module, state: Mapping[str, Tensor], said: str) -> None:
+    """Put tensors into a network that has all their names and shapes, and no others.
+
+    Raises:
+        UserError: for other ones; it begins with what is `said`.
+    """
+    wanted = model.state_dict()
+    missing, extra = sorted(wanted.keys() - state.keys()), sorted(state.keys() - wanted.keys())
+    shapes = sorted(key for key in wanted.keys() & state.keys() if wanted[key].shape != state[key].shape)
+    if missing or extra or shapes:
+        raise UserError(
+            f"{said}: {len(missing)} weights missing {missing[:3]}, {len(extra)} not in the model {extra[:3]}, {len(shapes)} of another"
+            f" shape {shapes[:3]}"
+        )
+    model.load_state_dict(state, strict=True)
 
 
 def first_sentence(error: Exception) -> str:

@@ -15,7 +15,7 @@ BACKBONES = (
     "swin_tiny_patch4_window7_224.ms_in1k",
 )
 
-TO_FILL_IN = ("timm", "hf", "open_clip")  # which need a name
+TO_FILL_IN = ("timm", "hf", "open_clip", "hf_clip")  # which need a name
 
 
 def main(argv: list[str] | None = None) -> int:

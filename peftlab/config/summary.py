@@ -26,7 +26,7 @@ def summary(config: Mapping[str, Any], chosen: Mapping[str, Any]) -> dict[str, A
     found = {
         "peft": chosen.get("peft"),
         "backbone": called(node.get("backbone", {}))
-        if backbone in (None, "timm", "hf", "open_clip")
+        if backbone in (None, "timm", "hf", "open_clip", "hf_clip")
         else backbone,
         "dataset": node.get("dataset", {}).get("name") or chosen.get("dataset"),
         "scaling": chosen.get("scaling"),

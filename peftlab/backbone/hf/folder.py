@@ -90,6 +90,17 @@ def check_folder(options: Mapping[str, Any]) -> None:
     Raises:
         UserError: if not.
     """
+    folder = checked_folder(options)
+    if folder is not None:
+        check_files(str(options["name"]), folder, options["pretrained"])
+
+
+def checked_folder(options: Mapping[str, Any]) -> Path | None:
+    """The folder that the options name, of whatever model; None for a name of the hub.
+
+    Raises:
+        UserError: if something is not installed, or `sha256` has no file to check.
+    """
     name, pretrained, sha256 = str(options["name"]), options["pretrained"], options["sha256"]
     if find_spec("transformers") is None or find_spec("tokenizers") is None:
         raise UserError(f"backbone.name={name} needs transformers, which is not installed; {INSTALL}")
@@ -97,9 +108,7 @@ def check_folder(options: Mapping[str, Any]) -> None:
         raise UserError(
             f"backbone.sha256={sha256} has no file to check; legal: null, or backbone.pretrained=true"
         )
-    folder = local_folder(name)
-    if folder is not None:
-        check_files(name, folder, pretrained)
+    return local_folder(name)
 
 
 def check_files(name: str, folder: Path, pretrained: bool) -> tuple[Family, dict[str, Any]]:
@@ -107,6 +116,16 @@ def check_files(name: str, folder: Path, pretrained: bool) -> tuple[Family, dict
 
     Raises:
         UserError: for a folder or file that is missing or no such file, and a model that has no table.
+    """
+    config = checked_config(name, folder, pretrained)
+    return family_of(name, config), config
+
+
+def checked_config(name: str, folder: Path, pretrained: bool) -> dict[str, Any]:
+    """The config.json in a folder, whose other files are there.
+
+    Raises:
+        UserError: for a folder or file that is missing or no such file.
     """
     if not folder.is_dir():
         legal = WRITE if name.startswith(MADE) else LEGAL
@@ -119,7 +138,7 @@ def check_files(name: str, folder: Path, pretrained: bool) -> tuple[Family, dict
     config = json_of(folder / CONFIG)
     if config is None:
         raise UserError(f"backbone.name={name}: {CONFIG} cannot be read; {LEGAL}")
-    return family_of(name, config), config
+    return config
 
 
 def family_of(name: str, config: Mapping[str, Any]) -> Family:

@@ -1,5 +1,6 @@
 """The files of a model of the Hugging Face hub, or of its cache."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from peftlab.backbone.hf.folder import LEGAL, READ
@@ -7,8 +8,8 @@ from peftlab.backbone.hub import hub_or_cache
 from peftlab.errors import UserError
 
 
-def hub_folder(name: str) -> Path:
-    """The folder of the cache in which the files of the model `name` lie.
+def hub_folder(name: str, read: Sequence[str] = READ) -> Path:
+    """The folder of the cache in which the files of the model `name` lie, those of `read` that it has.
 
     Raises:
         UserError: if they are neither on the hub nor in the cache.
@@ -17,7 +18,7 @@ def hub_folder(name: str) -> Path:
 
     try:
         with hub_or_cache(name):
-            return Path(snapshot_download(name, allow_patterns=list(READ)))
+            return Path(snapshot_download(name, allow_patterns=list(read)))
     except (
         Exception
     ) as error:  # no network, no such model, a disk that is full: the kinds change with every release

@@ -15,10 +15,18 @@ class FileTokenizer:
     """The tokenizer of a tokenizer.json, with the special tokens that its network expects."""
 
     def __init__(
-        self, file: Path, pad_id: int, num_ids: int, end_id: int | None = None, *, answers_apart: bool = False
+        self,
+        file: Path,
+        pad_id: int,
+        num_ids: int,
+        end_id: int | None = None,
+        *,
+        answers_apart: bool = False,
+        is_padded: bool = False,
     ) -> None:
         """`num_ids` are the rows of the network's table of tokens; `end_id` is the one that ends a text, of a network that
-        writes texts; with `answers_apart` a decoder reads answers as texts of their own, with the special tokens of one.
+        writes texts; with `answers_apart` a decoder reads answers as texts of their own, with the special tokens of one; with
+        `is_padded` the network reads padding, and every text has the whole length.
 
         Raises:
             UserError: if the file cannot be read, or has tokens that the network lacks.
@@ -41,8 +49,10 @@ class FileTokenizer:
             )
         kept = {key: value for key, value in content.items() if key not in DECIDED}
         ids = [pad_id, *([] if end_id is None else [end_id]), *(["apart"] if answers_apart else [])]
+        ids += ["padded"] if is_padded else []
         self.hash = hashlib.sha256(json.dumps([kept, *ids], sort_keys=True).encode()).hexdigest()
         self.pad_id, self.end_id, self.file, self._apart = pad_id, end_id, file, answers_apart
+        self._is_padded = is_padded
 
     def encode(self, first: list[str], second: list[str] | None, max_length: int) -> list[Encoded]:
         """Each text, or each pair of texts, as at most `max_length` tokens; of a pair the longer text is cut first."""
@@ -59,7 +69,11 @@ class FileTokenizer:
             for index, one in zip(long, cut, strict=True):
                 dropped = len(found[index].ids) - len(one.ids)
                 result[index] = Encoded(one.ids, one.type_ids, dropped)
-        return result
+        return [self._padded(one, max_length) for one in result] if self._is_padded else result
+
+    def _padded(self, one: Encoded, length: int) -> Encoded:
+        rest = length - len(one.ids)
+        return Encoded(one.ids + [self.pad_id] * rest, one.types + [0] * rest, one.num_dropped)
 
     def encode_answers(
         self, prompts: list[str], answers: list[str], max_length: int, max_answer: int | None

@@ -46,7 +46,7 @@ def load_weights(
     Raises:
         UserError: for a file that is damaged, another one than `sha256` says, or of another network.
     """
-    given = _read(folder, name, sha256)
+    given = read_weights(folder, name, sha256)
     state, wanted = _own(given, family), model.state_dict()
     _share(state, model)
     _untie(state, unembedding, model)
@@ -71,7 +71,12 @@ def load_weights(
     return unembedding
 
 
-def _read(folder: Path, name: str, sha256: str | None) -> dict[str, Tensor]:
+def read_weights(folder: Path, name: str, sha256: str | None) -> dict[str, Tensor]:
+    """The tensors of a model.safetensors, by name.
+
+    Raises:
+        UserError: for a file that is damaged, or another one than `sha256` says.
+    """
     file = folder / WEIGHTS
     if sha256 is not None and hashlib.sha256(file.read_bytes()).hexdigest() != sha256:
         raise UserError(

@@ -20,7 +20,7 @@ from peftlab.backbone.open_clip.name import (
 from peftlab.backbone.open_clip.tokenizer import ClipTokenizer
 from peftlab.backbone.open_clip.tower import image_tower, reads_padding, text_tower
 from peftlab.backbone.pair import pair
-from peftlab.backbone.state import first_sentence, read_state
+from peftlab.backbone.state import fill, first_sentence, read_state
 from peftlab.backbone.timm.checkpoint import checkpoint_path
 from peftlab.errors import UserError
 from peftlab.inputs.image import InputSpec
@@ -178,14 +178,7 @@ def _load_file(clip: nn.Module, name: str, checkpoint: str, sha256: str | None) 
     if hasattr(clip, "text"):
         state = _networks().convert_to_custom_text_state_dict(state)
     state |= {key: state[key].reshape(wanted[key].shape) for key in _scalars(wanted, state)}
-    missing, extra = sorted(wanted.keys() - state.keys()), sorted(state.keys() - wanted.keys())
-    shapes = sorted(key for key in wanted.keys() & state.keys() if wanted[key].shape != state[key].shape)
-    if missing or extra or shapes:
-        raise UserError(
-            f"backbone.checkpoint={checkpoint} is not a {name}: {len(missing)} weights missing {missing[:3]},"
-            f" {len(extra)} not in the model {extra[:3]}, {len(shapes)} of another shape {shapes[:3]}"
-        )
-    clip.load_state_dict(state, strict=True)
+    fill(clip, state, f"backbone.checkpoint={checkpoint} is not a {name}")
 
 
 def _scalars(wanted: dict[str, Tensor], state: dict[str, Tensor]) -> list[str]:
