@@ -25,7 +25,8 @@ def with_classes(
     """
     if not backbone.towers:
         raise UserError(
-            f"task=contrast compares images with the names of classes, and {backbone.name} has one tower; legal: backbone=duo"
+            f"task=contrast compares images with the names of classes, and {backbone.name} has one tower; legal: backbone=duo,"
+            " open_clip or hf_clip"
         )
     spec = backbone.towers[1].text_spec("task=contrast")
     part = context_of(resolved)

@@ -72,7 +72,9 @@ class Contrast(Classify):
             UserError: if the backbone has one tower.
         """
         if backbone.similarity is None:
-            raise UserError("task=contrast wants a backbone of two towers; legal: backbone=duo")
+            raise UserError(
+                "task=contrast wants a backbone of two towers; legal: backbone=duo, open_clip or hf_clip"
+            )
         head: nn.Module = self._head(backbone.num_features, self.num_classes, backbone.similarity, rng)
         return head
 

@@ -1,6 +1,7 @@
 """A choice of the group backbone is known by its library, before anything is built."""
 
 import pytest
+from fixtures.clip import write_clip, write_hf_clip
 from fixtures.text import write_model
 
 from peftlab.backbone.choice import (
@@ -26,6 +27,8 @@ def node(*words):
 def test_its_library():
     assert library(node("backbone=tiny")["_target_"]) == "timm"
     assert library(node("backbone=tiny_text")["_target_"]) == "hf"
+    assert library(node("backbone=open_clip", "backbone.name=ViT-B-16")["_target_"]) == "open_clip"
+    assert library(node("backbone=hf_clip", "backbone.name=a/b")["_target_"]) == "hf_clip"
     assert library("my_package.network") is None
     assert library(None) is None
 
@@ -47,10 +50,29 @@ def test_the_files_of_a_folder_of_one_s_own_are_part_of_a_run(tmp_path):
     assert files_of(node("backbone=tiny")) == []
 
 
+def test_so_are_those_of_a_folder_of_two_towers(tmp_path):
+    open_clip, hf_clip = write_clip(tmp_path / "one", "plain"), write_hf_clip(tmp_path / "two", "clip")
+    for word, folder, file in (
+        ("open_clip", open_clip, "open_clip_config.json"),
+        ("hf_clip", hf_clip, "tokenizer.json"),
+    ):
+        own = node(f"backbone={word}", f"backbone.name={folder}")
+        check_choice(choice(own))
+        assert (called(own), paths(own)) == (folder.name, {"name": folder})
+        assert folder / file in files_of(own)
+    given = node("backbone=open_clip", "backbone.name=ViT-B-16")
+    assert (called(given), paths(given), files_of(given)) == ("ViT-B-16", {}, [])
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
         (("backbone=hf", "backbone.name=/nowhere"), "is no folder"),
+        (("backbone=open_clip", "backbone.name=RN50"), "ModifiedResNet"),
+        (
+            ("backbone=hf_clip", "backbone.name=package:tiny_text", "backbone.pretrained=false"),
+            "no tables of two towers for model_type bert",
+        ),
         (("backbone=tiny", "backbone.name=vit_no_such"), "backbone.name=vit_no_such"),
         (("backbone=tiny", "backbone.model_args={depth: 0}"), "backbone.model_args.depth=0"),
     ],
