@@ -96,6 +96,14 @@ def test_two_processes_are_one_run(one: Path, tmp_path: Path) -> None:
     assert (two / "said.txt").read_text().count("finished before") == 2
 
 
+def test_two_processes_hold_to_the_frozen_network_as_one(tmp_path: Path) -> None:
+    words = ("-m", "peftlab", *RUN[:3], "fit.epochs=5", "fit.prograd=1", "peft=bitfit")
+    places = [tmp_path / name for name in ("one", "two")]
+    for place, start in zip(places, ((), TWO), strict=True):
+        assert go(place, *start, *words) == 0, (place / "said.txt").read_text()
+    same(*places)
+
+
 @pytest.mark.parametrize("words", [
     (),
     ("peft=noah", "peft.parts.adapter.dropout=0", "placement=supernet", "task.decode=always"),

@@ -28,16 +28,25 @@ def with_classes(
             f"task=contrast compares images with the names of classes, and {backbone.name} has one tower; legal: backbone=duo,"
             " open_clip or hf_clip"
         )
-    spec = backbone.towers[1].text_spec("task=contrast")
     part = context_of(resolved)
     if part is None:
-        return with_texts(
-            backbone, class_texts(spec, [[text.format(name) for text in templates] for name in words])
-        )
+        return with_templates(backbone, words, templates)
+    spec = backbone.towers[1].text_spec("task=contrast")
     options = part.form.options
     said = options["words"] or " ".join([PLACEHOLDER] * options["num_tokens"])
     per_image = part.insertion == "conditional"
     return with_texts(backbone, context_texts(spec, list(words), said, options["place"], per_image=per_image))
+
+
+def with_templates(backbone: Backbone, words: Sequence[str], templates: Sequence[str]) -> Backbone:
+    """A backbone of two towers between images and classes of these names, in these texts.
+
+    Raises:
+        UserError: for a text that is too long for it.
+    """
+    spec = backbone.towers[1].text_spec("task=contrast")
+    texts = [[text.format(name) for text in templates] for name in words]
+    return with_texts(backbone, class_texts(spec, texts))
 
 
 def example_classes(resolved: Resolved, backbone: Backbone, num_classes: int) -> Backbone:

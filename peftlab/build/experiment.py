@@ -15,6 +15,7 @@ from peftlab.build.early import check_method
 from peftlab.build.outer import OuterSplit, build_outer
 from peftlab.build.scorer import Scorer
 from peftlab.build.start import Start
+from peftlab.build.teacher import prograd_of
 from peftlab.build.trunk import Trunk, has_trunk, open_trunk
 from peftlab.config.place import Placed
 from peftlab.config.resolved import Resolved
@@ -131,7 +132,7 @@ def build(
     """
     if not has_trunk(resolved):
         check_method(resolved)
-    trunk = open_trunk(resolved)
+    opened = trunk = open_trunk(resolved)
     task: Task = resolved.task(trunk.dataset, resolved.head, resolved.loss)
     if task.named is not None:
         trunk = replace(trunk, backbone=with_classes(resolved, trunk.backbone, *task.named))
@@ -147,6 +148,9 @@ def build(
     train = train if split is None else split.inner()
     learner = _learner(resolved, trunk, task, built, train)
     learner.ranks = ranks
+    if resolved.fit.prograd is not None:
+        frozen = opened.backbone, task, _head(resolved, trunk, task)
+        learner.prograd = prograd_of(resolved.fit.prograd, *frozen, learner)
     experiment = Experiment(resolved, trunk, task, placed, network, cell, learner, train, split, ranks)
     if split is not None:
         split.check(experiment.schedule.num_steps)

@@ -29,7 +29,14 @@ VOLATILE_IN = {
 }
 # keys that older runs lack, with what these did: at this value a run is the one without the key
 ABSENT: dict[str, dict[str, Any]] = {
-    "fit": {"compile": False, "sampler": "uniform", "ema": None, "mixup": 0.0, "cutmix": 0.0},
+    "fit": {
+        "compile": False,
+        "sampler": "uniform",
+        "ema": None,
+        "mixup": 0.0,
+        "cutmix": 0.0,
+        "prograd": None,
+    },
     "loss": {"label_smoothing": 0.0},
     "dataset": {
         "views": None,

@@ -153,6 +153,7 @@ def _check_fit(resolved: Resolved) -> None:
     _check_compile(resolved)
     _check_checkpointing(resolved)
     _check_mixing(resolved)
+    _check_prograd(resolved)
 
 
 def _check_compile(resolved: Resolved) -> None:
@@ -211,6 +212,26 @@ def _check_mixing(resolved: Resolved) -> None:
         raise UserError(
             f"{said} with scaling/estimator={estimator}, which takes the last steps again, on images as they are; legal:"
             f" scaling/estimator=direct, or fit.{key}=0"
+        )
+
+
+def _check_prograd(resolved: Resolved) -> None:
+    if resolved.fit.prograd is None:
+        return
+    said = f"fit.prograd={resolved.fit.prograd:g}"
+    if resolved.task.word == "generate" or resolved.head.options.get("init") == "random":
+        subject = "task=generate" if resolved.task.word == "generate" else "head.init=random"
+        raise UserError(
+            f"{said} wants classes that the frozen network knows, which {subject} has none of; legal: task=contrast, or task=classify"
+            " with head.init=class_mean"
+        )
+    if resolved.fit.compile:
+        raise UserError(f"{said} with fit.compile=true, whose graph has one gradient; legal: one of them")
+    estimator = _other_than_direct(resolved)
+    if estimator is not None:
+        raise UserError(
+            f"{said} with scaling/estimator={estimator}, which takes the last steps again by the loss alone; legal:"
+            " scaling/estimator=direct, or fit.prograd=null"
         )
 
 

@@ -12,6 +12,7 @@ from peftlab.fit.learner import Learner, Loss, Now, OuterStep
 from peftlab.fit.mix import mixed
 from peftlab.fit.plan import Plan
 from peftlab.fit.precision import Context, autocast
+from peftlab.fit.prograd import add_general
 from peftlab.fit.schedule import Schedule, base_rates, set_rates
 from peftlab.inputs.batch import Batch
 
@@ -137,7 +138,7 @@ class _Stream:
                 parts = self._backward(joint, [nows[place] for place in places], batch, weight(batch) / total)
                 for place, part in zip(places, parts, strict=True):
                     values[place] += part
-        return ranks.add([value for learner in learners for value in learner.owned()], values)
+        return ranks.add([value for learner in learners for value in learner.with_grads()], values)
 
     def _backward(self, joint: list[Learner], nows: list[Now], batch: Batch, share: float) -> list[float]:
         """One forward and backward of these learners; their losses, each times `share`."""
@@ -145,15 +146,19 @@ class _Stream:
         if compiled is not None and compiled.takes(batch):
             return [compiled(batch, nows[0], share)]
         with self._context():
-            outputs = self.network.outputs([learner.cell for learner in joint], batch.inputs, nows)
+            found = self.network.outputs([learner.cell for learner in joint], batch.inputs, nows)
+        outputs = [output.float() for output in found]
         parts = [
-            _loss(learner.loss, output.float(), batch) * share
-            for learner, output in zip(joint, outputs, strict=True)
+            _loss(learner.loss, output, batch) * share for learner, output in zip(joint, outputs, strict=True)
         ]
         values = [part.item() for part in parts]
-        finite = [part for part, value in zip(parts, values, strict=True) if math.isfinite(value)]
+        finite = [at for at, value in enumerate(values) if math.isfinite(value)]
+        rules = [(rule, outputs[at]) for at in finite if (rule := joint[at].prograd) is not None]
+        if rules:
+            with self._context():
+                add_general(rules, batch.inputs, share)
         if finite:
-            sum(finite[1:], start=finite[0]).backward()
+            sum((parts[at] for at in finite[1:]), start=parts[finite[0]]).backward()
         return values
 
     def _finish(self, place: int, index: int, value: float, now: Now, batch: Batch) -> Step | Diverged:
@@ -161,6 +166,8 @@ class _Stream:
         learner, last = self.learners[place], self._last[place]
         if not math.isfinite(value):
             return Diverged(index + 1, value, last)
+        if learner.prograd is not None:
+            learner.prograd.apply()
         if self.plan.clip_norm is not None:
             nn.utils.clip_grad_norm_(learner.owned(), self.plan.clip_norm)
         for optimizer in learner.optimizers:

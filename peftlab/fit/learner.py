@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from peftlab.fit.average import Average
 from peftlab.fit.parallel import ALONE, Ranks
+from peftlab.fit.prograd import Prograd
 from peftlab.inputs.batch import Batch
 from peftlab.stream import generator
 
@@ -100,6 +101,7 @@ class Learner:
     device: torch.device
     ranks: Ranks = ALONE  # who else trains this cell
     average: Average | None = None  # of the cell, which is then what is validated and tested
+    prograd: Prograd | None = None
 
     def now(self, index: int, rank: int = 0) -> Now:
         """The streams and widths of step `index` (0 is the first). Each rank draws dropout for its own items."""
@@ -121,6 +123,10 @@ class Learner:
         """What its optimizers train: theta, and gamma if it is learned jointly."""
         groups = [group for optimizer in self.optimizers[1:] for group in optimizer.param_groups]
         return [*self.cell.theta().values(), *(value for group in groups for value in group["params"])]
+
+    def with_grads(self) -> list[nn.Parameter]:
+        """All whose gradients a step adds up."""
+        return [*self.owned(), *([] if self.prograd is None else self.prograd.twins)]
 
     def averaged(self) -> None:
         """After a step: its part of the average, if there is one."""

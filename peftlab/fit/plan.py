@@ -27,6 +27,7 @@ class Plan:
     checkpointing: bool
     mixup: NonNegativeFloat
     cutmix: NonNegativeFloat
+    prograd: PositiveFloat | None
     select: Literal["last", "best"]
     eval_every: PositiveInt | None
     save_every: PositiveInt

@@ -118,9 +118,13 @@ def test_together_is_what_they_are_apart_bit_for_bit(jobs: Any, apart: Any, tmp_
 
 @pytest.mark.parametrize(
     "more",
-    [("fit.ema=0.8", "fit.select=best", "dataset.val_fraction=0.2"), ("fit.mixup=0.5", "fit.cutmix=1.0")],
+    [
+        ("fit.ema=0.8", "fit.select=best", "dataset.val_fraction=0.2"),
+        ("fit.mixup=0.5", "fit.cutmix=1.0"),
+        ("fit.prograd=1",),
+    ],
 )
-def test_averages_and_mixed_images_are_as_apart(
+def test_averages_mixed_images_and_held_steps_are_as_apart(
     jobs: Any, apart: Any, tmp_path: Path, more: tuple[str, ...]
 ) -> None:
     cells = {name: (*words, *more) for name, words in CELLS.items()}

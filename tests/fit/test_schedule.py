@@ -26,6 +26,7 @@ PLAN = Plan(
     ema=None,
     mixup=0.0,
     cutmix=0.0,
+    prograd=None,
     compile=False,
     checkpointing=False,
     select="last",

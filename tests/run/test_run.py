@@ -175,6 +175,7 @@ def test_a_finished_run_is_skipped_and_resume_false_repeats_it(
         ),
         pytest.param(("fit.ema=0.8", "fit.select=best", *META), id="averaged"),
         pytest.param(("fit.mixup=0.5", "fit.cutmix=1.0", "fit.accumulate=2"), id="mixed"),
+        pytest.param(("backbone=tiny_duo", "task=contrast", "peft=coop", "fit.prograd=1"), id="prograd"),
     ],
 )
 def test_interrupted_and_resumed_is_bit_for_bit_uninterrupted(
