@@ -55,6 +55,8 @@ def measured(resolved: Resolved, device: torch.device) -> float | None:
     backbone.model.to(device)
     head = empty_head(resolved, backbone, NUM_CLASSES)
     cell = build_cell(resolved, backbone, place_on(resolved, backbone), Start(head)).cell.to(device)
+    if not cell.theta():  # zero-shot
+        return 0.0
     network, times = Network(backbone, checkpointing=resolved.fit.checkpointing), list[float]()
     optimizer: Any = resolved.optim(cell.theta_by_kind())
     inputs = {

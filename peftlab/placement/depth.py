@@ -69,6 +69,8 @@ def _blocks(entry: Entry, labels: Sequence[str], key: str, towers: Sequence[str]
     stack = _STACK.fullmatch(text)
     if stack is not None:
         return _of_stack(stack.group(1), stack.group(2), labels, given)
+    if labels[0].startswith(TOWERS):
+        return [block for tower in towers for block in _of_stack(tower, text, labels, given)]
     match = _SPAN.fullmatch(text)
     if match is None:
         raise UserError(f"{given} is not a depth; legal: {_legal(labels)}")
@@ -79,8 +81,6 @@ def _blocks(entry: Entry, labels: Sequence[str], key: str, towers: Sequence[str]
         raise UserError(
             f"{given} may have been {text} or {text}0, which are one number; legal: the one that is meant, in quotes"
         )
-    if labels[0].startswith(TOWERS):
-        return [block for tower in towers for block in _of_stack(tower, text, labels, given)]
     if "." in text and len(labels) == UNKNOWN:
         return []
     low = _end(first, labels, given)

@@ -356,3 +356,47 @@ def test_stacks_where_there_is_one_or_where_nobody_knows(depth: str) -> None:
     with pytest.raises(UserError, match=f"depth={depth} is not a depth, since there is one stack of blocks"):
         parse_depth(depth, TWELVE, key="depth")
     assert parse_depth(depth, block_labels(None), key="depth") == []
+
+
+TOWERS = [*(f"image.{block}" for block in range(12)), *(f"text.{block}" for block in range(6))]
+
+
+@pytest.mark.parametrize(
+    ("depth", "tower", "blocks"),
+    [
+        ("all", "both", [*range(18)]),
+        ("image", "both", [*range(12)]),
+        ("text", "both", [*range(12, 18)]),
+        ("text.0-1", "both", [12, 13]),
+        ("image.-1", "both", [11]),
+        ("text.50%-100%", "both", [15, 16, 17]),
+        (3, "both", [3, 15]),
+        ("-1", "both", [11, 17]),
+        ("0-1", "text", [12, 13]),
+        ("6-11", "image", [6, 7, 8, 9, 10, 11]),
+        ("67%-100%", "image", [9, 10, 11]),
+        ("67%-100%", "both", [9, 10, 11, 17]),
+        (["image.0", "text.5", 2], "both", [0, 2, 14, 17]),
+    ],
+)
+def test_two_towers(depth: Any, tower: str, blocks: list[int]) -> None:
+    assert parse_depth(depth, TOWERS, key="depth", tower=tower) == blocks
+
+
+@pytest.mark.parametrize(
+    ("depth", "labels", "sentence"),
+    [
+        (7, TOWERS, "depth=7: in text, depth=7 is outside the backbone; legal: blocks 0-5 (or -6 to -1)"),
+        ("enc.1", TOWERS, "depth=enc.1 is not a depth"),
+        ("text.9", TOWERS, "depth=text.9: in text, depth=9 is outside the backbone"),
+        ("text.0", TWELVE, "depth=text.0 names one of two towers, and the backbone has one"),
+    ],
+)
+def test_blocks_that_towers_do_not_have(depth: Any, labels: list[str], sentence: str) -> None:
+    with pytest.raises(UserError) as error:
+        parse_depth(depth, labels, key="depth")
+    assert str(error.value).startswith(sentence)
+
+
+def test_towers_of_unknown_depth_name_no_block_yet() -> None:
+    assert parse_depth("text.0", block_labels(None), key="depth") == []
