@@ -45,6 +45,10 @@ def export(
         RuntimeError: if what was written does not give the run's logits; then nothing is left of it.
     """
     trained = read_run(folder, trust=trust)
+    if trained.backbone.towers and to != "adapter":
+        raise UserError(
+            f"--to {to} is for one network, and {trained.backbone.name} has two towers; legal: --to adapter"
+        )
     if to == "timm":
         trained.backbone.image_spec("--to timm")
     elif to == "hf":

@@ -51,7 +51,8 @@ class Forgetting:
             UserError: for data that cannot be had, or that the run's backbone does not read.
         """
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        backbone, model = trained.backbone, trained.model.to(device).eval()
+        model = trained.model.to(device).eval()
+        backbone = model.network.backbone
         check_reads(self._source, trained.resolved.backbone, read=backbone.input_spec.noun)
         dataset: Dataset = self._source(backbone.input_spec, 0)
         train, test = dataset.train, dataset.open_test()
@@ -77,7 +78,9 @@ class Forgetting:
 def _features(of: Reader, dataset: Dataset, split: Split, device: torch.device) -> Float[Tensor, "n d"]:
     """Of all items of a split, in its order."""
     batches = EvalBatches(split, dataset.eval_transform, batch_size=BATCH_SIZE, num_workers=0)
-    return torch.cat([of(batch.to(device).inputs).float().cpu() for batch in batches])
+    found = ((of(batch.to(device).inputs), len(batch.rows)) for batch in batches)
+    # of two towers the vectors of images alone
+    return torch.cat([(one[:, 0] if one.ndim == 3 else one[:num]).float().cpu() for one, num in found])
 
 
 def _accuracy(said: Int64[Tensor, " n"], labels: Int64[Tensor, " n"], num_classes: int) -> float:
