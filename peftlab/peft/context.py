@@ -38,6 +38,8 @@ class Learned(Context):
     delta: at 0 the text is the one that is written.
     """
 
+    width_key: ClassVar[str | None] = "num_tokens"
+
     def __init__(
         self, view: View, rng: torch.Generator, num_tokens: int, words: str | None, num_classes: int | None
     ) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from fixtures.configs import CLASS_TEXTS
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -21,7 +22,7 @@ from peftlab.site import Site
 
 FILES = sorted((config_dir() / "peft").glob("*.yaml"))
 METHODS = [path.stem for path in FILES if "insertion: in_place" not in path.read_text()]
-SOLVABLE = [name for name in METHODS if name not in ("ia3", "ssf")]
+SOLVABLE = [name for name in METHODS if name not in ("ia3", "ssf", *CLASS_TEXTS)]
 D, H = 768, 3072  # ViT-B
 SHAPE = {"mlp1": D + H, "mlp2": H + D}
 
@@ -288,7 +289,7 @@ def test_a_rule_that_looks_at_images_needs_some(recipe, family):
     config = recipe("lora")
     target = "peftlab.placement.sensitivity.sensitivity"
     options = {"keep": 2, "depth": "all", "position": "all", "by": "sum", "num_samples": 4, "batch_size": 2}
-    config["placement"] = {"_target_": target, "budget": None, **options}
+    config["placement"] = {"_target_": target, "budget": None, "tower": "both", **options}
     resolve(config)
     with pytest.raises(
         UserError, match=r"^placement=sensitivity chooses sites by what a run measures at its start"

@@ -96,7 +96,7 @@ def test_a_rule_that_looks_at_images_needs_some(recipe: Made, family: Made) -> N
 
 
 SENSITIVITY = {
-    "_target_": "peftlab.placement.sensitivity.sensitivity", "budget": None, "keep": 2, "depth": "all",
+    "_target_": "peftlab.placement.sensitivity.sensitivity", "budget": None, "tower": "both", "keep": 2, "depth": "all",
     "position": "all", "by": "sum", "num_samples": 4, "batch_size": 2,
 }  # fmt: skip
 

@@ -22,6 +22,7 @@ SUPERNET = {
     "widths": [1, 2, 4],
     "depths": [0.5, 1.0],
     "budget": None,
+    "tower": "both",
 }
 GENOTYPE = ((2, 0), (4, 1), (1, 2))
 PARTS = {"prompt": ("tokens",), "lora": ("q", "k", "v"), "adapter": ("ffn",)}

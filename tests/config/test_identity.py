@@ -120,7 +120,12 @@ def test_a_placement_s_file_is_in_the_hash_by_what_it_holds(
     tmp_path: Path, kind: str, key: str, file: str
 ) -> None:
     def of(path: Path) -> dict[str, Any]:
-        placement = {"_target_": f"peftlab.placement.{kind}.{kind}", key: str(path), "budget": None}
+        placement = {
+            "_target_": f"peftlab.placement.{kind}.{kind}",
+            key: str(path),
+            "budget": None,
+            "tower": "both",
+        }
         return config(placement=placement)
 
     for name, text in (("one", "0.q"), ("copy", "0.q"), ("other", "1.v")):

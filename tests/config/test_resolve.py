@@ -197,7 +197,7 @@ def test_every_group_is_a_choice_with_its_options(base: dict[str, Any]) -> None:
         found = getattr(resolved, group)
         assert isinstance(found, Choice)
         assert found.target == base[group]["_target_"]
-        options = {k: v for k, v in node.items() if not (group == "placement" and k == "budget")}
+        options = {k: v for k, v in node.items() if not (group == "placement" and k in ("budget", "tower"))}
         source = options.pop("source", None)
         assert {k: v for k, v in found.options.items() if k != "source"} == options
         if source is not None:

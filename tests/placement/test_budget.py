@@ -11,7 +11,7 @@ from peftlab.errors import UserError
 from peftlab.placement.budget import Cost, parse_budget, solve
 from peftlab.site import LINEAR, Site
 
-ALL = [Site(block, name) for block in range(12) for name in LINEAR if name != "gate"]
+ALL = [Site(block, name) for block in range(12) for name in LINEAR if name not in ("gate", "proj")]
 STEP = {"mlp1": 3840, "mlp2": 3840}  # LoRA on ViT-B: d_in + d_out; 1536 elsewhere
 
 

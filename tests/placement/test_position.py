@@ -65,7 +65,9 @@ def test_a_misspelt_name_gets_the_nearest(given_name: str, near: str) -> None:
     assert all(name in str(error.value) for name in (*LINEAR, *SHORTCUTS, "all"))
 
 
-@pytest.mark.parametrize("name", ["proj", "qkv", "attn.qkv", "Q", "q,v", "", "blocks.0.q", "norm1", "attn"])
+@pytest.mark.parametrize(
+    "name", ["project", "qkv", "attn.qkv", "Q", "q,v", "", "blocks.0.q", "norm1", "attn"]
+)
 def test_no_substring_no_module_name(name: str) -> None:
     with pytest.raises(UserError, match="is not a position this method can take"):
         parse_position(name, LINEAR, key="placement.position")

@@ -29,7 +29,9 @@ from peftlab.task.classify import Classify
 from peftlab.task.task import Forward
 
 CPU = torch.device("cpu")
-READ = SimpleNamespace(num_features=16, unembedding=None)  # what a head has to know of a backbone
+READ = SimpleNamespace(
+    num_features=16, unembedding=None, similarity=None
+)  # what a head has to know of a backbone
 Made = Callable[..., Any]
 
 

@@ -28,16 +28,18 @@ def experiment(composed: Callable[..., Any], request: pytest.FixtureRequest, tmp
     if request.param == "generate":
         words = words_of(write_answers(tmp_path / "sums"))
     else:
-        words = ("backbone=tiny", "dataset=digits_lt", "device=cpu", "fit.batch_size=64")
+        backbone = "tiny_duo" if request.param == "contrast" else "tiny"
+        words = (f"backbone={backbone}", "dataset=digits_lt", "device=cpu", "fit.batch_size=64")
     return build(resolve(composed(f"task={request.param}", "placement.depth=0", *words)))
 
 
 def public(kind: type) -> set[str]:
-    return {name for name, value in vars(kind).items() if callable(value) and not name.startswith("_")}
+    own = {name: value for base in reversed(kind.__mro__) for name, value in vars(base).items()}
+    return {name for name, value in own.items() if callable(value) and not name.startswith("_")}
 
 
 def test_there_is_a_task() -> None:
-    assert TASKS == ["classify", "generate"]
+    assert TASKS == ["classify", "contrast", "generate"]
 
 
 @pytest.mark.parametrize("name", TASKS)
