@@ -103,6 +103,8 @@ def why_not_one_map(trained: Trained, anchor: Anchor) -> str | None:
         return "it works with tokens of its own"
     if affine(anchor.delta, torch.ones(())) is None:
         return "it is not linear"
+    if anchor.joins is not None:
+        return "it changes the stream, which goes on around the norm"
     if anchor.reads.module != anchor.writes.module:
         return "it reads another module than it writes"
     return None

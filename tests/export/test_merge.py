@@ -138,3 +138,12 @@ def test_a_matrix_at_a_norm(perturbed):
     keys = {"peft.positions": ["norm1"], "peft.insertion": "sequential"}
     with pytest.raises(UserError, match=r"Lora at 0.norm1, 1.norm1 \(the weight of a norm is no matrix\)"):
         merge(perturbed("lora", **keys).run)
+
+
+@pytest.mark.parametrize("method", ["ssf", "lora"])
+def test_what_acts_on_the_stream_before_a_norm(perturbed, method):
+    keys = {"peft.positions": ["norm1"], "peft.insertion": "before"}
+    with pytest.raises(
+        UserError, match=r"at 0.norm1, 1.norm1 \(it changes the stream, which goes on around the norm\)"
+    ):
+        merge(perturbed(method, **keys).run)

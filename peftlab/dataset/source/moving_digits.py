@@ -40,20 +40,25 @@ def moving_digits(
     *,
     num_train: PositiveInt,
     num_test: PositiveInt,
-    length: Annotated[int, Range(2, 1024)],
+    length: Annotated[int, Range(3, 1023)],
     size: Annotated[int, Range(8, 512)],
 ) -> Source:
     """A digit travels, grows or turns over a dark picture: `num_train` and `num_test` videos of each class, the same always.
 
     The videos of a class are those of its partner backwards, so what is blind to the order of frames cannot tell the two
-    apart. Digits of the test are in no training video.
+    apart: of an odd `length`, a clip from the middle of equal parts has the same frames in both. Digits of the test are in no
+    training video.
 
     Raises:
-        UserError: for any `path`.
+        UserError: for any `path`, and an even `length`.
     """
     if path is not None:
         raise UserError(
             f"dataset.path={path} has no meaning for moving_digits, which come with scikit-learn; legal: null"
+        )
+    if length % 2 == 0:
+        raise UserError(
+            f"dataset.source.length={length} is even, so a clip would not have the frames of its partner; legal: an odd number"
         )
     grey, _, train, test = halves()
     shape, shown = (length, size), _poses(grey[test], num_test, "test")

@@ -5,6 +5,7 @@ import pytest
 
 from peftlab.dataset.overlap import overlap, parts_of
 from peftlab.dataset.source.moving_digits import CLASSES, moving_digits
+from peftlab.dataset.video.sampling import Sampling
 from peftlab.errors import UserError
 
 KEYS = {"num_train": 12, "num_test": 5, "length": 9, "size": 32}
@@ -41,7 +42,7 @@ def test_the_videos_are_the_same_every_time_and_a_smaller_set_is_part_of_a_large
             )
     assert one.train.labels.tolist() == np.repeat(range(6), 12).tolist()
     assert one.open_test().labels.tolist() == np.repeat(range(6), 5).tolist()
-    assert made(size=16).train.index_hash() != one.train.index_hash() != made(length=8).train.index_hash()
+    assert made(size=16).train.index_hash() != one.train.index_hash() != made(length=7).train.index_hash()
 
 
 @pytest.mark.parametrize("pair", range(3))
@@ -99,6 +100,18 @@ def test_a_long_tail_of_movements(build):
     data = build("moving_digits", imbalance=10.0)
     assert data.counts.tolist() == sorted(data.counts.tolist(), reverse=True)
     assert (data.counts[0], data.counts[-1]) == (256, 25)
+
+
+@pytest.mark.parametrize("length", [3, 9, 15])
+@pytest.mark.parametrize("frames", [1, 2, 3, 4, 6, 8, 20])
+def test_at_the_test_a_clip_has_the_frames_of_its_partner_backwards(length, frames):
+    (numbers,) = Sampling(frames, "uniform", None).spread(length, 1)
+    assert [length - 1 - number for number in reversed(numbers)] == numbers
+
+
+def test_an_even_length_is_refused():
+    with pytest.raises(UserError, match=r"^dataset\.source\.length=8 is even, so .*; legal: an odd number$"):
+        made(length=8)
 
 
 def test_a_path_means_nothing():

@@ -1,0 +1,73 @@
+"""Clips from the command's config to the test: what is blind to the order of frames stays at 1/2 of a pair, what sees it does not."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import pytest
+import torch
+
+from peftlab.build.experiment import build
+from peftlab.config.resolve import resolve
+from peftlab.fit.fit import fit
+
+Config = Callable[..., dict[str, Any]]
+SHORT = ("dataset=moving_digits", "dataset.source.num_train=128", "fit.epochs=3", "device=cpu")
+WIDTH = 64
+
+
+class Right(NamedTuple):
+    """Shares of the test clips: the pair of classes, and the class if the pair is given."""
+
+    pair: float
+    within: float
+
+
+def trained(composed: Config, *words: str) -> Right:
+    """After 72 steps on 32 clips."""
+    experiment = build(resolve(composed(*SHORT, *words)))
+    for _ in fit(experiment.resolved.fit, experiment.network, [experiment.learner], start=0):
+        pass
+    experiment.cell.eval()
+    outputs, said, labels = experiment.outputs(is_test=True), [], []
+    with torch.no_grad():
+        for batch in experiment.trunk.batches(experiment.trunk.dataset.open_test()):
+            said.append(outputs(batch.inputs))
+            labels.append(batch.targets)
+    logits, true = torch.cat(said).unflatten(1, (3, 2)), torch.cat(labels)
+    pair, own = logits.flatten(1).argmax(1) // 2, logits[torch.arange(len(true)), true // 2].argmax(1)
+    return Right((pair == true // 2).double().mean().item(), (own == true % 2).double().mean().item())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("words", "least"),
+    [
+        (("peft=st_adapter", *(f"peft.parts.{name}.bottleneck={WIDTH}" for name in ("attention", "mlp")), "optim.lr=0.01"), 0.75),
+        (("peft=aim", *(f"peft.parts.{name}.bottleneck={WIDTH}" for name in ("time", "space", "joint")), "optim.lr=0.003"), 0.58),
+    ],
+    ids=["st_adapter", "aim"],
+)  # fmt: skip
+def test_temporal_methods_tell_a_movement_from_the_same_backwards(
+    composed: Config, words: tuple[str, ...], least: float
+) -> None:
+    found = trained(composed, *words)
+    assert found.pair > 0.9
+    assert found.within > least
+
+
+@pytest.mark.slow
+def test_frame_by_frame_a_pair_is_told_and_nothing_within_it(composed: Config) -> None:
+    words = ("peft=adapter_houlsby", f"peft.bottleneck={WIDTH}", "placement.depth=6-11", "optim.lr=0.01")
+    found = trained(composed, *words)
+    assert found.pair > 0.9
+    assert (
+        abs(found.within - 0.5) < 0.02
+    )  # both clips of a pair have the same frames: only rounding tells them apart
+
+
+def test_a_run_on_clips_from_the_config_to_the_test(composed: Config) -> None:
+    """Small: what a clip is comes from the data, and every part of a run takes it."""
+    small = ("backbone=tiny", "dataset.source.num_train=4", "dataset.source.num_test=2", "fit.epochs=1")
+    for words in (("peft=aim",), ("peft=lora", "dataset.num_clips=2"), ("peft=st_adapter", "fit.mixup=0.5")):
+        found = trained(composed, *small, *words)
+        assert 0 <= found.pair <= 1
