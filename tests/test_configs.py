@@ -86,6 +86,7 @@ DATA_OF_ONE_S_OWN = (
     ),
     *(f"coop_{name}" for name in ("sun397", "dtd", "eurosat", "ucf101", "imagenet")),
     *(f"fgvc_{name}" for name in ("cub", "nabirds", "flowers", "dogs", "cars")),
+    *("video_folder", "ucf101", "hmdb51", "kinetics400", "something_something_v2"),
     *("trec_lt", "clinc150_lt", "banking77_lt", "sst2", "rte", "sick"),
     *ANSWERS,
 )  # any folder will do: none is read

@@ -39,6 +39,7 @@ HOMES = {
     "open_clip": ("backbone/open_clip/",),
     "sacrebleu": ("evaluate/",),
     "rouge_score": ("evaluate/",),
+    "torchcodec": ("dataset/source/",),
 }
 
 
@@ -232,6 +233,7 @@ HEAVY = (
     "transformers",
     "tokenizers",
     "gguf",
+    "torchcodec",
     "open_clip",
 )
 

@@ -13,7 +13,8 @@ THRESHOLDS = ("many_above", "few_below")
 COUNT = Range(0, 1_000_000_000)
 FROM_HUB = ("hub", "text_hub", "answer_hub")  # sources that look for a set of the hub's layout
 # sources that read lists or class folders below a folder of their own
-FROM_LISTS = ("image_list", "vtab1k", "coop", "aircraft", "imagenet")
+VIDEOS = ("ucf101", "hmdb51", "kinetics400", "something_something_v2")
+FROM_LISTS = ("image_list", "vtab1k", "coop", "aircraft", "imagenet", *VIDEOS)
 SHIPPED = ("digits", "moving_digits")  # sources that are on every machine
 KNOWN = (*FROM_HUB, *FROM_LISTS, *SHIPPED)  # sources whose options tell whether they have a validation split
 LEGAL = "{many_above: 100, few_below: 20} or {head: [...], medium: [...], tail: [...]}, the others null"
@@ -45,7 +46,7 @@ def _check_path(options: Mapping[str, Any], source: str) -> None:
     path = options.get("path")
     if isinstance(path, str) and not path.strip():
         raise UserError("dataset.path is empty; legal: an existing folder, or null")
-    if source == "image_folder" and not (path is not None and expanded(path).is_dir()):
+    if source in ("image_folder", "video_folder") and not (path is not None and expanded(path).is_dir()):
         given = "null names no folder" if path is None else f"{path} is not a folder"
         raise UserError(f"dataset.path={given}; legal: a folder of class folders")
     if source in SHIPPED and path is not None:

@@ -49,6 +49,20 @@ def encoded() -> Callable[..., bytes]:
 
 
 @pytest.fixture
+def frames_at() -> Callable[..., np.ndarray]:
+    """`frames_at(folder, 5, seed=1)`: a video as a folder of PNG files, and its pixels."""
+
+    def make(folder: Path, number: int = 4, seed: int = 0, size: tuple[int, int] = (12, 16)) -> np.ndarray:
+        folder.mkdir(parents=True)
+        pixels = np.stack([noise(1000 * seed + place, *size) for place in range(number)])
+        for place, frame in enumerate(pixels):
+            (folder / f"{place:05d}.png").write_bytes(encode(frame))
+        return pixels
+
+    return make
+
+
+@pytest.fixture
 def spec() -> InputSpec:
     return InputSpec(
         size=16, mean=(0.4, 0.5, 0.6), std=(0.2, 0.25, 0.5), interpolation="bilinear", crop_pct=0.9

@@ -14,6 +14,7 @@ from peftlab.dataset.source.encoded_split import stored_as
 from peftlab.dataset.source.source import Source
 from peftlab.dataset.split import Split
 from peftlab.dataset.text.texts import Texts
+from peftlab.dataset.video.videos import Videos
 from peftlab.errors import UserError
 
 
@@ -21,7 +22,8 @@ from peftlab.errors import UserError
 class Audit:
     """`held` are the splits that each content (a hash of its pixels, or of its letters) lies in, with a name each.
 
-    Of pictures `sizes` (width, height) and `modes` are counted, of texts the words of each. `classes` are those of each text.
+    Of pictures `sizes` (width, height) and `modes` are counted, of videos sizes and frames, of texts the words of each.
+    `classes` are those of each text.
     """
 
     num_items: dict[str, int] = field(default_factory=dict)
@@ -30,6 +32,7 @@ class Audit:
     modes: Counter[str] = field(default_factory=Counter)
     num_turned: int = 0
     num_words: list[int] = field(default_factory=list)
+    num_frames: list[int] = field(default_factory=list)
     classes: dict[str, set[int]] = field(default_factory=lambda: defaultdict(set))
     unreadable: list[str] = field(default_factory=list)
 
@@ -55,6 +58,9 @@ class Audit:
             low, middle, high = np.percentile(self.num_words, (0, 50, 100)).astype(int).tolist()
             twice = sum(len(classes) > 1 for classes in self.classes.values())
             return [f"words: {low} to {high}, median {middle}", f"in two classes: {twice:,}"]
+        if self.num_frames:
+            low, middle, high = np.percentile(self.num_frames, (0, 50, 100)).astype(int).tolist()
+            return [f"frames: {low} to {high}, median {middle}", f"sizes: {_sizes(self.sizes)}"]
         return [
             f"sizes: {_sizes(self.sizes)}",
             f"modes: {counted(self.modes) or 'arrays'}",
@@ -72,6 +78,8 @@ def audit(source: Source) -> Audit:
             for position, row in enumerate(split.rows.tolist()):
                 if isinstance(split.items, Texts):
                     _read(found, name, split.items, row, int(split.labels[position]))
+                elif isinstance(split.items, Videos):
+                    _watch(found, name, split.items, row)
                 else:
                     _look(found, name, split, row)
     return found
@@ -87,6 +95,20 @@ def _read(found: Audit, name: str, texts: Texts, row: int, label: int) -> None:
     found.held[content].append((name, texts.contents.describe(row)))
     found.classes[content].add(label)
     found.num_words.append(sum(len(text.split()) for text in texts.columns.words(row)))
+
+
+def _watch(found: Audit, name: str, videos: Videos, row: int) -> None:
+    """The first and the last frame are decoded."""
+    try:
+        (video,) = videos.take(np.array([row], dtype=np.int64))
+        frames = video.read(sorted({0, video.num_frames - 1}))
+    except UserError as error:
+        found.unreadable.append(str(error))
+        return
+    content = hashlib.sha256(videos.contents.read(row)).hexdigest()
+    found.held[content].append((name, videos.contents.describe(row)))
+    found.sizes[frames.shape[2], frames.shape[1]] += 1
+    found.num_frames.append(video.num_frames)
 
 
 def _look(found: Audit, name: str, split: Split, row: int) -> None:

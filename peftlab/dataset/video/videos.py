@@ -24,7 +24,7 @@ class Videos:
 
     def __init__(self, opened: Callable[[int], Video], *, fingerprint: str, contents: Contents) -> None:
         self.fingerprint = fingerprint
-        self.contents: Contents | None = contents
+        self.contents = contents
         self.is_hashed = True  # the fingerprint tells the content
         self._opened = opened
 
