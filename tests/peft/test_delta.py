@@ -27,13 +27,14 @@ from peftlab.peft.delta import (
     OnTokens,
     Reparametrised,
     Sharing,
+    Temporal,
 )
 from peftlab.peft.part import Hybrid
 from peftlab.peft.selection import Selection
 from peftlab.peft.view import View
 
 INTERFACES = {Additive, OnHeads, OnTokens}
-TRAITS = {Elastic, Nested, Reparametrised, LowRank, Dense, Diagonal, OfWeight, Sharing}
+TRAITS = {Elastic, Nested, Reparametrised, LowRank, Dense, Diagonal, OfWeight, Sharing, Temporal}
 PACKAGE = Path(next(iter(peftlab.peft.__path__)))
 NUM_IN, NUM_OUT, HEADS = 6, 4, 2
 SMALL = {"rank": 3, "length": 3, "bottleneck": 3, "num_tokens": 3}
@@ -46,7 +47,7 @@ def concrete():
         module = import_module(f"peftlab.peft.{path.stem}")
         for name, kind in vars(module).items():
             own = inspect.isclass(kind) and kind.__module__ == module.__name__
-            if own and issubclass(kind, Delta) and kind not in {Delta, *INTERFACES}:
+            if own and issubclass(kind, Delta) and kind not in {Delta, *INTERFACES, Temporal}:
                 found[name] = kind
     return found
 
@@ -55,6 +56,7 @@ FORMS = concrete()
 # the method that a form is taken from, where it is not that of its file
 METHOD = {
     "Adapter": "adaptformer",
+    "FramePosition": "aim",
     "Prompt": "vpt_deep",
     "PromptGate": "gated_prompt",
     "Temperature": "gated_prompt",
@@ -79,7 +81,7 @@ def make(part_of):
     def form(name, **more):
         kind, options = FORMS[name], dict(part_of(name).form.options)
         options |= {key: value for key, value in SMALL.items() if key in options} | more
-        num_in = NUM_OUT if issubclass(kind, (Diagonal, OnTokens)) else NUM_IN
+        num_in = NUM_OUT if issubclass(kind, (Diagonal, OnTokens, Temporal)) else NUM_IN
         rng = torch.Generator().manual_seed(0)
         given = (num_in, NUM_OUT, HEADS, torch.randn(NUM_OUT, num_in, generator=rng))
         shared = None
@@ -100,7 +102,10 @@ def random(delta):
 
 
 def reads_of(delta, num=5, dtype=torch.float64):
-    return torch.randn(2, num, NUM_OUT if isinstance(delta, Diagonal) else NUM_IN, dtype=dtype)
+    frames = (4,) if isinstance(delta, Temporal) else ()
+    return torch.randn(
+        2, *frames, num, NUM_OUT if isinstance(delta, (Diagonal, Temporal)) else NUM_IN, dtype=dtype
+    )
 
 
 def attend(q, k, v):
@@ -148,8 +153,9 @@ def test_its_width_is_what_its_option_says(make, name):
 @pytest.mark.parametrize("name", names(Additive))
 def test_what_is_added_is_nothing_at_the_start_where_it_says_so(make, name):
     delta = make(name)
-    added = delta(reads_of(delta, dtype=torch.float32))
-    assert added.shape == (2, 5, NUM_OUT)
+    read = reads_of(delta, dtype=torch.float32)
+    added = delta(read)
+    assert added.shape == (*read.shape[:-1], NUM_OUT)
     assert (not added.any()) == delta.is_identity
     delta = random(delta)
     assert delta(reads_of(delta)).any()
@@ -178,7 +184,7 @@ def test_what_a_token_gets_depends_on_that_token_alone_where_it_says_so(make, na
     delta = random(make(name))
     if isinstance(delta, Additive):
         read = reads_of(delta)
-        torch.testing.assert_close(delta(read[:, 3:4]), delta(read)[:, 3:4])
+        torch.testing.assert_close(delta(read[..., 3:4, :]), delta(read)[..., 3:4, :])
     else:
         q, k, v = heads()
         one = delta(attend, q[:, :, 3:4], k, v, None, None)
