@@ -103,7 +103,7 @@ def test_life_of_a_model(inputs_of, recipe, family, adapt, method, scaling, wher
         with pytest.raises(UserError, match=rf"acts at {REFUSED[method]}, which swin.* lacks: "):
             adapt(config_of(recipe, method, scaling, where), backbone)
         return
-    if family_name in TEXTS and method in TEMPORAL:
+    if family_name in (*TEXTS, *TOWERS[1:]) and method in TEMPORAL:
         with pytest.raises(UserError, match=r"^peft: \w+ acts over the frames of clips, and .* reads texts$"):
             adapt(config_of(recipe, method, scaling, where), backbone)
         return

@@ -130,13 +130,14 @@ def named(tower: Backbone, word: str, first: int) -> Backbone:
         return replace(given, module=f"{word}.{given.module}", bias=bias, source=source)
 
     places = {
-        Site(first + site.block, site.position): Place(
-            port(place.input),
-            port(place.output),
-            None if place.residual is None else port(place.residual),
-            place.num_in,
-            place.num_out,
-            tuple((f"{word}.{name}", part) for name, part in place.parameters),
+        Site(first + site.block, site.position): replace(
+            place,
+            input=port(place.input),
+            output=port(place.output),
+            residual=None if place.residual is None else port(place.residual),
+            parameters=tuple((f"{word}.{name}", part) for name, part in place.parameters),
+            sublayer=None if place.sublayer is None else f"{word}.{place.sublayer}",
+            joins=None if place.joins is None else port(place.joins),
         )
         for site, place in tower.places.items()
     }

@@ -117,13 +117,19 @@ def _seen(run: Pass, anchor: Anchor, norm: Forward, read: Tensor) -> Tensor:
     if anchor.reads.side != "time":
         return read
     sublayer = run.forwards[anchor.reads.module]
-    return over_time(lambda tokens: sublayer(norm(tokens)), read, run.num_frames)
+
+    def made(tokens: Tensor) -> Tensor:
+        given = sublayer(norm(tokens))
+        first: Tensor = given[0] if isinstance(given, tuple) else given  # some attention gives its map, too
+        return first
+
+    return over_time(made, read, run.num_frames)
 
 
-def join(run: Pass, site: Site, port: Port, frozen: Forward, *args: Any, **kwargs: Any) -> Tensor:
+def join(run: Pass, site: Site, port: Port, frozen: Forward, *args: Any, **kwargs: Any) -> Any:
     """What a module gives, and what the site has added to the stream that goes around it."""
-    output: Tensor = frozen(*args, **kwargs)
-    return output + run.taken(site, port)
+    output, added = frozen(*args, **kwargs), run.taken(site, port)
+    return (output[0] + added, *output[1:]) if isinstance(output, tuple) else output + added
 
 
 def on_heads(run: Pass, anchor: Anchor, frozen: Forward, read: Tensor, *args: Any, **kwargs: Any) -> Any:

@@ -2,9 +2,10 @@
 
 import pytest
 import torch
-from fixtures.clip import write_clip, write_hf_clip
+from fixtures.clip import clip_towers, random_hf_clip, write_clip, write_hf_clip
 
 from peftlab.backbone.choice import random_of, shapes_of
+from peftlab.backbone.hf_clip.tower import image_tower
 from peftlab.build.cell import build_cell, place_on
 from peftlab.build.classes import example_classes
 from peftlab.build.early import cell_of_shapes, empty_head
@@ -12,7 +13,9 @@ from peftlab.build.start import Start
 from peftlab.config.compose import composed
 from peftlab.config.directory import config_dir
 from peftlab.config.resolve import resolve
+from peftlab.inputs.image import InputSpec
 from peftlab.network.network import Network
+from peftlab.peft.view import EVAL
 
 METHODS = sorted(file.stem for file in (config_dir() / "peft").glob("*.yaml"))
 # what of them needs training items, or clips
@@ -136,3 +139,55 @@ def test_its_shapes_have_its_sites(words_of, choice, kind):
         == built([*words_of(choice, kind), "peft=lora"])[1].sites
     )
     assert random_of(resolved.backbone).labels == ("image.0", "image.1", "text.0", "text.1")
+
+
+def blocks_by_hand(name, model, images, change):
+    """The blocks of an image tower, of which the first reads what `change` makes of what enters it."""
+    if name == "open_clip":
+        x, blocks = model._embeds(images), model.transformer.resblocks
+        call = lambda block, x: block(x)  # noqa: E731
+    else:
+        network = model.network
+        x, blocks = network.pre_layrnorm(network.embeddings(images)), network.encoder.layers
+        call = lambda block, x: block(x, None)  # noqa: E731
+    x = change(blocks[0], x)
+    for block in blocks:
+        x = call(block, x)
+    if name == "open_clip":
+        return model._pool(x)[0] @ model.proj
+    return model.projection(model.network.post_layernorm(x[:, 0]))
+
+
+@pytest.mark.parametrize("insertion", ["before", "over_time"])
+@pytest.mark.parametrize("choice", ["open_clip", "hf_clip"])
+def test_what_acts_before_a_norm_acts_on_the_stream_around_the_sub_layer(adapt, recipe, choice, insertion):
+    spec = InputSpec(16, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5), "bicubic", 1.0)
+    image = (
+        clip_towers("layer_scale").image
+        if choice == "open_clip"
+        else image_tower(random_hf_clip("clip"), "own", spec, 12)
+    )
+    keys = {"peft.positions": ["norm1"], "peft.insertion": insertion}
+    model, _ = adapt(recipe("adapter_houlsby", cells={"0.norm1": {}}, **keys), image)
+    with torch.no_grad():
+        for value in model.deltas.parameters():
+            value.add_(0.1)
+    images = torch.randn(2, 2, 3, 16, 16)  # two clips of two frames
+    delta = model.eval().deltas["0_norm1"]
+
+    def change(block, x):
+        if insertion == "before":
+            return x + delta(x, EVAL)
+        norm, attention = (
+            getattr(block, key)
+            for key in (("ln_1", "attn") if choice == "open_clip" else ("layer_norm1", "self_attn"))
+        )
+        by_token = norm(x).unflatten(0, (2, 2)).transpose(1, 2).flatten(0, 1)
+        seen = attention(by_token)[0].unflatten(0, (2, -1)).transpose(1, 2).flatten(0, 1)
+        return x + delta(seen, EVAL)
+
+    with torch.no_grad():
+        frames = blocks_by_hand(choice, image.model, images.flatten(0, 1), change)
+        torch.testing.assert_close(
+            model.features(clips=images), frames.unflatten(0, (2, 2)).mean(1), rtol=1e-4, atol=1e-4
+        )

@@ -1,6 +1,7 @@
 """The table of places of a Hugging Face model, out of what is known of its family."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from torch import nn
 
@@ -110,4 +111,20 @@ def _around(
             found[Site(index, position)] = Place(
                 port(path, "in"), port(path, "out"), None, width, width, weights
             )
+    return found
+
+
+def before_norms(places: Mapping[Site, Place]) -> dict[Site, Place]:
+    """The same places, of blocks x + attn(norm1(x)), x + ffn(norm2(x)), with the sub-layer behind each norm, for what acts on the
+    stream itself."""
+    found = dict(places)
+    for site, place in places.items():
+        behind = {"norm1": "attn", "norm2": "ffn"}.get(site.position)
+        if behind is not None:
+            body = places[Site(site.block, behind)]
+            whole = (
+                body.input.module
+            )  # which gives its map, too, so that `attn` writes what its last layer gives
+            joins = Port(whole, "out") if body.output.module.startswith(f"{whole}.") else body.output
+            found[site] = replace(place, sublayer=whole, joins=joins)
     return found

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from peftlab.backbone.backbone import Backbone, only_input
 from peftlab.backbone.digest import digest_of
 from peftlab.backbone.hf.family import Family
-from peftlab.backbone.hf.table import hf_table
+from peftlab.backbone.hf.table import before_norms, hf_table
 from peftlab.inputs.image import InputSpec
 from peftlab.inputs.text import TextSpec
 
@@ -86,6 +86,7 @@ def image_tower(clip: Any, name: str, spec: InputSpec, num_features: int) -> Bac
     """The backbone of the image tower; frozen, in eval mode."""
     model = ImageTower(clip).eval().requires_grad_(False)
     given: dict[str, Any] = hf_table(model, BLOCKS)._asdict()
+    given["places"] = before_norms(given["places"])
     is_clip = clip.config.model_type == "clip"
     given["num_prefix_tokens"] = int(is_clip)  # SigLIP has no class token
     return Backbone(

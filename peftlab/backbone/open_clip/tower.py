@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from peftlab.backbone.backbone import Backbone, only_input
 from peftlab.backbone.digest import digest_of
 from peftlab.backbone.hf.family import Family
-from peftlab.backbone.hf.table import hf_table
+from peftlab.backbone.hf.table import before_norms, hf_table
 from peftlab.backbone.open_clip.attention import arrange
 from peftlab.backbone.timm.table import timm_table
 from peftlab.errors import UserError
@@ -49,6 +49,7 @@ def image_tower(visual: Any, name: str, spec: InputSpec, num_features: int) -> B
         _check_blocks(visual.transformer, name)
         arrange(visual.transformer)
         given: dict[str, Any] = hf_table(visual, BLOCKS)._asdict()
+        given["places"] = before_norms(given["places"])
         given["entry"] = None if isinstance(visual.ln_pre, nn.Identity) else "ln_pre"
     else:
         given = timm_table(trunk, name)._asdict()
