@@ -10,7 +10,7 @@ import yaml
 from jaxtyping import Float
 from torch import Tensor
 
-from peftlab.backbone.backbone import only_input
+from peftlab.backbone.backbone import Backbone, only_input
 from peftlab.backbone.hf.exported import network_of, read_hf
 from peftlab.backbone.timm.plain import plain_model
 from peftlab.errors import UserError
@@ -45,14 +45,7 @@ def export(
         RuntimeError: if what was written does not give the run's logits; then nothing is left of it.
     """
     trained = read_run(folder, trust=trust)
-    if trained.backbone.towers and to != "adapter":
-        raise UserError(
-            f"--to {to} is for one network, and {trained.backbone.name} has two towers; legal: --to adapter"
-        )
-    if to == "timm":
-        trained.backbone.image_spec("--to timm")
-    elif to == "hf":
-        trained.backbone.text_spec("--to hf")
+    _check(trained.backbone, to)
     if rank is not None:
         _at(trained, rank)
     compared = real_images(trained, images)
@@ -76,6 +69,18 @@ def export(
         card = card_of(trained, to, rank, more, numbers, files)
         (stage / CARD).write_text(yaml.safe_dump(card, sort_keys=False, allow_unicode=True))
     return card
+
+
+def _check(backbone: Backbone, to: str) -> None:
+    """A format has a place for networks of its kind."""
+    if backbone.towers and to != "adapter":
+        raise UserError(
+            f"--to {to} is for one network, and {backbone.name} has two towers; legal: --to adapter"
+        )
+    if to == "timm":
+        backbone.image_spec("--to timm")
+    elif to == "hf":
+        backbone.text_spec("--to hf")
 
 
 def _at(trained: Trained, rank: int) -> None:
