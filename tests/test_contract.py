@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from fixtures.configs import CLASS_TEXTS
+from fixtures.configs import CLASS_TEXTS, TEMPORAL
 from fixtures.text import ENCODER_DECODERS, NOT_ON_MAMBA, NOT_THERE
 from torch.nn import functional as F
 
@@ -93,7 +93,6 @@ def with_gradient(model):
 
 
 REFUSED = dict.fromkeys((*PROMPTS, "aim"), "tokens")  # by the Swin family
-TEMPORAL = ("st_adapter", "aim")
 
 
 @pytest.mark.parametrize(("method", "scaling", "where", "family_name"), CASES)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from fixtures.configs import CLASS_TEXTS
+from fixtures.configs import CLASS_TEXTS, TEMPORAL
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -50,6 +50,8 @@ SIZES = {
     "Prefix": lambda part, site, length: 2 * length * D,
     "MhPa": lambda part, site, length: 2 * length * D,
     "Prompt": lambda part, site, num: num * D,
+    "StAdapter": lambda part, site, r: 2 * D * r + r + D + 4 * r,  # three taps and a bias
+    "FramePosition": lambda part, site, _: part.form.options["frames"] * D,
     "Ia3": lambda part, site, _: H if site.position == "mlp2" else D,  # before W_2 and after W_k, W_v
     "Ssf": lambda part, site, _: 2 * (H if site.position == "mlp1" else D),
     "PromptGate": lambda part, site, _: 1,
@@ -158,7 +160,7 @@ def test_a_sweep_over_vit_base_has_one_size(recipe, vit_base, method, depth):
 # two blocks are too few for HLPT's quarters; Swin has no tokens, and no stream before its windows
 BUILT = [("plain", name) for name in SOLVABLE if name not in ("hlpt", "h2lpt")]
 ON_SWIN = [name for name in SOLVABLE if "prompt" not in name and not name.startswith("vpt")]
-BUILT += [("swin", name) for name in ON_SWIN if name not in ("hlpt", "h2lpt", "noah")]
+BUILT += [("swin", name) for name in ON_SWIN if name not in ("hlpt", "h2lpt", "noah", *TEMPORAL)]
 
 
 @pytest.fixture
@@ -308,7 +310,7 @@ def test_a_rule_and_a_budget_together(recipe, family, adapt):
         "num_samples": 4,
         "batch_size": 3,
     }
-    config["placement"] = {"_target_": target, "budget": 3200, **options}
+    config["placement"] = {"_target_": target, "budget": 3200, "tower": "both", **options}
     model, _ = adapt(config, family("plain"))
     assert len(model.sites) == 3
     assert {site.position for site in model.sites} <= {"q", "v"}
