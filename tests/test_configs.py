@@ -51,6 +51,7 @@ LOCAL += tuple(name.replace("_vit_", "_towers_vit_") for name in LOCAL[1:])
 NEEDS = {
     "backbone=timm": ["backbone.name=vit_tiny_patch16_224"],
     "backbone=open_clip": ["backbone.name=ViT-B-16"],
+    "backbone=hf_clip": ["backbone.name=openai/clip-vit-base-patch16"],
     "backbone=hf": ["backbone.name=FacebookAI/roberta-base"],
     # any whole file will do: none is read
     **{f"backbone={name}": ["backbone.checkpoint=package:vit_tiny_patch8_32.safetensors"] for name in LOCAL},

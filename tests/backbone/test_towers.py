@@ -14,12 +14,14 @@ from peftlab.config.compose import composed
 from peftlab.config.directory import config_dir
 from peftlab.config.resolve import resolve
 from peftlab.inputs.image import InputSpec
+from peftlab.model.methods import table
 from peftlab.network.network import Network
 from peftlab.peft.view import EVAL
 
 METHODS = sorted(file.stem for file in (config_dir() / "peft").glob("*.yaml"))
 # what of them needs training items, or clips
 ASKED = (*(name for name in METHODS if name.startswith("mask_")), "aim", "st_adapter")
+ONE_OF_EACH = ("lora", "prefix", "vpt_deep", "maple", "bitfit")
 MORE = {
     "coop": ["peft.num_tokens=4"],
     "maple": ["peft.depth=0-1"],
@@ -73,7 +75,14 @@ def built(words):
 
 
 @pytest.mark.parametrize(("choice", "kind"), KINDS)
-@pytest.mark.parametrize("method", [name for name in METHODS if name not in ASKED])
+@pytest.mark.parametrize(
+    "method",
+    [
+        pytest.param(name, marks=[] if name in ONE_OF_EACH else pytest.mark.slow)
+        for name in METHODS
+        if name not in ASKED
+    ],
+)
 def test_every_site_of_both_towers_acts_and_the_start_is_the_frozen_network(words_of, method, choice, kind):
     letters = LETTERS.get(method, []) if choice == "hf_clip" else []
     backbone, cell = built([*words_of(choice, kind), f"peft={method}", *MORE.get(method, []), *letters])
@@ -191,3 +200,11 @@ def test_what_acts_before_a_norm_acts_on_the_stream_around_the_sub_layer(adapt, 
         torch.testing.assert_close(
             model.features(clips=images), frames.unflatten(0, (2, 2)).mean(1), rtol=1e-4, atol=1e-4
         )
+
+
+@pytest.mark.slow
+def test_published_counts_at_vit_b_16():
+    """CoOp with 16 words, CoCoOp with 4, MaPLe with 2 in nine blocks; at the defaults."""
+    published = {"coop": 8_192, "cocoop": 35_360, "maple": 3_555_072}
+    counts = table(list(published), ["clip_vit_b_16.openai"])
+    assert {name: found for name, (found,) in counts.items()} == published
