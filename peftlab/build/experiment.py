@@ -67,7 +67,7 @@ class Experiment:
         """
         network, cell = (self.network, self.cell) if model is None else (model.network, model.cell)
         features, new_cache = network.reader(cell, widths or {})
-        return self.task.outputs(Forward(features, cell.head, new_cache), is_test=is_test)
+        return self.task.outputs(Forward(features, cell.head, new_cache, cell.context()), is_test=is_test)
 
     def evaluate(self, outputs: Outputs, batches: Batches) -> Any:
         """What the task counts of these outputs, in the precision of the run."""

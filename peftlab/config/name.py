@@ -49,7 +49,7 @@ ABSENT: dict[str, dict[str, Any]] = {
         "shift": None,
         "shift_severity": 3,
     },
-    "task": {"centres": False},
+    "task": {"centres": False, "tpt_views": None, "tpt_lr": 5e-3, "tpt_share": 0.1},
 }
 # overrides that are no choice of a cell
 NO_CHOICE = (

@@ -9,6 +9,7 @@ from peftlab.config.pointed import check_pointed
 from peftlab.config.resolved import Resolved, Root
 from peftlab.config.schema import BUDGET, PART, TARGET, check_schema
 from peftlab.config.signature import signature
+from peftlab.config.tested import check_tested
 from peftlab.dataset.reads import check_frames, check_reads, check_task, read_by
 from peftlab.dataset.rules import check_dataset
 from peftlab.errors import UserError
@@ -136,6 +137,7 @@ def _check(resolved: Resolved) -> None:
         )
         check_no_sites(resolved.placement, parts[0].form.word)
     _check_fit(resolved)
+    check_tested(resolved)
     check_gamma(resolved.scaling)
 
 

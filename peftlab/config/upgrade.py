@@ -63,6 +63,7 @@ SINCE: dict[str, dict[str, Any]] = {
     "peftlab.scaling.gated.gated": {"reads": "site"},
     "peftlab.scaling.plan.OuterPlan": {"dropout": True},
     "peftlab.task.classify.Classify": {"centres": False},
+    "peftlab.task.contrast.Contrast": {"tpt_views": None, "tpt_lr": 5e-3, "tpt_share": 0.1},
 }
 
 

@@ -11,11 +11,11 @@ from peftlab.option import NonNegativeFloat, PositiveFloat, PositiveInt, Range, 
 class Plan:
     """Units: epochs of the training split; `batch_size` items per forward, `accumulate` forwards per step.
 
-    `stop_after` ends the training early on the schedule of all `epochs`, or before the test (`end`); without it, or with a later
-    one, it goes on.
+    Without an epoch there is the test alone, of what a method starts from. `stop_after` ends the training early on the schedule of
+    all `epochs`, or before the test (`end`); without it, or with a later one, it goes on.
     """
 
-    epochs: Annotated[int, Range(1, 100_000)]
+    epochs: Annotated[int, Range(0, 100_000)]
     batch_size: Annotated[int, Range(1, 65_536)]
     sampler: Literal["uniform", "class_balanced", "square_root"]
     accumulate: Annotated[int, Range(1, 65_536)]
@@ -53,7 +53,7 @@ def check_plan(plan: Plan) -> None:
     Raises:
         UserError: if not.
     """
-    if plan.warmup_epochs >= plan.epochs:
+    if plan.epochs and plan.warmup_epochs >= plan.epochs:
         raise UserError(
             f"fit.warmup_epochs={plan.warmup_epochs} leaves none of fit.epochs={plan.epochs}; legal: fewer"
         )

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from peftlab.errors import UserError
 from peftlab.network.anchor import Anchor, site_key
 from peftlab.network.selected import Selected
+from peftlab.peft.context import Context
 from peftlab.peft.delta import Delta, Nested, Reparametrised
 from peftlab.peft.view import Widths
 from peftlab.scaling.gamma import Scaling
@@ -63,6 +64,11 @@ class Cell(nn.Module):
         if key not in self.gates:
             return None
         return self.gates[key]
+
+    def context(self) -> list[nn.Parameter]:
+        """The trained vectors around the names of classes."""
+        deltas = [anchor.delta for anchor in self.anchors if isinstance(anchor.delta, Context)]
+        return [value for delta in deltas for value in delta.vectors()]
 
     def sample(self, rng: torch.Generator) -> Widths:
         """The widths that a training step works at, for the methods that sample (DyLoRA's rank, a supernet's sub-network)."""

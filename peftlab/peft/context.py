@@ -1,5 +1,6 @@
 """What the forms share that learn the tokens around the name of a class (coop, cocoop, maple)."""
 
+from abc import abstractmethod
 from typing import ClassVar
 
 import torch
@@ -20,6 +21,10 @@ class Context(Additive):
     """
 
     per_token: ClassVar[bool] = False
+
+    @abstractmethod
+    def vectors(self) -> list[nn.Parameter]:
+        """What is trained of v."""
 
     def placed(self, vectors: Float[Tensor, "*n m d"], now: Now) -> Float[Tensor, "n t d"]:
         """These vectors at the tokens of the context of each text, and 0 elsewhere."""
@@ -51,6 +56,10 @@ class Learned(Context):
         if words is None:
             value = torch.randn(shape, generator=rng) * STD - found.vectors
         self.delta = nn.Parameter(value)
+
+    def vectors(self) -> list[nn.Parameter]:
+        """delta."""
+        return [self.delta]
 
 
 def checked_words(view: View, num_tokens: int, words: str | None) -> Words:

@@ -115,6 +115,11 @@ class Coupled(nn.Module):
 class MapleText(Maple, Context):
     """P_j less what stands there."""
 
+    def vectors(self) -> list[nn.Parameter]:
+        """P_j."""
+        own: nn.Parameter = self.coupled.P[str(self.block)]
+        return [own]
+
     def forward(self, read: Float[Tensor, "n t d"], now: Now = EVAL) -> Float[Tensor, "n t d"]:
         """At the context."""
         if self.block == 0:

@@ -1,7 +1,7 @@
 """task=contrast: which of the names of the classes an image is nearest to, in a network of two towers."""
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 from jaxtyping import Float, Int64
@@ -11,9 +11,10 @@ from peftlab.dataset.dataset import Dataset
 from peftlab.dataset.image.views import mean_over_views
 from peftlab.errors import UserError
 from peftlab.evaluate.metrics import harmonic_mean
-from peftlab.option import Choice
+from peftlab.option import Choice, PositiveFloat, Range, Share
 from peftlab.task.classify import GROUPS, Classify
 from peftlab.task.task import Forward, Outputs, Read, Summary
+from peftlab.task.tpt import Tpt
 
 GROUP_ACC = tuple(f"{name}_acc" for name in GROUPS)
 
@@ -26,15 +27,26 @@ class Contrast(Classify):
     tables.
 
     `templates`: the texts of a class, whose vectors are averaged; null: those of the data, or "a photo of a {}.". A method that
-    learns its texts (coop) takes none of them.
+    learns its texts (coop) takes none of them. With `tpt_views`, these texts move by `tpt_lr` for each test image, by the `tpt_share`
+    of so many views of it that are most certain: see `Tpt`.
 
     Source: Radford et al. 2021 (CLIP), arXiv:2103.00020, section 3.1.
     """
 
     def __init__(
-        self, dataset: Dataset, head: Choice, loss: Choice, *, centres: bool, templates: list[str] | None
+        self,
+        dataset: Dataset,
+        head: Choice,
+        loss: Choice,
+        *,
+        centres: bool,
+        templates: list[str] | None,
+        tpt_views: Annotated[int, Range(2, 65_536)] | None,
+        tpt_lr: PositiveFloat,
+        tpt_share: Share,
     ) -> None:
         super().__init__(dataset, head, loss, centres=centres)
+        self._tpt = None if tpt_views is None else Tpt(tpt_views, tpt_lr, tpt_share)
         given = templates if templates is not None else list(dataset.templates) or [TEMPLATE]
         wrong = [text for text in given if text.count("{}") != 1]
         if wrong or not given:
@@ -79,7 +91,10 @@ class Contrast(Classify):
         return head
 
     def outputs(self, forward: Forward, *, is_test: bool) -> Outputs:
-        """The scores, and beside them the vectors of the images, where the test says where they lie; of several views the mean."""
+        """The scores, and beside them the vectors of the images, where the test says where they lie; of several views the mean.
+
+        At the test the texts move, where that is asked for.
+        """
 
         def scores(inputs: dict[str, Tensor]) -> Tensor:
             features = forward.features(inputs)
@@ -89,6 +104,8 @@ class Contrast(Classify):
             images = features[:, 0] if features.ndim == 3 else features[: len(found)]
             return torch.cat([found, images], dim=-1)
 
+        if is_test and self._tpt is not None and forward.context:
+            return self._tpt.outputs(scores, self.num_classes, forward.context)
         return lambda inputs: mean_over_views(scores, inputs)
 
     def summary(self, metrics: dict[str, float | None]) -> Summary:
@@ -102,6 +119,16 @@ class Contrast(Classify):
         if None not in frozen:
             said += "; frozen {:.1f}, {:.1f}".format(*(100 * (value or 0) for value in frozen))
         return found._replace(line=f"{found.line}\n{said}")
+
+    def data_line(self, num_train: int) -> str:
+        """Items, classes and groups, and what a test image costs."""
+        line = super().data_line(num_train)
+        if self._tpt is None:
+            return line
+        return (
+            f"{line}; task.tpt_views: each test image is {self._tpt.num_views} views, and the texts of {self.num_classes} classes twice"
+            " forward and once backward"
+        )
 
     def card(self) -> dict[str, Any]:
         """The classes, and what they are called in texts."""

@@ -1,6 +1,6 @@
 """What every task can do: all that depends on the kind of work, so that the rest says nothing of classes or pictures."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
@@ -51,12 +51,14 @@ class Forward(NamedTuple):
     """A network as it is evaluated, frozen or with a cell in it.
 
     `features(inputs)`; of a text that is read on token by token also `features(inputs, kept)`, where `kept` is one mapping for
-    all its forwards. `new_cache` is None where each token has to be read again with all before it.
+    all its forwards. `new_cache` is None where each token has to be read again with all before it. `context` are the trained vectors
+    around the names of classes.
     """
 
     features: Features
     head: nn.Module
     new_cache: Callable[[], Any] | None = None
+    context: Sequence[nn.Parameter] = ()
 
 
 class Summary(NamedTuple):

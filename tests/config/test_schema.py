@@ -49,7 +49,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"peft.dropout": 1.2}, "peft.dropout=1.2 is not legal; legal: a number from 0 to below 1"),
     ({"optim.lr": 0}, "optim.lr=0 is not legal; legal: a number above 0"),
     ({"optim.lr": float("nan")}, "optim.lr=nan is not legal; legal: a number above 0"),
-    ({"fit.epochs": 0}, "fit.epochs=0 is not legal; legal: a whole number from 1 to 100000"),
+    ({"fit.epochs": -1}, "fit.epochs=-1 is not legal; legal: a whole number from 0 to 100000"),
     ({"fit.precision": "fp16"}, "fit.precision=fp16 is not legal; legal: fp32, bf16"),
     ({"fit.select": "test"}, "fit.select=test is not legal; legal: last, best"),
     (

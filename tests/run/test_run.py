@@ -137,6 +137,16 @@ def test_a_run_writes_its_record(whole: Callable[..., Path]) -> None:
     assert right / len(said) == pytest.approx(result["metrics"]["test/micro_acc"])
 
 
+def test_without_an_epoch_there_is_the_test_alone(composed: Config, tmp_path: Path) -> None:
+    """Of what a method starts from: LoRA from the frozen network."""
+    config = composed(*SMALL, "fit.epochs=0")
+    result = go(tmp_path / "run", config)
+    assert result["state"] == "ok"
+    assert result["metrics"]["test/mean_acc"] == result["metrics"]["frozen/mean_acc"] > 0
+    assert not (tmp_path / "run" / "metrics.jsonl").exists() or rows(tmp_path / "run") == []
+    assert go(tmp_path / "run", config) == result, "finished"
+
+
 def test_a_finished_run_is_skipped_and_resume_false_repeats_it(
     composed: Config, finished: Callable[..., Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
