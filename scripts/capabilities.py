@@ -9,14 +9,16 @@ from typing import Any
 
 import torch
 
+from peftlab.backbone.choice import shapes_of
 from peftlab.backbone.timm.shapes import shapes
 from peftlab.build.cell import build_cell, place_on
+from peftlab.build.classes import example_classes
 from peftlab.build.early import empty_head
 from peftlab.build.start import Start
 from peftlab.command.methods import BACKBONES
 from peftlab.config.compose import composed
 from peftlab.config.directory import names_of
-from peftlab.config.resolve import resolve
+from peftlab.config.resolve import choice, parts_of, resolve
 from peftlab.config.resolved import Resolved
 from peftlab.errors import UserError
 from peftlab.export.merge import reasons as reasons_timm
@@ -27,7 +29,7 @@ from peftlab.model.model import Model
 
 PAGE = Path(__file__).parents[1] / "docs" / "methods.md"
 BEGIN, END = "<!-- made by scripts/capabilities.py -->", "<!-- end -->"
-TEXT = "minilm"  # needs peftlab[text]
+TEXT, PAIR = "minilm", "duo"  # need peftlab[text]
 SCALINGS = ("fixed", "learned", "meta", "gated")
 # a mask is chosen on images, of which there are none here: one entry stands for all
 MASKED = {f"blocks_0_{name}_weight": torch.tensor([0]) for name in ("attn_proj", "mlp_fc2")}
@@ -46,11 +48,15 @@ def capabilities(names: list[str]) -> str:
     numbers = _Numbers()
     rows = []
     for name in names:
-        config = composed(f"peft={name}", f"backbone={BACKBONES[1]}", CLIPS, "head.init=random")
-        can = [_scales({**config, "scaling": node}, backbone) for node in scalings.values()]
-        rows.append(
-            [f"`{name}`", *("yes" if one else "-" for one in can), *_leaves(config, backbone, numbers)]
+        config, own = (
+            composed(f"peft={name}", f"backbone={BACKBONES[1]}", CLIPS, "head.init=random"),
+            backbone,
         )
+        if any("context" in part.positions for part in parts_of(config["peft"])):
+            config = composed(f"peft={name}", f"backbone={PAIR}", "task=contrast")
+            own = example_classes(resolve(config), shapes_of(choice(config["backbone"])), 10)
+        can = [_scales({**config, "scaling": node}, own) for node in scalings.values()]
+        rows.append([f"`{name}`", *("yes" if one else "-" for one in can), *_leaves(config, own, numbers)])
     head = [
         "method",
         *SCALINGS,
@@ -60,9 +66,9 @@ def capabilities(names: list[str]) -> str:
     ]
     counts = [
         [f"`{name}`", *(f"{one:,}" if isinstance(one, int) else numbers.of(one) for one in row)]
-        for name, row in table(names, [*BACKBONES, TEXT]).items()
+        for name, row in table(names, [*BACKBONES, TEXT, PAIR]).items()
     ]
-    families = [_family(name) for name in (*BACKBONES, TEXT)]
+    families = [_family(name) for name in (*BACKBONES, TEXT, PAIR)]
     parts = [_markdown(head, rows), _markdown(["method", *families], counts), numbers.listed()]
     return "\n\n".join(part for part in parts if part)
 
@@ -112,6 +118,11 @@ def _leaves(config: dict[str, Any], backbone: Any, numbers: _Numbers) -> Row:
     resolved, model = _built(config, backbone)
     trained = Trained(resolved, {}, backbone, model)
     state = {**model.backbone.state_dict(), **model.cell.selected.weights()}
+    if backbone.towers:
+        return [
+            "yes" if model.cell.is_identity else "no",
+            *[numbers.of("two towers: an export is of one network")] * 2,
+        ]
     answers = []
     for found in (list(reasons_timm(trained, state)), list(reasons_peft(trained))):
         texts = list(dict.fromkeys(f"{reason.name}: {reason.text}" for reason in found))

@@ -114,6 +114,10 @@ def _check(resolved: Resolved) -> None:
         check_writes(resolved.backbone)
     for part in parts:
         check_part(part)
+        if part.form.options.get("class_specific") and data.get("classes") == "base":
+            raise UserError(
+                f"{part.path}.class_specific=true with dataset.classes=base, where new classes have no context of their own; legal: false"
+            )
         if part.form.word == "mask_fisher" and resolved.task.word == "generate":
             raise UserError(
                 "peft=mask_fisher scores weights by every class, and task=generate has as many as its vocabulary; legal: another"

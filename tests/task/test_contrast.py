@@ -50,6 +50,7 @@ def test_texts_with_another_number_of_names(given: str) -> None:
         (("backbone=tiny", "placement.tower=text"), "placement.tower=text, but the backbone has one tower"),
         (("backbone=tiny", "peft=coop"), "peft: coop acts at the names of classes, and the backbone has one tower"),
         (("fit.compile=true",), "fit.compile=true with task=contrast"),
+        (("peft=coop", "peft.class_specific=true", "dataset.classes=base"), "peft.class_specific=true with dataset.classes=base"),
         (("placement.tower=sound",), "placement.tower=sound is not legal"),
     ],
 )  # fmt: skip
