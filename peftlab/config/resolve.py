@@ -114,7 +114,7 @@ def _check(resolved: Resolved) -> None:
         check_writes(resolved.backbone)
     for part in parts:
         check_part(part)
-        if part.form.options.get("class_specific") and data.get("classes") == "base":
+        if part.form.options.get("class_specific") and resolved.dataset.options.get("classes") == "base":
             raise UserError(
                 f"{part.path}.class_specific=true with dataset.classes=base, where new classes have no context of their own; legal: false"
             )
