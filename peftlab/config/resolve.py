@@ -114,15 +114,7 @@ def _check(resolved: Resolved) -> None:
         check_writes(resolved.backbone)
     for part in parts:
         check_part(part)
-        if part.form.options.get("class_specific") and resolved.dataset.options.get("classes") == "base":
-            raise UserError(
-                f"{part.path}.class_specific=true with dataset.classes=base, where new classes have no context of their own; legal: false"
-            )
-        if part.form.word == "mask_fisher" and resolved.task.word == "generate":
-            raise UserError(
-                "peft=mask_fisher scores weights by every class, and task=generate has as many as its vocabulary; legal: another"
-                " mask, as mask_magnitude or mask_random"
-            )
+        _check_classes(part, resolved)
     widths = {part.name: _widths(part) for part in parts}
     budget = resolved.raw["placement"]["budget"]  # as it was typed
     if budget is not None:
@@ -143,6 +135,19 @@ def _check(resolved: Resolved) -> None:
     _check_fit(resolved)
     check_tested(resolved)
     check_gamma(resolved.scaling)
+
+
+def _check_classes(part: Part, resolved: Resolved) -> None:
+    """What a part makes of each class goes with the task and the data."""
+    if part.form.options.get("class_specific") and resolved.dataset.options.get("classes") == "base":
+        raise UserError(
+            f"{part.path}.class_specific=true with dataset.classes=base, where new classes have no context of their own; legal: false"
+        )
+    if part.form.word == "mask_fisher" and resolved.task.word == "generate":
+        raise UserError(
+            "peft=mask_fisher scores weights by every class, and task=generate has as many as its vocabulary; legal: another"
+            " mask, as mask_magnitude or mask_random"
+        )
 
 
 def _check_data(resolved: Resolved) -> None:
