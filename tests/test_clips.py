@@ -1,14 +1,19 @@
 """Clips from the command's config to the test: what is blind to the order of frames stays at 1/2 of a pair, what sees it does not."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
 import torch
 
 from peftlab.build.experiment import build
+from peftlab.command.predict import main as predict
 from peftlab.config.resolve import resolve
+from peftlab.errors import UserError
+from peftlab.export.export import export
 from peftlab.fit.fit import fit
+from peftlab.model.load import load
 
 Config = Callable[..., dict[str, Any]]
 SHORT = ("dataset=moving_digits", "dataset.source.num_train=128", "fit.epochs=3", "device=cpu")
@@ -76,3 +81,35 @@ def test_a_run_on_clips_from_the_config_to_the_test(composed: Config) -> None:
     for words in (("peft=aim",), ("peft=lora", "dataset.num_clips=2"), ("peft=st_adapter", "fit.mixup=0.5")):
         found = trained(composed, *small, *words)
         assert 0 <= found.pair <= 1
+
+
+def test_a_run_on_clips_is_finished_loaded_and_exported(
+    call: Callable[..., Any], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """What acts frame by frame leaves as a network for pictures, whose outputs are averaged; what does not is refused."""
+    small = (
+        "backbone=tiny",
+        *SHORT[:1],
+        "dataset.source.num_train=4",
+        "dataset.source.num_test=2",
+        "fit.epochs=1",
+    )
+    for name, words in (
+        ("frames", ("peft=lora", "head=linear", "dataset.num_clips=2")),
+        ("time", ("peft=aim",)),
+    ):
+        done = call(*small, *words, "device=cpu", f"hydra.run.dir={name}")
+        assert done.code == 0, done.err
+        assert load(tmp_path / name)(clips=torch.randn(2, 4, 3, 32, 32)).shape == (2, 6)
+    card = export(tmp_path / "frames", "timm", tmp_path / "timm", rank=None, images=None)
+    assert card["largest_logit"] > 0
+    assert card["largest_logit_difference"] < 1e-4
+    with pytest.raises(UserError, match=r"no place for .*FramePosition at 0\.tokens \(it is not linear\)"):
+        export(tmp_path / "time", "timm", tmp_path / "other", rank=None, images=None)
+    export(tmp_path / "time", "adapter", tmp_path / "adapter", rank=None, images=None)
+    with pytest.raises(SystemExit):
+        predict([str(tmp_path / "time"), str(tmp_path)])
+    assert (
+        "gives images, and the run reads clips; legal: peftlab.load(RUN)(clips=TENSOR)"
+        in capfd.readouterr().err
+    )
