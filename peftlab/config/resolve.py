@@ -4,16 +4,17 @@ from typing import Any
 
 from peftlab.backbone.choice import check_choice, check_writes
 from peftlab.config.device import check_device
+from peftlab.config.fit import check_fit
 from peftlab.config.place import check_cells, place
 from peftlab.config.pointed import check_pointed
 from peftlab.config.resolved import Resolved, Root
 from peftlab.config.schema import BUDGET, PART, TARGET, check_schema
 from peftlab.config.signature import signature
 from peftlab.config.tested import check_tested
-from peftlab.dataset.reads import check_frames, check_reads, check_task, read_by
+from peftlab.dataset.reads import check_frames, check_reads, check_task
 from peftlab.dataset.rules import check_dataset
 from peftlab.errors import UserError
-from peftlab.fit.plan import Plan, check_plan
+from peftlab.fit.plan import Plan
 from peftlab.option import Choice
 from peftlab.peft.part import Part
 from peftlab.peft.rules import check_part, check_rule
@@ -132,7 +133,7 @@ def _check(resolved: Resolved) -> None:
             parts[0].depth, block_labels(resolved.backbone.options["depth"]), key=f"{parts[0].path}.depth"
         )
         check_no_sites(resolved.placement, parts[0].form.word)
-    _check_fit(resolved)
+    check_fit(resolved)
     check_tested(resolved)
     check_gamma(resolved.scaling)
 
@@ -157,93 +158,6 @@ def _check_data(resolved: Resolved) -> None:
     temporal = (f"{part.path} ({part.form.word})" for part in resolved.parts if part.is_temporal)
     check_frames(resolved.dataset, next(temporal, None))
     check_task(resolved.dataset, resolved.task, resolved.head, resolved.loss)
-
-
-def _check_fit(resolved: Resolved) -> None:
-    check_plan(resolved.fit)
-    _check_compile(resolved)
-    _check_checkpointing(resolved)
-    _check_mixing(resolved)
-    _check_prograd(resolved)
-
-
-def _check_compile(resolved: Resolved) -> None:
-    if not resolved.fit.compile:
-        return
-    why = {"generate": "every batch has another number of tokens", "contrast": "two towers are no graph yet"}
-    if resolved.task.word in why:
-        raise UserError(
-            f"fit.compile=true with task={resolved.task.word}: {why[resolved.task.word]}; legal: fit.compile=false"
-        )
-    if resolved.placement.word in ("noah", "supernet"):
-        raise UserError(
-            f"fit.compile=true with placement={resolved.placement.word}: every step has another graph; legal: fit.compile=false"
-        )
-    drawing = [part.path for part in resolved.parts if part.form.options.get("dropout")]
-    if drawing:
-        raise UserError(
-            f"fit.compile=true cannot draw, and {drawing[0]} has dropout; legal: {drawing[0]}.dropout=0, or fit.compile=false"
-        )
-
-
-def _check_checkpointing(resolved: Resolved) -> None:
-    if not resolved.fit.checkpointing:
-        return
-    if resolved.fit.compile:
-        raise UserError(
-            "fit.checkpointing=true with fit.compile=true, whose graph decides itself what it keeps; legal: one of them"
-        )
-    estimator = _other_than_direct(resolved)
-    if estimator is not None:
-        raise UserError(
-            f"fit.checkpointing=true with scaling/estimator={estimator}, which differentiates twice, and blocks that run again"
-            " can be differentiated once; legal: scaling/estimator=direct, or fit.checkpointing=false"
-        )
-
-
-def _other_than_direct(resolved: Resolved) -> str | None:
-    """The estimator of a meta-learned gamma that goes back through training steps, if it has one."""
-    estimator = resolved.scaling.options.get("estimator")
-    return None if estimator is None or estimator.word == "direct" else str(estimator.word)
-
-
-def _check_mixing(resolved: Resolved) -> None:
-    if not resolved.fit.mixes:
-        return
-    key = "mixup" if resolved.fit.mixup else "cutmix"
-    said = f"fit.{key}={getattr(resolved.fit, key):g}"
-    if read_by(resolved.backbone) == "texts":
-        raise UserError(f"{said} mixes images, and the backbone reads texts; legal: fit.{key}=0")
-    if resolved.fit.compile:
-        raise UserError(
-            f"{said} with fit.compile=true, whose graph has one target for each item; legal: one of them"
-        )
-    estimator = _other_than_direct(resolved)
-    if estimator is not None:
-        raise UserError(
-            f"{said} with scaling/estimator={estimator}, which takes the last steps again, on images as they are; legal:"
-            f" scaling/estimator=direct, or fit.{key}=0"
-        )
-
-
-def _check_prograd(resolved: Resolved) -> None:
-    if resolved.fit.prograd is None:
-        return
-    said = f"fit.prograd={resolved.fit.prograd:g}"
-    if resolved.task.word == "generate" or resolved.head.options.get("init") == "random":
-        subject = "task=generate" if resolved.task.word == "generate" else "head.init=random"
-        raise UserError(
-            f"{said} wants classes that the frozen network knows, which {subject} has none of; legal: task=contrast, or task=classify"
-            " with head.init=class_mean"
-        )
-    if resolved.fit.compile:
-        raise UserError(f"{said} with fit.compile=true, whose graph has one gradient; legal: one of them")
-    estimator = _other_than_direct(resolved)
-    if estimator is not None:
-        raise UserError(
-            f"{said} with scaling/estimator={estimator}, which takes the last steps again by the loss alone; legal:"
-            " scaling/estimator=direct, or fit.prograd=null"
-        )
 
 
 def _widths(part: Part) -> Widths:
