@@ -34,6 +34,8 @@ def why_alone(resolved: Resolved) -> str | None:
     """What keeps a job out of every group, if anything does."""
     if resolved.placement.word in ("noah", "supernet"):
         return f"placement={resolved.placement.word} has stages of its own"
+    if resolved.task.word == "contrast":
+        return "task=contrast compares with texts that a method writes, in a network of its own"
     if resolved.fit.compile:
         return "fit.compile=true compiles the step of one cell"
     return None

@@ -43,6 +43,11 @@ def test_what_is_compiled_runs_alone(composed: Config) -> None:
     assert found == "fit.compile=true compiles the step of one cell"
 
 
+def test_what_compares_with_texts_runs_alone(composed: Config) -> None:
+    found = why_alone(resolve(composed("backbone=tiny_duo", "task=contrast")))
+    assert found == "task=contrast compares with texts that a method writes, in a network of its own"
+
+
 @pytest.fixture
 def grid(composed: Config) -> Callable[..., dict[int, Resolved]]:
     """Jobs of four groups of blocks at two positions, for each of so many seeds, in the order of a sweep."""
