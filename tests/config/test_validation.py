@@ -50,7 +50,7 @@ WRITES: dict[str, Any] = {"_target_": "peftlab.task.generate.Generate", "decode"
     (WRITES, "mean_acc", "metric=mean_acc cannot be compared with task=generate; legal: log_likelihood, token_acc, or"),
     (WRITES, "nll", "metric=nll cannot be compared"),
     ({**WRITES, "decode": "always"}, "nll", "metric=nll cannot be compared"),
-    ({"_target_": "mine.task.Own"}, None, "metric=null is known for task=classify, generate and not for mine.task.Own"),
+    ({"_target_": "mine.task.Own"}, None, "metric=null is known for task=classify, contrast, generate and not for mine.task.Own"),
 ])  # fmt: skip
 def test_a_metric_that_no_job_has_is_refused(task: dict[str, Any], given: str | None, sentence: str) -> None:
     with pytest.raises(UserError, match=sentence):
