@@ -35,9 +35,10 @@ def test_a_config_that_is_wrong_is_not_judged() -> None:
 def test_a_sweep_goes_by_the_metric_of_its_task() -> None:
     """That which the tasks say themselves, which import torch."""
     from peftlab.task.classify import Classify
+    from peftlab.task.contrast import Contrast
     from peftlab.task.generate import Generate
 
-    known = {"classify": Classify, "generate": Generate}
+    known = {"classify": Classify, "contrast": Contrast, "generate": Generate}
     assert {word: task.primary for word, task in known.items()} == PRIMARY
     for word, task in known.items():
         assert metric_of({"_target_": f"{task.__module__}.{task.__name__}"}, None) == PRIMARY[word]
