@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import yaml
+from fixtures.configs import CLASS_TEXTS
 from fixtures.stand_ins import with_data
 from hydra import compose
 from hydra.core.global_hydra import GlobalHydra
@@ -67,6 +68,11 @@ GENERATE = (
     "dataset=svamp",
     "backbone=tiny_causal",
 )
+CONTRAST = (
+    "task=contrast",
+    "head=similarity",
+    "backbone=tiny_duo",
+)  # and so where images are compared with names
 DATA_OF_ONE_S_OWN = (
     *("aid", "hub", "image_folder", "mstar10_lt", "tiny_imagenet_32", "text_hub", "text_folder"),
     *(
@@ -170,6 +176,10 @@ def test_every_choice_of_every_group_passes_every_check(
         with pytest.raises(UserError, match=r"^peft\.parts\.\w+ \(\w+\) acts over the frames of clips, and "):
             resolve(config)
         config["dataset"] = composed[CLIPS]
+    if choice in (*(f"peft={name}" for name in CLASS_TEXTS), *CONTRAST[:2]):
+        with pytest.raises(UserError, match=r" has one tower; legal: | does not go with "):
+            resolve(config)
+        config |= {word.partition("=")[0]: composed[word] for word in CONTRAST} | {group: composed[choice]}
     if choice in GENERATE[:2] or choice in [f"dataset={name}" for name in ANSWERS]:
         with pytest.raises(UserError, match=r" does not go with | reads images; "):
             resolve(config)
@@ -197,8 +207,8 @@ def test_the_keys_of_every_yaml_are_the_arguments_of_its_code(choice: str, compo
             assert {"positions", "depth"} <= keys
             keys -= set(signature(PART).keys)
         if choice.startswith("placement="):
-            assert "budget" in keys
-            keys -= {"budget"}
+            assert {"budget", "tower"} <= keys
+            keys -= {"budget", "tower"}
         parameters = inspect.signature(target).parameters.values()
         given = [parameter for parameter in parameters if parameter.name in keys]
         assert {parameter.name for parameter in given} == keys
@@ -263,6 +273,10 @@ def test_every_method_with_every_scaling_passes_or_is_refused_with_a_sentence(
         "scaling": composed[f"scaling={scaling}"],
         "dataset": composed[CLIPS],
     }
+    if peft in CLASS_TEXTS:
+        config |= {word.partition("=")[0]: composed[word] for word in CONTRAST} | {
+            "dataset": default["dataset"]
+        }
     node = composed[f"peft={peft}"]
     if any(part.insertion != "in_place" for part in parts_of(node)) or scaling == "fixed":
         resolve(config)
@@ -275,7 +289,7 @@ def test_every_method_with_every_scaling_passes_or_is_refused_with_a_sentence(
             resolve(config)
 
 
-@pytest.mark.parametrize("peft", CHOICES["peft"])
+@pytest.mark.parametrize("peft", sorted({*CHOICES["peft"]} - {*CLASS_TEXTS}))
 def test_every_method_can_be_placed_at_each_of_its_positions_and_nowhere_else(
     peft: str, composed: dict[str, Node], default: Node
 ) -> None:

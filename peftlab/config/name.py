@@ -29,6 +29,7 @@ VOLATILE_IN = {
 }
 # keys that older runs lack, with what these did: at this value a run is the one without the key
 ABSENT: dict[str, dict[str, Any]] = {
+    "placement": {"tower": None},
     "fit": {
         "compile": False,
         "sampler": "uniform",

@@ -60,7 +60,7 @@ def resolve_again(config: dict[str, Any]) -> Resolved:
         parts=parts_of(config["peft"]),
         placement=choice(config["placement"], BUDGET),
         budget=parse_budget(config["placement"]["budget"]),
-        tower=config["placement"]["tower"],
+        tower=config["placement"].get("tower") or "both",
         scaling=scaling,
         outer=outer,
         fit=plan,

@@ -6,7 +6,11 @@ from typing import Any
 from peftlab.dataset.rules import leaves_none, own_validation
 from peftlab.errors import UserError
 
-PRIMARY = {"classify": "mean_acc", "contrast": "mean_acc", "generate": "log_likelihood"}  # what `primary` of these tasks is
+PRIMARY = {
+    "classify": "mean_acc",
+    "contrast": "mean_acc",
+    "generate": "log_likelihood",
+}  # what `primary` of these tasks is
 UNWRITTEN = (
     "log_likelihood",
     "token_acc",

@@ -28,7 +28,15 @@ class Maple(Delta, Sharing):
     is_identity: ClassVar[bool] = False
     per_token: ClassVar[bool] = False
 
-    def __new__(cls, view: View, *args: Any, **options: Any) -> "Maple":
+    def __new__(
+        cls,
+        view: View,
+        rng: torch.Generator,
+        *,
+        num_tokens: Width,
+        words: str,
+        place: Literal["end", "middle", "front"],
+    ) -> "Maple":
         """The half that belongs to the site."""
         kind = {"context": MapleText, "tokens": MapleImage}[view.position] if cls is Maple else cls
         made: Maple = object.__new__(kind)  # type: ignore[arg-type]

@@ -23,11 +23,11 @@ class Budget:
 
     Counted is what the deltas keep after training, biases included: not the head, not gamma, not gates, and of a
     prefix with `mlp` the vectors alone. null leaves the widths (rank, bottleneck, length, num_tokens) to the method. `tower` is
-    where deltas may stand in a network of two.
+    where deltas may stand in a network of two; null is both.
     """
 
     budget: Annotated[float | int, Range(1, 1_000_000_000_000)] | str | None
-    tower: Literal["both", "image", "text"]
+    tower: Literal["both", "image", "text"] | None
 
 
 class Cost(NamedTuple):

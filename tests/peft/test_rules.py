@@ -22,8 +22,8 @@ WRONG: list[tuple[dict[str, Any], str]] = [
         "peft.positions=[q, k, .*] does not go with residual; legal: some of attn, ffn",
     ),
     (
-        {"peft.positions": ["q", "proj"]},
-        "peft.positions=[q, proj] does not go with parallel; legal: some of q, ",
+        {"peft.positions": ["q", "project"]},
+        "peft.positions=[q, project] does not go with parallel; legal: some of q, ",
     ),
     ({"peft.positions": []}, "peft.positions=[] does not go with parallel; legal: some of q, "),
 ]
