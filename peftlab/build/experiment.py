@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from peftlab.build.cell import Built, build_cell, place_on
-from peftlab.build.classes import with_classes
+from peftlab.build.classes import with_classes, with_templates
 from peftlab.build.early import check_method
 from peftlab.build.outer import OuterSplit, build_outer
 from peftlab.build.scorer import Scorer
@@ -108,7 +108,9 @@ class Experiment:
             resolved.fit.precision,
         )
 
-        backbone = self.trunk.backbone
+        backbone, named = self.trunk.backbone, self.task.named
+        if named is not None:  # not the texts that a method begins with
+            backbone = with_templates(backbone, *named)
 
         def features(inputs: dict[str, Any], kept: dict[Any, Tensor] | None = None) -> Tensor:
             return backbone.features(inputs)

@@ -127,6 +127,13 @@ def test_new_classes_are_read_with_texts_of_their_own(call: Call) -> None:
     assert "new_acc" not in str(new["headline"])
 
 
+def test_what_a_run_is_compared_with_is_zero_shot(call: Call) -> None:
+    """In the templates, whatever texts the method begins with."""
+    plain = run(call, "peft=linear_probe")["metrics"]
+    for words in (("peft=coop",), ("peft=cocoop", "peft.num_tokens=8"), ("peft=lora",)):
+        assert run(call, *words)["metrics"]["frozen/mean_acc"] == plain["test/mean_acc"]
+
+
 def test_a_trained_context_meets_new_names(call: Call) -> None:
     words = ("peft=coop", "dataset.classes=base", "optim.lr=0.3", "fit.epochs=3")
     found = run(call, *words)["metrics"]
