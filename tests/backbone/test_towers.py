@@ -177,7 +177,9 @@ def test_what_acts_before_a_norm_acts_on_the_stream_around_the_sub_layer(adapt, 
         else image_tower(random_hf_clip("clip"), "own", spec, 12)
     )
     keys = {"peft.positions": ["norm1"], "peft.insertion": insertion}
-    model, _ = adapt(recipe("adapter_houlsby", cells={"0.norm1": {}}, **keys), image)
+    config = recipe("adapter_houlsby", cells={"0.norm1": {}}, **keys)
+    config["dataset"] = recipe("aim")["dataset"]  # clips
+    model, _ = adapt(config, image)
     with torch.no_grad():
         for value in model.deltas.parameters():
             value.add_(0.1)

@@ -157,7 +157,7 @@ def test_scores_come_back_and_a_rule_without_a_scorer_is_open(change: Change) ->
         Site(11, "v"),
     ]  # the lowest of those with 11, and the 12
     assert not after.is_open
-    assert len(after.scores) == 12 * len(LINEAR)
+    assert len(after.scores) == 12 * (len(LINEAR) - 1)
     assert after.scores[Site(11, "v")] == 12
 
 

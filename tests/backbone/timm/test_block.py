@@ -190,7 +190,7 @@ def test_mlp2_reads_the_value_times_the_activated_gate(small, watch, kind):
 @pytest.mark.parametrize("kind", PLAIN)
 def test_a_plain_mlp_has_no_gate(small, kind):
     positions = {site.position for site in small(kind).table.places}
-    assert set(LINEAR) - positions == {"gate", *CROSS, *SCAN}
+    assert set(LINEAR) - positions == {"gate", "proj", *CROSS, *SCAN}
 
 
 @pytest.mark.parametrize("kind", KINDS)

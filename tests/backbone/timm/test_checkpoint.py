@@ -55,7 +55,7 @@ def test_a_file_that_was_cut_short(tmp_path: Path, suffix: str) -> None:
         (
             "package:nope",
             {},
-            "backbone.checkpoint=package:nope does not ship with peftlab; legal: package:vit_tiny",
+            "backbone.checkpoint=package:nope does not ship with peftlab; legal: package:duo.safetensors, package:vit_tiny",
         ),
         (
             "a.pt",

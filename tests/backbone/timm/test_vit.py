@@ -34,7 +34,9 @@ REFUSED = {
 def test_every_block_of_a_family_has_every_position(family, name):
     backbone = family(name)
     gate = {"gate"} if name == "eva02" else set()
-    assert set(backbone.positions) == set(POSITIONS) - {"gate", "xkv", *CROSS, *SCAN} | gate
+    assert (
+        set(backbone.positions) == set(POSITIONS) - {"gate", "xkv", "proj", "context", *CROSS, *SCAN} | gate
+    )
     assert set(backbone.places) == {Site(i, position) for i in (0, 1) for position in backbone.positions}
     assert (backbone.blocks, backbone.labels, backbone.depth) == (("blocks.0", "blocks.1"), ("0", "1"), 2)
     assert backbone.refused == {}
