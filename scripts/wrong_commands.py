@@ -217,7 +217,8 @@ def wrong_values(key: Key) -> Iterator[tuple[str, str]]:
         legal = ast.literal_eval(
             next(kind for kind in key.kinds if ast.unparse(kind).startswith("Literal")).slice
         )
-        yield "wrong word", (legal if isinstance(legal, str) else legal[0])[:-1] + "q"
+        last = legal if isinstance(legal, str | int) else legal[-1]
+        yield "wrong word", last[:-1] + "q" if isinstance(last, str) else str(last + 1)
     elif not takes_word:
         yield "wrong type", "word"
     if not ranges and not is_depth:

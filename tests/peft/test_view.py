@@ -19,7 +19,7 @@ def test_a_site_beside_no_linear_layer_has_no_rows():
         View(4, 3).rows()
     assert str(error.value) == (
         "peft: its form is made from the weight of a linear layer, and a site stands beside none;"
-        " legal: insertion=parallel at q, k, v, in, x, dt, out, xq, xk, xv, xout, mlp1, gate, mlp2"
+        " legal: insertion=parallel at q, k, v, in, x, dt, out, xq, xk, xv, xout, mlp1, gate, mlp2, proj"
     )
 
 
@@ -32,5 +32,5 @@ def test_a_view_is_a_value():
 
 
 def test_without_a_word_a_forward_is_one_of_evaluation_at_full_width():
-    assert Now() == EVAL == (False, None, None, True, 1)
+    assert Now() == EVAL == (False, None, None, True, 1, None)
     assert Now(width=0) != EVAL, "0 is off, None is all"

@@ -170,9 +170,13 @@ def test_only_at_the_test_and_only_with_a_method() -> None:
         (plain,) = experiment.network.outputs([experiment.cell], inputs)
         assert torch.equal(experiment.outputs(is_test=False)(inputs), plain)
         assert not torch.equal(experiment.outputs(is_test=True)(inputs), plain)
-        frozen = experiment.frozen(data.train)
+        frozen, zero_shot = (
+            build(resolve(composed(*RUN, *words))).frozen(data.train)
+            for words in ((*COOP, "task.tpt_views=6"), ("peft=linear_probe",))
+        )
         assert frozen is not None
-        torch.testing.assert_close(frozen(inputs), plain)
+        assert zero_shot is not None
+        torch.testing.assert_close(frozen(inputs), zero_shot(inputs))
 
 
 def test_no_label_is_read() -> None:
