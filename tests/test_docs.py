@@ -153,7 +153,7 @@ def test_one_version() -> None:
 
 @pytest.fixture(scope="module")
 def bench(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What the pages take for granted: outputs/RUN, outputs/sweep/NAME, and photos/ with a folder for each class."""
+    """What the pages take for granted: outputs/RUN, outputs/sweep/NAME, photos/ with a folder for each class, and videos/."""
     from PIL import Image
     from sklearn.datasets import load_digits
 
@@ -163,6 +163,7 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Path:
         path = folder / "photos" / f"digit_{digits.target[number] % 3}" / f"{number}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray((digits.images[number] * 15).astype("uint8")).save(path)
+    (folder / "videos").mkdir()  # none is read: what needs some is composed
     with contextlib.chdir(folder):
         call("peftlab", *SMALL, *SHORT, "scaling=learned", "hydra.run.dir=outputs/RUN")
         call(
