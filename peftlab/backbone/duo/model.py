@@ -4,17 +4,16 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import torch
 from jaxtyping import Float
-from safetensors.torch import load
 from torch import Tensor, nn
 
 from peftlab.backbone.backbone import Backbone, Place, Port
 from peftlab.backbone.digest import digest_of
 from peftlab.backbone.pair import named, pair
+from peftlab.backbone.state import read_state
 from peftlab.backbone.timm.checkpoint import checkpoint_path
 from peftlab.errors import UserError
 from peftlab.option import NumBlocks, PositiveFloat
@@ -54,7 +53,7 @@ def duo(
     """
     if depth is not None:
         raise UserError(f"backbone.depth={depth}, but {name} has two towers; legal: null")
-    known = None if checkpoint is None else _read(checkpoint, sha256)
+    known = None if checkpoint is None else read_state(checkpoint_path(checkpoint), checkpoint, sha256)
     return joined(name, image(), text(), scale, known)
 
 
@@ -117,19 +116,3 @@ def _features(image: Backbone, model: nn.Module, inputs: dict[str, Tensor]) -> F
     network: Any = model
     projected: Tensor = network.proj(image.read(network.trunk, inputs))
     return projected
-
-
-def _read(checkpoint: str, sha256: str | None) -> dict[str, Tensor]:
-    path: Path = checkpoint_path(checkpoint)
-    try:
-        data = path.read_bytes()
-        found = load(data)
-    except Exception as error:  # missing, damaged, or of another kind
-        raise UserError(
-            f"backbone.checkpoint={checkpoint} cannot be read ({error}); legal: a file of scripts/pack_duo.py"
-        ) from error
-    if sha256 is not None and hashlib.sha256(data).hexdigest() != sha256:
-        raise UserError(
-            f"backbone.checkpoint={checkpoint} does not have sha256 {sha256}: the file is damaged or another one"
-        )
-    return found
