@@ -46,6 +46,8 @@ NEEDED_BESIDE = {
     "placement=noah": ("peft=noah",),
     "placement=supernet": ("peft=noah",),
     "placement=from_gamma": ("placement.keep=4",),
+    **{f"peft={name}": ("backbone=tiny_duo", "task=contrast") for name in ("coop", "cocoop", "maple")},
+    **{f"peft={name}": ("dataset=moving_digits",) for name in ("st_adapter", "aim")},
 }
 PATHS = ("backbone.checkpoint", "dataset.path", "placement.run", "placement.file")
 HYDRA = (  # words, and what the answer has to name
@@ -213,6 +215,7 @@ def wrong_values(key: Key) -> Iterator[tuple[str, str]]:
     if not takes_list:
         yield "a list", "[1, 2]"
     yield "empty", ""
+    last: Any = None  # of the words or whole numbers to choose among
     if "Literal" in heads:
         legal = ast.literal_eval(
             next(kind for kind in key.kinds if ast.unparse(kind).startswith("Literal")).slice
@@ -221,7 +224,7 @@ def wrong_values(key: Key) -> Iterator[tuple[str, str]]:
         yield "wrong word", last[:-1] + "q" if isinstance(last, str) else str(last + 1)
     elif not takes_word:
         yield "wrong type", "word"
-    if not ranges and not is_depth:
+    if not (ranges or is_depth or isinstance(last, int)):
         yield "wrong type", "3"
     for is_whole, (low, high, ends) in ranges:
         yield from (
