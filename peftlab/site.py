@@ -20,7 +20,13 @@ HEADS = (
 )  # the attention product of all heads, and that of the attention to another stack: prefixes
 STREAM = ("tokens",)  # the tokens that enter a block: prompts
 CONTEXT = ("context",)  # the tokens around the name of a class, in the text tower of two
-POSITIONS = (*LINEAR, *SUBLAYER, *HEADS, *STREAM, *NORM, *CONTEXT)
+VECTOR = ("vector",)  # what one of two towers gives of an item, before its length is taken
+# what a backbone of two towers alone has, and where that is
+OF_TWO_TOWERS = {
+    **dict.fromkeys(CONTEXT, "the names of classes"),
+    **dict.fromkeys(VECTOR, "the vectors of two towers"),
+}
+POSITIONS = (*LINEAR, *SUBLAYER, *HEADS, *STREAM, *NORM, *CONTEXT, *VECTOR)
 
 
 class Site(NamedTuple):

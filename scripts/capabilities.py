@@ -26,6 +26,7 @@ from peftlab.export.to_peft import reasons as reasons_peft
 from peftlab.model.load import Trained
 from peftlab.model.methods import CLIPS, table
 from peftlab.model.model import Model
+from peftlab.site import OF_TWO_TOWERS
 
 PAGE = Path(__file__).parents[1] / "docs" / "methods.md"
 BEGIN, END = "<!-- made by scripts/capabilities.py -->", "<!-- end -->"
@@ -52,7 +53,7 @@ def capabilities(names: list[str]) -> str:
             composed(f"peft={name}", f"backbone={BACKBONES[1]}", CLIPS, "head.init=random"),
             backbone,
         )
-        if any("context" in part.positions for part in parts_of(config["peft"])):
+        if any({*part.positions} & {*OF_TWO_TOWERS} for part in parts_of(config["peft"])):
             config = composed(f"peft={name}", f"backbone={PAIR}", "task=contrast")
             own = example_classes(resolve(config), shapes_of(choice(config["backbone"])), 10)
         can = [_scales({**config, "scaling": node}, own) for node in scalings.values()]

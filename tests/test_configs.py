@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import yaml
-from fixtures.configs import CLASS_TEXTS
+from fixtures.configs import TWO_TOWERS
 from fixtures.stand_ins import with_data
 from hydra import compose
 from hydra.core.global_hydra import GlobalHydra
@@ -176,7 +176,7 @@ def test_every_choice_of_every_group_passes_every_check(
         with pytest.raises(UserError, match=r"^peft\.parts\.\w+ \(\w+\) acts over the frames of clips, and "):
             resolve(config)
         config["dataset"] = composed[CLIPS]
-    if choice in (*(f"peft={name}" for name in CLASS_TEXTS), *CONTRAST[:2]):
+    if choice in (*(f"peft={name}" for name in TWO_TOWERS), *CONTRAST[:2], "head=tip_adapter"):
         with pytest.raises(UserError, match=r" has one tower; legal: | does not go with "):
             resolve(config)
         config |= {word.partition("=")[0]: composed[word] for word in CONTRAST} | {group: composed[choice]}
@@ -273,7 +273,7 @@ def test_every_method_with_every_scaling_passes_or_is_refused_with_a_sentence(
         "scaling": composed[f"scaling={scaling}"],
         "dataset": composed[CLIPS],
     }
-    if peft in CLASS_TEXTS:
+    if peft in TWO_TOWERS:
         config |= {word.partition("=")[0]: composed[word] for word in CONTRAST} | {
             "dataset": default["dataset"]
         }
@@ -289,7 +289,7 @@ def test_every_method_with_every_scaling_passes_or_is_refused_with_a_sentence(
             resolve(config)
 
 
-@pytest.mark.parametrize("peft", sorted({*CHOICES["peft"]} - {*CLASS_TEXTS}))
+@pytest.mark.parametrize("peft", sorted({*CHOICES["peft"]} - {*TWO_TOWERS}))
 def test_every_method_can_be_placed_at_each_of_its_positions_and_nowhere_else(
     peft: str, composed: dict[str, Node], default: Node
 ) -> None:

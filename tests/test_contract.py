@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from fixtures.configs import CLASS_TEXTS, TEMPORAL
+from fixtures.configs import TEMPORAL, TWO_TOWERS
 from fixtures.text import ENCODER_DECODERS, NOT_ON_MAMBA, NOT_THERE
 from torch.nn import functional as F
 
@@ -13,7 +13,7 @@ from peftlab.config.directory import config_dir
 from peftlab.errors import UserError
 from peftlab.site import Site
 
-METHODS = sorted({Path(file).stem for file in (config_dir() / "peft").glob("*.yaml")} - {*CLASS_TEXTS})
+METHODS = sorted({Path(file).stem for file in (config_dir() / "peft").glob("*.yaml")} - {*TWO_TOWERS})
 MASKS = tuple(name for name in METHODS if name.startswith("mask_"))
 IN_PLACE = ("bitfit", "full", "layernorm", "linear_probe", "partial", *MASKS)
 PROMPTS = ("gated_prompt", "noah", "soft_prompt", "vpt_deep", "vpt_shallow")

@@ -31,4 +31,4 @@ def test_from_the_bottom_up_and_in_a_block_from_left_to_right(one: Site, two: Si
 
 
 def test_every_position_has_one_name() -> None:
-    assert len(set(POSITIONS)) == len(POSITIONS) == 23
+    assert len(set(POSITIONS)) == len(POSITIONS) == 24

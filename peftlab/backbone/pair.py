@@ -27,11 +27,13 @@ class _Call(nn.Module):
 
 
 class Towers(nn.Module):
-    """Both networks; `embedded` is where the vector of an image passes, and `classes` where those of the classes are made."""
+    """Both networks; what they give passes `image_vector` and `text_vector`, that of an image `embedded` when its length is 1,
+    and `classes` is where those of the classes are made."""
 
     def __init__(self, image: nn.Module, text: nn.Module) -> None:
         super().__init__()
         self.image, self.text = image, text
+        self.image_vector, self.text_vector = nn.Identity(), nn.Identity()
         self.embedded, self.classes = nn.Identity(), _Call()
 
 
@@ -39,8 +41,8 @@ def pair(name: str, image: Backbone, text: Backbone, *, scale: float, bias: floa
     """One network of two, each of which gives vectors `[n, d]` of one width, which need not be of length 1.
 
     Blocks are image.0, ..., text.0, ...; at `context` of the first block of the texts stand the tokens around a class name,
-    before they have a position. `scale` and `bias` make a score of a cosine. Without texts (`with_texts`) it gives the vectors of
-    images, `[b, d]`.
+    before they have a position, and at `vector` of the last block of each tower what it gives. `scale` and `bias` make a score of a
+    cosine. Without texts (`with_texts`) it gives the vectors of images, `[b, d]`.
 
     Raises:
         UserError: if their vectors are not of one width, or the scale is not above 0.
@@ -53,9 +55,12 @@ def pair(name: str, image: Backbone, text: Backbone, *, scale: float, bias: floa
             " of one width"
         )
     text.text_spec("the second tower")
-    second = named(text, "text", image.depth)
-    second = replace(second, places={**second.places, **_context(image, text)})
-    towers = (named(image, "image", 0), second)
+    first, second = named(image, "image", 0), named(text, "text", image.depth)
+    first = replace(first, places={**first.places, **_vector(image, "image", 0)})
+    second = replace(
+        second, places={**second.places, **_context(image, text), **_vector(text, "text", image.depth)}
+    )
+    towers = first, second
     return Backbone(
         model=Towers(image.model, text.model).eval(),
         name=name,
@@ -84,14 +89,16 @@ def with_texts(backbone: Backbone, texts: ClassTexts) -> Backbone:
 
 
 def _images(image: Backbone, model: nn.Module, inputs: dict[str, Tensor]) -> Float[Tensor, "b d"]:
-    return image.read(model.get_submodule("image"), inputs)
+    towers: Any = model
+    found: Tensor = towers.image_vector(image.read(towers.image, inputs))
+    return found
 
 
 def _both(
     image: Backbone, text: Backbone, texts: ClassTexts, model: nn.Module, inputs: dict[str, Tensor]
 ) -> Tensor:
     towers: Any = model
-    images: Tensor = towers.embedded(F.normalize(image.read(towers.image, inputs), dim=-1))
+    images: Tensor = towers.embedded(F.normalize(_images(image, model, inputs), dim=-1))
     rows = texts.rows(len(images), images.device)
     classes: Tensor = towers.classes(partial(_classes, text, towers, texts, rows))
     if texts.per_image:
@@ -101,7 +108,7 @@ def _both(
 
 def _classes(text: Backbone, towers: Any, texts: ClassTexts, rows: dict[str, Tensor]) -> Float[Tensor, "c d"]:
     """Of each class the direction of the mean over its texts, each of length 1."""
-    vectors = F.normalize(text.read(towers.text, rows), dim=-1)
+    vectors = F.normalize(towers.text_vector(text.read(towers.text, rows)), dim=-1)
     if texts.num_templates == 1:
         return vectors
     return F.normalize(vectors.unflatten(0, (-1, texts.num_templates)).mean(1), dim=-1)
@@ -120,6 +127,13 @@ def _context(image: Backbone, text: Backbone) -> dict[Site, Place]:
         entering, own = Port(f"text.{block}", "in"), text.places[Site(index - image.depth, "tokens")].num_in
         places[Site(index, "context")] = Place(entering, entering, None, own, own, ())
     return places
+
+
+def _vector(tower: Backbone, word: str, first: int) -> dict[Site, Place]:
+    """What a tower gives, as it can be read and written."""
+    given, width = f"{word}_vector", tower.num_features
+    place = Place(Port(given, "in"), Port(given, "out"), None, width, width, ())
+    return {Site(first + tower.depth - 1, "vector"): place}
 
 
 def named(tower: Backbone, word: str, first: int) -> Backbone:

@@ -98,7 +98,7 @@ class Experiment:
         """
         if not self.task.has_start():
             return None
-        head, resolved = _head(self.resolved, self.trunk, self.task), self.resolved
+        head, resolved = _frozen_head(self.resolved, self.trunk, self.task), self.resolved
         values = b"".join(value.cpu().numpy().tobytes() for value in head.state_dict().values())
         how = (
             repr(resolved.task),
@@ -151,7 +151,7 @@ def build(
     learner = _learner(resolved, trunk, task, built, train)
     learner.ranks = ranks
     if resolved.fit.prograd is not None:
-        frozen = opened.backbone, task, _head(resolved, trunk, task)
+        frozen = opened.backbone, task, _frozen_head(resolved, trunk, task)
         learner.prograd = prograd_of(resolved.fit.prograd, *frozen, learner)
     experiment = Experiment(resolved, trunk, task, placed, network, cell, learner, train, split, ranks)
     if split is not None:
@@ -171,6 +171,10 @@ def _start(resolved: Resolved, trunk: Trunk, task: Task, masks: Mapping[str, Ten
 def _head(resolved: Resolved, trunk: Trunk, task: Task) -> torch.nn.Module:
     found = trunk.start(task) if task.wants_start() is not None else None
     return task.head(trunk.backbone, found, generator(resolved.seed, "head")).to(trunk.device)
+
+
+def _frozen_head(resolved: Resolved, trunk: Trunk, task: Task) -> torch.nn.Module:
+    return task.frozen_head(_head(resolved, trunk, task))
 
 
 def _scorer(trunk: Trunk, head: torch.nn.Module, loss: Loss, seed: int) -> Scorer:

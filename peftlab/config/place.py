@@ -11,7 +11,7 @@ from peftlab.errors import UserError
 from peftlab.peft.part import Part
 from peftlab.placement.depth import block_labels, parse_depth
 from peftlab.placement.ground import Cells, Ground, Placement, Scorer
-from peftlab.site import POSITIONS, Site, site_order
+from peftlab.site import OF_TWO_TOWERS, POSITIONS, Site, site_order
 
 TOWERS = ("image.", "text.")  # how blocks of a network of two are called
 
@@ -141,9 +141,10 @@ def _check_one_tower(resolved: Resolved) -> None:
             f"placement.tower={resolved.tower}, but the backbone has one tower; legal: both, or {two}"
         )
     for part in resolved.parts:
-        if "context" in part.positions:
+        where = next((OF_TWO_TOWERS[name] for name in part.positions if name in OF_TWO_TOWERS), None)
+        if where is not None:
             raise UserError(
-                f"peft: {part.form.word} acts at the names of classes, and the backbone has one tower; legal: {two}"
+                f"peft: {part.form.word} acts at {where}, and the backbone has one tower; legal: {two}"
             )
 
 

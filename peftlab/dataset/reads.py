@@ -13,7 +13,11 @@ IMAGES = (
 CLIPS = (("peftlab.dataset.video.",), IMAGES[1], "dataset=moving_digits", IMAGES[3])
 TEXTS = (("peftlab.dataset.text.",), ("peftlab.backbone.hf.",), "dataset=trec_lt", "backbone=minilm")
 ANSWERS = "peftlab.dataset.text.answers."
-HEADS = {"classify": ("cosine", "linear"), "generate": ("unembedding",), "contrast": ("similarity",)}
+HEADS = {
+    "classify": ("cosine", "linear"),
+    "generate": ("unembedding",),
+    "contrast": ("similarity", "tip_adapter"),
+}
 TEXT_FILES = (".txt", ".csv", ".tsv", ".jsonl")  # what files of texts end in
 KINDS = {"images": IMAGES, "clips": CLIPS, "texts": TEXTS}
 

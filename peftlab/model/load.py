@@ -113,7 +113,10 @@ def _model(resolved: Resolved, backbone: Backbone, tensors: dict[str, Tensor], c
         named = card["class_texts"]
         backbone = with_classes(resolved, backbone, named["words"], named["templates"])
     indices = {key[6:]: value for key, value in tensors.items() if key.startswith("index.")}
-    head = empty_head(resolved, backbone, len(card["class_names"]))
+    head: Any = empty_head(resolved, backbone, len(card["class_names"]))
+    items = tensors.get("head.keys")
+    if items is not None:  # of as many training items as there were
+        head.keep(items.new_zeros(len(items), items.shape[1] + 1))
     built = build_cell(resolved, backbone, placed, Start(head, indices=indices))
     model = Model(backbone, built.cell)
     model.network.check(built.cell)

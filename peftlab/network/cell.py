@@ -162,9 +162,15 @@ class Cell(nn.Module):
             value.copy_(state[name])
 
     def _kept(self) -> State:
-        """The persistent buffers of the deltas (PiSSA's start, VeRA's projections), each once: sites may share them."""
-        saved = self.deltas.state_dict().keys()
-        return {f"deltas.{name}": value for name, value in self.deltas.named_buffers() if name in saved}
+        """The persistent buffers of the deltas (PiSSA's start, VeRA's projections), each once: sites may share them; and of the head."""
+        owners = {"deltas": self.deltas, "head": self.head}
+        saved = {name: owner.state_dict().keys() for name, owner in owners.items()}
+        return {
+            f"{own}.{name}": value
+            for own, owner in owners.items()
+            for name, value in owner.named_buffers()
+            if name in saved[own]
+        }
 
     def num_parameters(self) -> dict[str, int]:
         """Trainable parameters by owner."""

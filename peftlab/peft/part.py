@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from peftlab.option import Choice, PositiveFloat, Range
-from peftlab.site import CONTEXT, HEADS, LINEAR, NORM, STREAM, SUBLAYER
+from peftlab.site import CONTEXT, HEADS, LINEAR, NORM, STREAM, SUBLAYER, VECTOR
 
 Insertion = Literal[
     "parallel",
@@ -23,8 +23,8 @@ Insertion = Literal[
 Entry = int | float | str
 # which positions an insertion can have
 INSERTIONS = {
-    "parallel": (*LINEAR, *SUBLAYER),
-    "sequential": (*LINEAR, *SUBLAYER, *NORM),
+    "parallel": (*LINEAR, *SUBLAYER, *VECTOR),
+    "sequential": (*LINEAR, *SUBLAYER, *NORM, *VECTOR),
     "residual": SUBLAYER,
     "input": (*LINEAR, *STREAM),
     "before": NORM,

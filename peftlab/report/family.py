@@ -10,6 +10,7 @@ FAMILIES = {
     "attention": ("prefix", "mh_pa"),
     "prompts": ("vpt_shallow", "vpt_deep", "soft_prompt", "gated_prompt"),
     "class texts": ("coop", "cocoop", "maple"),
+    "vectors of towers": ("clip_adapter",),
     "over frames": ("st_adapter", "aim"),
     "scale and shift": ("ssf", "ia3"),
     "hybrid": ("mam", "unipelt", "hlpt", "h2lpt", "noah"),

@@ -35,7 +35,10 @@ class Training:
         }
 
     def train(self, stop: Stop) -> None:
-        """All steps, until each run has ended or `stop` is asked for."""
+        """All steps, until each run has ended or `stop` is asked for; a run without a step is validated as it is."""
+        for place in [*self.outcomes]:
+            if self.starts[place] == 0:
+                self._do(place, lambda run: run.validate(0))
         total = max(run.experiment.schedule.end for run in self.runs)
         with progress() as bar:
             task = bar.add_task("train", total=total, completed=min(self.starts), loss="-")

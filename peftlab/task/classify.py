@@ -97,6 +97,10 @@ class Classify:
         head: nn.Module = self._head(backbone.num_features, self.num_classes, start, rng)
         return head
 
+    def frozen_head(self, head: nn.Module) -> nn.Module:
+        """As it starts."""
+        return head
+
     def loss(self, targets: np.ndarray, device: torch.device) -> Loss:
         """The loss with the class prior of these labels."""
         counts = torch.bincount(torch.as_tensor(targets), minlength=self.num_classes)

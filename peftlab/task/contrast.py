@@ -66,18 +66,24 @@ class Contrast(Classify):
         """The headline, and where the vectors lie if that is asked for."""
         return (*self.headline, *super().compared[len(GROUP_ACC) :])
 
-    def wants_start(self) -> None:
-        """The names say where the classes are."""
+    def wants_start(self) -> str | None:
+        """The names say where the classes are; some heads keep the training items, too."""
+        return "items" if getattr(self._head.function, "keeps_items", False) else None
 
     def has_start(self) -> bool:
         """The frozen network answers, too: zero-shot."""
         return True
 
-    def start(self, features: Iterable[tuple[Float[Tensor, "b d"], Int64[Tensor, " b"]]]) -> Tensor:
-        """Nothing is asked of the training items."""
-        raise NotImplementedError("the head compares what the two towers give")
+    def start(
+        self, features: Iterable[tuple[Float[Tensor, "n d"] | Float[Tensor, "b n d"], Int64[Tensor, " b"]]]
+    ) -> Float[Tensor, "m p"]:
+        """The vectors of the images, each with its class behind it."""
+        pairs = [
+            (found[:, 0] if found.ndim == 3 else found[: len(labels)], labels) for found, labels in features
+        ]
+        return torch.cat([torch.cat([images, labels[:, None].to(images)], dim=1) for images, labels in pairs])
 
-    def head(self, backbone: Read, start: Float[Tensor, "c p"] | None, rng: torch.Generator) -> nn.Module:
+    def head(self, backbone: Read, start: Float[Tensor, "n p"] | None, rng: torch.Generator) -> nn.Module:
         """The similarity, with the backbone's own scale.
 
         Raises:
@@ -87,8 +93,15 @@ class Contrast(Classify):
             raise UserError(
                 "task=contrast wants a backbone of two towers; legal: backbone=duo, open_clip or hf_clip"
             )
-        head: nn.Module = self._head(backbone.num_features, self.num_classes, backbone.similarity, rng)
-        return head
+        head: Any = self._head(backbone.num_features, self.num_classes, backbone.similarity, rng)
+        if start is not None:
+            head.keep(start)
+        return head  # type: ignore[no-any-return]
+
+    def frozen_head(self, head: Any) -> nn.Module:
+        """The names alone: zero-shot."""
+        found: nn.Module = head.over(self.num_classes)
+        return found
 
     def outputs(self, forward: Forward, *, is_test: bool) -> Outputs:
         """The scores, and beside them the vectors of the images, where the test says where they lie; of several views the mean.

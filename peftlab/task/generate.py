@@ -101,6 +101,10 @@ class Generate:
         head: nn.Module = self._head(backbone.num_features, self.num_classes, backbone.unembedding, rng)
         return head
 
+    def frozen_head(self, head: nn.Module) -> nn.Module:
+        """As it starts."""
+        return head
+
     def loss(self, targets: np.ndarray, device: torch.device) -> Loss:
         """The mean over the tokens of all answers."""
         own: Loss = self._loss(

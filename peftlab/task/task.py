@@ -95,6 +95,9 @@ class Task(Protocol):
     def head(self, backbone: Read, start: Tensor | None, rng: torch.Generator) -> nn.Module:
         """The head at its start."""
 
+    def frozen_head(self, head: nn.Module) -> nn.Module:
+        """Of a head at its start, what stands above the frozen network that a run is compared with."""
+
     def loss(self, targets: np.ndarray, device: torch.device) -> Loss:
         """The mean loss over items, with the prior of a split that has these targets."""
 

@@ -52,12 +52,16 @@ def test_labels_and_places_of_both_towers() -> None:
     modules = dict(backbone.model.named_modules())
     parameters = dict(backbone.model.named_parameters())
     for site, place in backbone.places.items():
-        tower = "image." if site.block < 2 else "text."
+        tower = "image" if site.block < 2 else "text"
         for port in (place.input, place.output):
             assert port.module in modules
-            assert port.module.startswith(tower)
+            assert port.module.startswith((f"{tower}.", f"{tower}_vector"))
         assert all(name in parameters for name, _ in place.parameters)
     assert Site(1, "proj") in backbone.places
+    assert [site for site in backbone.places if site.position == "vector"] == [
+        Site(1, "vector"),
+        Site(3, "vector"),
+    ]
     assert Site(2, "context") in backbone.places
     assert Site(0, "context") not in backbone.places
     inside = {name for place in backbone.places.values() for name, _ in place.parameters}

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from fixtures.configs import CLASS_TEXTS, TEMPORAL
+from fixtures.configs import TEMPORAL, TWO_TOWERS
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -22,7 +22,7 @@ from peftlab.site import Site
 
 FILES = sorted((config_dir() / "peft").glob("*.yaml"))
 METHODS = [path.stem for path in FILES if "insertion: in_place" not in path.read_text()]
-SOLVABLE = [name for name in METHODS if name not in ("ia3", "ssf", *CLASS_TEXTS)]
+SOLVABLE = [name for name in METHODS if name not in ("ia3", "ssf", *TWO_TOWERS)]
 D, H = 768, 3072  # ViT-B
 SHAPE = {"mlp1": D + H, "mlp2": H + D}
 
@@ -91,7 +91,7 @@ def total(config, placed):
     )
 
 
-@pytest.mark.parametrize("method", [name for name in METHODS if name not in CLASS_TEXTS])
+@pytest.mark.parametrize("method", [name for name in METHODS if name not in TWO_TOWERS])
 def test_the_width_of_a_form_is_the_key_that_a_budget_solves_for(recipe, method):
     for part in parts_of(recipe(method)["peft"]):
         key = part.form.function.width_key

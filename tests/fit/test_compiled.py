@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from fixtures.configs import CLASS_TEXTS
+from fixtures.configs import TWO_TOWERS
 from torch.nn import functional as F
 
 from peftlab.config.directory import config_dir
@@ -19,7 +19,7 @@ HYBRIDS = {name: {"peft.parts.lora.depth": 0, "peft.parts.prefix.depth": 1} for 
 METHODS = sorted(
     name
     for file in (config_dir() / "peft").glob("*.yaml")
-    if not (name := Path(file).stem).startswith("mask_") and name not in CLASS_TEXTS
+    if not (name := Path(file).stem).startswith("mask_") and name not in TWO_TOWERS
 )
 IN_PLACE = ("bitfit", "full", "layernorm", "linear_probe", "partial")
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 from fixtures.answered import check_no_leak, stirred, with_answers
-from fixtures.configs import CLASS_TEXTS, TEMPORAL
+from fixtures.configs import TEMPORAL, TWO_TOWERS
 from fixtures.text import CAUSAL, NOT_ON_MAMBA, NOT_THERE, text_inputs
 
 from peftlab.config.directory import config_dir
@@ -17,7 +17,7 @@ from peftlab.network.mask import with_room
 from peftlab.site import Site
 
 METHODS = sorted(
-    {Path(file).stem for file in (config_dir() / "peft").glob("*.yaml")} - {*CLASS_TEXTS, *TEMPORAL}
+    {Path(file).stem for file in (config_dir() / "peft").glob("*.yaml")} - {*TWO_TOWERS, *TEMPORAL}
 )
 ATTENDING = ("llama", "gpt2", "gptj", "gpt_neox", "opt")
 KINDS = (*ATTENDING, "mamba")

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from fixtures.configs import CLASS_TEXTS
+from fixtures.configs import TWO_TOWERS
 from torch import nn
 
 from peftlab.build.trunk import Probe
@@ -19,7 +19,7 @@ KEYS = {
     "hlpt": TWO_BLOCKS,
     "h2lpt": TWO_BLOCKS,
 }
-METHODS = sorted({file.stem for file in (config_dir() / "peft").glob("*.yaml")} - {*CLASS_TEXTS})
+METHODS = sorted({file.stem for file in (config_dir() / "peft").glob("*.yaml")} - {*TWO_TOWERS})
 LABELS = torch.arange(4) % 3
 LOSS = cross_entropy(torch.tensor([2, 1, 1]), label_smoothing=0.0)
 

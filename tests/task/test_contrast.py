@@ -43,8 +43,9 @@ def test_texts_with_another_number_of_names(given: str) -> None:
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (("head=cosine",), "head=cosine does not go with task=contrast; legal: head=similarity"),
+        (("head=cosine",), "head=cosine does not go with task=contrast; legal: head=similarity, tip_adapter"),
         (("task=classify", "head=similarity"), "head=similarity does not go with task=classify; legal: head=cosine, linear"),
+        (("task=classify", "head=tip_adapter"), "head=tip_adapter does not go with task=classify; legal: head=cosine, linear"),
         (("dataset=svamp",), "dataset=svamp has texts, and backbone.name=tiny_duo reads images"),
         (("dataset=trec_lt",), "dataset=trec_lt has texts, and backbone.name=tiny_duo reads images"),
         (("backbone=tiny", "placement.tower=text"), "placement.tower=text, but the backbone has one tower"),
@@ -100,6 +101,9 @@ def test_zero_shot_is_a_run_without_a_step(call: Call) -> None:
         ("peft=lora", "placement.tower=text"),
         ("peft=maple", "peft.num_tokens=6"),
         ("peft=cocoop", "peft.num_tokens=8", "head.learn_scale=true"),
+        ("peft=clip_adapter", "peft.bottleneck=32", "peft.depth=all"),
+        ("peft=linear_probe", "head=tip_adapter"),
+        ("peft=coop", "head=tip_adapter", "head.learn_keys=true"),
     ],
 )
 def test_a_finished_run_gives_its_answers_again(call: Call, words: tuple[str, ...]) -> None:
@@ -112,6 +116,20 @@ def test_a_finished_run_gives_its_answers_again(call: Call, words: tuple[str, ..
         right += torch.bincount(batch.targets[predicted == batch.targets], minlength=10)
         total += torch.bincount(batch.targets, minlength=10)
     assert found["metrics"]["test/mean_acc"] == pytest.approx(float((right / total).mean()))
+
+
+@pytest.mark.parametrize("words", [("peft=linear_probe",), ("peft=lora", "fit.epochs=0")])
+def test_a_run_without_a_step_is_validated(call: Call, words: tuple[str, ...]) -> None:
+    """So that what is not trained, as head.alpha of tip_adapter, can be chosen there."""
+    found = run(call, *words, "dataset.val_fraction=0.3", "fit.select=best")
+    made = build(resolve(composed(*WORDS, *words, "dataset.val_fraction=0.3")))
+    val = made.trunk.dataset.val
+    counted = made.evaluate(made.outputs(is_test=False), made.trunk.batches(val))
+    assert found["selected"] == {
+        "by": "best",
+        "step": 0,
+        "val/mean_acc": pytest.approx(made.task.metrics(counted)["mean_acc"]),
+    }
 
 
 def test_new_classes_are_read_with_texts_of_their_own(call: Call) -> None:
@@ -127,10 +145,28 @@ def test_new_classes_are_read_with_texts_of_their_own(call: Call) -> None:
     assert "new_acc" not in str(new["headline"])
 
 
+def test_training_images_are_kept_of_base_classes_alone(call: Call) -> None:
+    plain = run(call, "peft=linear_probe", "dataset.classes=base")["metrics"]
+    kept = ("peft=linear_probe", "head=tip_adapter", "head.alpha=30", "dataset.classes=base")
+    found = run(call, *kept)["metrics"]
+    assert found["test/new_acc"] == found["frozen/new_acc"] == plain["test/new_acc"]
+    groups = ("mean", "head", "medium", "tail")
+    own, frozen = ([found[f"{kind}/{name}_acc"] for name in groups] for kind in ("test", "frozen"))
+    assert own != frozen == [plain[f"test/{name}_acc"] for name in groups]
+    made = build(resolve(composed(*WORDS, *kept)))
+    data, head = made.trunk.dataset, made.cell.head
+    assert head.labels.tolist() == data.train.labels.tolist()
+    some = data.train.subset(torch.arange(3).numpy())
+    (batch,) = made.trunk.batches(some)
+    images = made.network.features([made.cell], batch.inputs)[0][:3]
+    torch.testing.assert_close(images, head.keys[:3])  # the transform of the test, in the order of the items
+
+
 def test_what_a_run_is_compared_with_is_zero_shot(call: Call) -> None:
     """In the templates, whatever texts the method begins with."""
     plain = run(call, "peft=linear_probe")["metrics"]
-    for words in (("peft=coop",), ("peft=cocoop", "peft.num_tokens=8"), ("peft=lora",)):
+    others = ("peft=coop",), ("peft=cocoop", "peft.num_tokens=8"), ("peft=lora",)
+    for words in (*others, ("peft=linear_probe", "head=tip_adapter")):
         assert run(call, *words)["metrics"]["frozen/mean_acc"] == plain["test/mean_acc"]
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 from fixtures.answered import check_no_leak, stirred, with_answers
-from fixtures.configs import CLASS_TEXTS
+from fixtures.configs import TWO_TOWERS
 from fixtures.text import ENCODER_DECODERS as KINDS
 from fixtures.text import OPTIONS, random_encoder, text_inputs, whole, write_model
 
@@ -16,7 +16,7 @@ from peftlab.errors import UserError
 from peftlab.site import CROSS, POSITIONS, SCAN, Site
 
 METHODS = sorted(
-    {Path(file).stem for file in (config_dir() / "peft").glob("*.yaml")} - {*CLASS_TEXTS, "aim", "st_adapter"}
+    {Path(file).stem for file in (config_dir() / "peft").glob("*.yaml")} - {*TWO_TOWERS, "aim", "st_adapter"}
 )
 LENGTHS, ANSWER = (11, 6, 8), 4
 MASKS = {"peft.keep_ratio": 0.1, "peft.num_samples": 6}
