@@ -42,6 +42,7 @@ ABSENT: dict[str, dict[str, Any]] = {
     "dataset": {
         "views": None,
         "views_expand": None,
+        "views_num": None,
         "group_by_length": False,
         "class_names": None,
         "templates": [],

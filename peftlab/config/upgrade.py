@@ -50,6 +50,7 @@ SINCE: dict[str, dict[str, Any]] = {
     "peftlab.dataset.image.dataset.image_dataset": {
         "views": None,
         "views_expand": None,
+        "views_num": None,
         "class_names": None,
         "templates": [],
         "classes": "all",

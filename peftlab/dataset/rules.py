@@ -71,7 +71,7 @@ def _check_inputs(options: Mapping[str, Any]) -> None:
         check_crop(options["crop_scale"])
         check_channels(options["mean"], options["std"], options.get("standardise", False))
     if "views" in options:
-        _check_views(options["views"], options["views_expand"])
+        _check_views(options["views"], options["views_expand"], options["views_num"])
     if "stride" in options:
         check_stride(options["sampling"], options["stride"])
 
@@ -109,11 +109,14 @@ def check_stride(sampling: str, stride: int | None) -> None:
         )
 
 
-def _check_views(views: str | None, expand: int | None) -> None:
-    if views is None and expand is not None:
-        raise UserError(
-            f"dataset.views_expand={expand} would have no effect without views; legal: null, or dataset.views=five_crop, ten_crop"
-        )
+def _check_views(views: str | None, expand: int | None, num: int | None) -> None:
+    used = {"views_expand": ("five_crop", "ten_crop"), "views_num": ("random_resized_crop",)}
+    for (key, legal), value in zip(used.items(), (expand, num), strict=True):
+        if value is not None and views not in legal:
+            given = "without views" if views is None else f"with dataset.views={views}"
+            raise UserError(
+                f"dataset.{key}={value} would have no effect {given}; legal: null, or dataset.views={', '.join(legal)}"
+            )
 
 
 def _check_words(file: str | None, templates: Sequence[str]) -> None:

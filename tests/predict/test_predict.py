@@ -40,6 +40,7 @@ def write_images(folder, split, count):
         {},
         {"dataset.standardise": True},
         {"dataset.views": "ten_crop", "dataset.views_expand": 4},
+        {"dataset.views": "random_resized_crop", "dataset.views_num": 10},
         {"dataset.mean": [0.1, 0.2, 0.3], "dataset.interpolation": "nearest"},
     ],
 )

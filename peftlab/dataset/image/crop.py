@@ -1,5 +1,6 @@
 """Geometry: 8-bit pictures of any size in, 8-bit squares of the backbone's size out."""
 
+import hashlib
 import math
 from collections.abc import Iterable
 from typing import Any
@@ -12,6 +13,7 @@ from torch.nn import functional
 
 from peftlab.dataset.image.images import Pixels
 from peftlab.inputs.unused import without_unused
+from peftlab.stream import generator
 
 with without_unused():
     from torchvision.transforms.v2.functional import (
@@ -24,6 +26,7 @@ with without_unused():
 
 NUM_ATTEMPTS = 10
 ASPECT = (3 / 4, 4 / 3)
+SCALE = (0.08, 1.0)  # of the area, torchvision's own
 
 
 def centre_crop(
@@ -57,6 +60,20 @@ def view_crops(
         return torch.cat([view_crops(one, (), **options, mirrored=mirrored) for one in given])
     larger = resize(images, [size + expand], InterpolationMode(interpolation), antialias=True)
     return torch.stack((ten_crop if mirrored else five_crop)(larger, [size, size]), dim=1)
+
+
+def random_views(
+    images: Pixels, generators: Iterable[torch.Generator], *, num: int, **options: Any
+) -> UInt8[Tensor, "b v c size size"]:
+    """So many of `random_resized_crop` with these options. The stream that they are drawn from is named by what the picture shows.
+
+    Source: the randomised test-time ensembling of LIFT, Shi et al. 2024, arXiv:2309.10019.
+    """
+    views = []
+    for image in images:
+        rng = generator(0, "views", hashlib.sha256(image.numpy().tobytes()).hexdigest())
+        views.append(random_resized_crop([image] * num, [rng] * num, **options))
+    return torch.stack(views)
 
 
 def side_crops(

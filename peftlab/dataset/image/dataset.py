@@ -46,8 +46,9 @@ def image_dataset(
     interpolation: Literal["nearest", "bilinear", "bicubic"] | None,
     mean: list[Finite] | None,
     std: list[PositiveFloat] | None,
-    views: Literal["five_crop", "ten_crop"] | None,
+    views: Literal["five_crop", "ten_crop", "random_resized_crop"] | None,
     views_expand: Annotated[int, Range(1, 1024)] | None,
+    views_num: Annotated[int, Range(2, 1024)] | None,
     class_names: str | None,
     templates: list[str],
     classes: Literal["all", "base", "new"],
@@ -73,7 +74,7 @@ def image_dataset(
     )
     return replace(
         made,
-        views=views_transform(spec, views, views_expand, standardise=standardise),
+        views=views_transform(spec, views, views_expand, views_num, standardise=standardise),
         open_new=partial(open_new, whole) if classes == "base" else None,
         templates=tuple(templates),
         note="" if shift is None else f"test images with {shift} of severity {shift_severity}",
@@ -87,9 +88,8 @@ def used_transform(spec: InputSpec, options: Mapping[str, Any]) -> ImageTransfor
 
 def used_views(spec: InputSpec, options: Mapping[str, Any]) -> ImageTransform:
     """What a run of these data is tested on: several views of each image, or its evaluation input."""
-    own = views_transform(
-        _used(spec, options), options["views"], options["views_expand"], standardise=options["standardise"]
-    )
+    given = (options[key] for key in ("views", "views_expand", "views_num"))
+    own = views_transform(_used(spec, options), *given, standardise=options["standardise"])
     return used_transform(spec, options) if own is None else own
 
 

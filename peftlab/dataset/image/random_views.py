@@ -7,10 +7,8 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
-from peftlab.dataset.image.crop import NUM_ATTEMPTS, crop_box
+from peftlab.dataset.image.crop import NUM_ATTEMPTS, SCALE, crop_box
 from peftlab.stream import generator
-
-SCALE = (0.08, 1.0)  # of the area
 
 
 def random_views(image: Float[Tensor, "1 3 h w"], num_views: int) -> Float[Tensor, "v 3 h w"]:

@@ -3,19 +3,27 @@
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from peftlab.dataset.image.crop import centre_crop, pad_crop, random_resized_crop, view_crops
+from peftlab.dataset.image.crop import (
+    SCALE,
+    centre_crop,
+    pad_crop,
+    random_resized_crop,
+    random_views,
+    view_crops,
+)
 from peftlab.dataset.image.images import Pixels
 from peftlab.inputs.image import InputSpec
 
 Augment = Literal["random_resized_crop", "pad_crop_flip", "pad_crop", "none"]
 Crop = Callable[[Pixels, Iterable[torch.Generator]], UInt8[Tensor, "b *v c size size"]]
-Views = Literal["five_crop", "ten_crop"]
+Views = Literal["five_crop", "ten_crop", "random_resized_crop"]
+NUM_VIEWS = 10  # random ones
 MIN_STD = 1 / 255
 
 
@@ -55,11 +63,14 @@ def eval_transform(spec: InputSpec, *, standardise: bool) -> ImageTransform:
 
 
 def views_transform(
-    spec: InputSpec, views: Views | None, expand: int | None, *, standardise: bool
+    spec: InputSpec, views: Views | None, expand: int | None, num: int | None, *, standardise: bool
 ) -> ImageTransform | None:
-    """Several views of each picture, of one that is `expand` pixels larger (None: in proportion to 24 at 224); None without views."""
+    """Several views of each picture, of one that is `expand` pixels larger (None: in proportion to 24 at 224), or `num` random ones
+    (None: 10); None without views."""
     if views is None:
         return None
+    if views == "random_resized_crop":
+        return _random_views(spec, num or NUM_VIEWS, standardise=standardise)
     more = max(1, round(spec.size * 24 / 224)) if expand is None else expand
     crop = partial(
         view_crops,
@@ -69,6 +80,13 @@ def views_transform(
         mirrored=views == "ten_crop",
     )
     text = f"{views}(size={spec.size}, expand={more}, {spec.interpolation})"
+    return ImageTransform(crop, spec.mean, spec.std, standardise, f"{text} -> {_values(spec, standardise)}")
+
+
+def _random_views(spec: InputSpec, num: int, *, standardise: bool) -> ImageTransform:
+    options: dict[str, Any] = {"size": spec.size, "interpolation": spec.interpolation, "scale": SCALE}
+    crop = partial(random_views, num=num, flip=True, **options)
+    text = f"{num} x random_resized_crop(size={spec.size}, scale={SCALE[0]}-{SCALE[1]}, {spec.interpolation}) -> flip"
     return ImageTransform(crop, spec.mean, spec.std, standardise, f"{text} -> {_values(spec, standardise)}")
 
 

@@ -39,6 +39,7 @@ KEYS: dict[str, Any] = {
     "std": None,
     "views": None,
     "views_expand": None,
+    "views_num": None,
     "class_names": None,
     "templates": [],
     "classes": "all",

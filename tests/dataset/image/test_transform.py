@@ -1,5 +1,6 @@
 """The values against torchvision's Normalize and NumPy; the text names what acts."""
 
+import hashlib
 from dataclasses import replace
 
 import numpy as np
@@ -42,7 +43,7 @@ def test_pictures_of_several_sizes_give_the_same_values(spec: InputSpec) -> None
 def test_views_have_the_values_of_one_picture_each(spec: InputSpec) -> None:
     """Also standardised, each by itself; a larger picture is 24 pixels larger at 224, and so in proportion."""
     for standardise in (False, True):
-        transform = views_transform(spec, "five_crop", 4, standardise=standardise)
+        transform = views_transform(spec, "five_crop", 4, None, standardise=standardise)
         assert transform is not None
         found = transform(pictures(3, 40))["images"]
         plain = replace(transform, crop=lambda views, _own: views)
@@ -50,9 +51,26 @@ def test_views_have_the_values_of_one_picture_each(spec: InputSpec) -> None:
         for place in range(5):
             torch.testing.assert_close(found[:, place], plain(crops[:, place])["images"], rtol=0, atol=1e-6)
     for size, expand in ((224, 24), (384, 41), (2, 1)):
-        larger = views_transform(replace(spec, size=size), "ten_crop", None, standardise=False)
+        larger = views_transform(replace(spec, size=size), "ten_crop", None, None, standardise=False)
         assert larger is not None
         assert larger.text.startswith(f"ten_crop(size={size}, expand={expand}, ")
+
+
+def test_random_views_are_those_of_training_and_of_each_picture_alone(spec: InputSpec) -> None:
+    images = pictures(3, 40)
+    made = views_transform(spec, "random_resized_crop", None, 4, standardise=False)
+    assert made is not None
+    assert made.text.startswith(f"4 x random_resized_crop(size={spec.size}, scale=0.08-1.0, ")
+    found = made(images)["images"]
+    assert torch.equal(found, made(list(images))["images"]), "an image has the same views at every run"
+    assert torch.equal(found.flip(0), made(images.flip(0))["images"])
+    rng = generator(0, "views", hashlib.sha256(images[1].numpy().tobytes()).hexdigest())
+    train = train_transform(spec, augment="random_resized_crop", crop_scale=(0.08, 1.0), standardise=False)
+    assert torch.equal(found[1], torch.cat([train(images[1:2], [rng])["images"] for _ in range(4)]))
+    assert len({view.numpy().tobytes() for view in found[1]}) == 4
+    ten = views_transform(spec, "random_resized_crop", None, None, standardise=False)
+    assert ten is not None
+    assert torch.equal(ten(images)["images"][:, :4], found), "more views are further ones"
 
 
 def test_standardised_pictures_have_mean_0_and_std_1(spec: InputSpec) -> None:
