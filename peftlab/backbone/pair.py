@@ -16,6 +16,7 @@ from peftlab.errors import UserError
 from peftlab.site import Site
 
 TOWERS = ("image", "text")
+VECTORS = "image_vectors"  # the input that says what `image_vectors` gives
 
 
 class _Call(nn.Module):
@@ -88,6 +89,11 @@ def with_texts(backbone: Backbone, texts: ClassTexts) -> Backbone:
     return replace(backbone, texts=texts, read=partial(_both, image, text, texts))
 
 
+def image_vectors(backbone: Backbone, inputs: dict[str, Tensor]) -> Float[Tensor, "b d"]:
+    """Of length 1, by a backbone of two towers. Where they stand among its inputs (`VECTORS`), it does not compute them again."""
+    return F.normalize(_images(backbone.towers[0], backbone.model, inputs), dim=-1)
+
+
 def _images(image: Backbone, model: nn.Module, inputs: dict[str, Tensor]) -> Float[Tensor, "b d"]:
     towers: Any = model
     found: Tensor = towers.image_vector(image.read(towers.image, inputs))
@@ -98,7 +104,9 @@ def _both(
     image: Backbone, text: Backbone, texts: ClassTexts, model: nn.Module, inputs: dict[str, Tensor]
 ) -> Tensor:
     towers: Any = model
-    images: Tensor = towers.embedded(F.normalize(_images(image, model, inputs), dim=-1))
+    known = inputs.get(VECTORS)
+    own = F.normalize(_images(image, model, inputs), dim=-1) if known is None else known
+    images: Tensor = towers.embedded(own)
     rows = texts.rows(len(images), images.device)
     classes: Tensor = towers.classes(partial(_classes, text, towers, texts, rows))
     if texts.per_image:

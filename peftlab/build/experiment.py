@@ -17,6 +17,7 @@ from peftlab.build.scorer import Scorer
 from peftlab.build.start import Start
 from peftlab.build.teacher import prograd_of
 from peftlab.build.trunk import Trunk, has_trunk, open_trunk
+from peftlab.build.vectors import leaves_images, with_vectors
 from peftlab.config.place import Placed
 from peftlab.config.resolved import Resolved
 from peftlab.dataset.batches import Draws, EvalBatches
@@ -60,14 +61,25 @@ class Experiment:
         """Of the items that are trained on, and how they are transformed."""
         return f"{self.train.index_hash()} {self.trunk.dataset.train_transform.text}"
 
-    def outputs(self, *, is_test: bool, widths: Widths | None = None, model: Any = None) -> Outputs:
+    def outputs(
+        self,
+        *,
+        is_test: bool,
+        widths: Widths | None = None,
+        model: Any = None,
+        split: Split | None = None,
+    ) -> Outputs:
         """What the task computes of a batch with the cell; `widths` is the sub-network that works, by default all of it.
 
-        A `model` has a network and a cell of its own on an equal backbone.
+        A `model` has a network and a cell of its own on an equal backbone. With a `split` it is for one pass over its batches, and
+        what other runs know of them is not computed again.
         """
         network, cell = (self.network, self.cell) if model is None else (model.network, model.cell)
         features, new_cache = network.reader(cell, widths or {})
-        return self.task.outputs(Forward(features, cell.head, new_cache, cell.context()), is_test=is_test)
+        found = self.task.outputs(Forward(features, cell.head, new_cache, cell.context()), is_test=is_test)
+        if split is None or not self.ranks.alone or not leaves_images(cell, self.trunk):
+            return found
+        return with_vectors(found, self.trunk, split, self.resolved.fit.precision)
 
     def evaluate(self, outputs: Outputs, batches: Batches) -> Any:
         """What the task counts of these outputs, in the precision of the run."""
@@ -116,7 +128,10 @@ class Experiment:
             return backbone.features(inputs)
 
         outputs = self.task.outputs(Forward(features, head, backbone.new_cache), is_test=True)
-        return self.trunk.remembered(outputs, split, how) if self.ranks.alone else outputs
+        if not self.ranks.alone:
+            return outputs
+        told = with_vectors(outputs, self.trunk, split, resolved.fit.precision)
+        return self.trunk.remembered(told, split, how)
 
 
 def build(

@@ -35,6 +35,7 @@ KEPT = {
     "probe": 16,
     "overlap": 4,
     "frozen": 4,
+    "vectors": 4,
 }  # how many of each stay in memory
 T = TypeVar("T")
 

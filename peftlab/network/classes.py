@@ -10,6 +10,12 @@ from peftlab.network.acts import Acts, Forward
 from peftlab.network.cell import Cell
 
 
+def touched(cell: Cell, first: int) -> set[str]:
+    """In which of two towers a cell acts; block `first` is the first of the texts."""
+    weights = {name.partition(".")[0] for name in cell.selected.weights()}
+    return {"text" if site.block >= first else "image" for site in cell.sites} | weights
+
+
 class Classes:
     """The vectors of the classes of a backbone of two towers. They have no graph, and nobody changes them."""
 
@@ -20,13 +26,7 @@ class Classes:
 
     def acts(self, cell: Cell) -> Acts:
         """What takes the place of the text tower, for a cell that does not act in it."""
-        if not self._has_texts or any(site.block >= self._first for site in cell.sites):
-            return {}
-        return (
-            {}
-            if any(name.startswith("text.") for name in cell.selected.weights())
-            else {"classes": [self._of]}
-        )
+        return {} if not self._has_texts or "text" in touched(cell, self._first) else {"classes": [self._of]}
 
     def _of(self, frozen: Forward, *args: Any) -> Tensor:
         kind = torch.is_autocast_enabled("cuda") or torch.is_autocast_enabled("cpu")

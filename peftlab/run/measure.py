@@ -20,7 +20,7 @@ def measure(
     one pass over the split, where they are known.
     """
     task, batches, frozen = experiment.task, experiment.trunk.batches(split), experiment.frozen(split)
-    outputs = answers or experiment.outputs(is_test=True)
+    outputs = answers or experiment.outputs(is_test=True, split=split)
     beside: dict[str, float | None] = dict.fromkeys(f"frozen/{name}" for name in task.compared)
     beside |= dict.fromkeys(f"gain/{name}" for name in task.headline)
     if frozen is None:

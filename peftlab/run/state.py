@@ -142,7 +142,7 @@ class Run:
     ) -> Any:
         """What the task counts on a split; `widths` is the sub-network that works, by default all of it."""
         experiment, cell = self.experiment, self.experiment.cell
-        outputs = experiment.outputs(is_test=is_test, widths=widths)
+        outputs = experiment.outputs(is_test=is_test, widths=widths, split=split)
         training = cell.training
         cell.eval()
         counted = experiment.evaluate(answers or outputs, experiment.trunk.batches(split))
