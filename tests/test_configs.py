@@ -44,7 +44,7 @@ PLACEMENT = {
     "from_gamma": KEEP,
     "from_file": [],
     **dict.fromkeys(("random_k", "sensitivity", "gradient_norm", "activation_energy"), KEEP),
-    **dict.fromkeys(("plop", "kappa", "residual_norm"), KEEP),
+    **dict.fromkeys(("plop", "kappa", "residual_norm", "layer_coupling"), KEEP),
 }
 LOCAL = ("satmae_vit_l_16", *(f"remoteclip_vit_{size}" for size in ("b_32", "l_14")))
 LOCAL += tuple(f"georsclip_vit_{size}" for size in ("b_32", "l_14", "h_14"))  # weights of one's own disk

@@ -39,7 +39,19 @@ def residual_norm(gradient: Float[Tensor, "m n"], moment: Float64[Tensor, "n n"]
 
     With r = -dL / dy for each token (times their number), it is the root of E|r|^2 less the least E|r - A x|^2 of all matrices A.
     """
+    values, vectors = _there(moment)
+    along = gradient.to(moment) @ vectors
+    return float((along.square() / values).sum().sqrt())
+
+
+def least_squares(gradient: Float[Tensor, "m n"], moment: Float64[Tensor, "n n"]) -> Float64[Tensor, "m n"]:
+    """A = -G S^+, which gives the most of what the loss wants: the least E|r - A x|^2, with the letters of `residual_norm`."""
+    values, vectors = _there(moment)
+    return -(gradient.to(moment) @ vectors / values) @ vectors.T
+
+
+def _there(moment: Float64[Tensor, "n n"]) -> tuple[Float64[Tensor, " k"], Float64[Tensor, "n k"]]:
+    """The eigenvalues and eigenvectors that tokens have."""
     values, vectors = torch.linalg.eigh(moment)
-    is_there = values > SMALLEST * values[-1].clamp_min(torch.finfo(values.dtype).tiny)
-    along = gradient.to(moment) @ vectors[:, is_there]
-    return float((along.square() / values[is_there]).sum().sqrt())
+    kept = values > SMALLEST * values[-1].clamp_min(torch.finfo(values.dtype).tiny)
+    return values[kept], vectors[:, kept]

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Collection, Iterator, Sequence
+from functools import partial
 from statistics import fmean
 
 import torch
@@ -9,9 +10,10 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from peftlab.backbone.backbone import Backbone
+from peftlab.build.coupling import Piece, effects, left_over, wanted_of
 from peftlab.build.feature_norm import feature_norms
 from peftlab.build.mean_square import mean_squares
-from peftlab.build.residual_norm import residual_norm, second_moments
+from peftlab.build.residual_norm import least_squares, residual_norm, second_moments
 from peftlab.errors import UserError
 from peftlab.inputs.batch import Batch
 from peftlab.loss.cross_entropy import Loss
@@ -19,7 +21,6 @@ from peftlab.site import LINEAR, MEMBERS, Site
 
 # whose weights a place without any of its own is scored by
 WEIGHTS = {**MEMBERS, "kv": ("k", "v"), "xkv": ("xk", "xv"), "tokens": LINEAR}
-Piece = tuple[str, tuple[int, int]]  # a parameter of the backbone, and which part of its axis 0
 
 
 class Scorer:
@@ -145,13 +146,39 @@ class Scorer:
 
         Of a site of several linear layers the root of the sum of their squares.
         """
+        layers, measured = self._residuals(sites, num, size)
+        found = {layer: residual_norm(*own) for layer, own in measured.items()}
+        return {site: math.hypot(*(found[layer] for layer in own)) for site, own in layers.items()}
+
+    def left_over(self, sites: Sequence[Site], num: int, size: int) -> dict[Site, float]:
+        """The norm of what the loss still wants of the logits of `num` items when each site is taken, one after the other.
+
+        A site takes what a small step of its weights, to least squares of the residuals there, does to the logits.
+        """
+        layers, measured = self._residuals(sites, num, size)
+        steps = {layer: least_squares(*own) for layer, own in measured.items()}
+        batches = list(self.batches(num, size))
+
+        def logits(weights: dict[str, Tensor], batch: Batch) -> Tensor:
+            found: Tensor = self.head(self.backbone.features(batch.inputs, weights))
+            return found
+
+        wanted = wanted_of(partial(logits, {}), self.loss, batches)
+        moves = {
+            site: {self._matrix_piece(layer): steps[layer] for layer in own} for site, own in layers.items()
+        }
+        return left_over(wanted, effects(self.backbone.model, moves, logits, batches))
+
+    def _residuals(
+        self, sites: Sequence[Site], num: int, size: int
+    ) -> tuple[dict[Site, list[Site]], dict[Site, tuple[Tensor, Tensor]]]:
+        """The linear layers of each site, and of each layer dL / dW and the second moment of what W reads."""
         layers = {site: self._layers(site) for site in sites}
         every = list(dict.fromkeys(layer for own in layers.values() for layer in own))
         pieces = {layer: self._matrix_piece(layer) for layer in every}
         gradients = self._mean_gradients({name for name, _ in pieces.values()}, num, size)
         moments = second_moments(self.backbone, every, self._inputs(num, size))
-        found = {layer: residual_norm(_part(gradients, pieces[layer]), moments[layer]) for layer in every}
-        return {site: math.hypot(*(found[layer] for layer in own)) for site, own in layers.items()}
+        return layers, {layer: (_part(gradients, pieces[layer]), moments[layer]) for layer in every}
 
     def _inputs(self, num: int, size: int) -> Iterator[dict[str, Tensor]]:
         return (batch.inputs for batch in self.batches(num, size))

@@ -32,6 +32,9 @@ class Scorer(Protocol):
     def residual_norms(self, sites: Sequence[Site], num: int, size: int) -> dict[Site, float]:
         """How much of what the loss wants of a site a linear map of its input can give."""
 
+    def left_over(self, sites: Sequence[Site], num: int, size: int) -> dict[Site, float]:
+        """What the loss still wants of the logits when each site is taken, one after the other."""
+
     def num_weights(self, site: Site) -> int:
         """How many frozen weights a site is scored by."""
 

@@ -28,7 +28,7 @@ def test_what_build_measures_is_what_a_placement_may_ask() -> None:
     asked = {name for name in vars(Scorer) if not name.startswith("_")}
     assert asked == {
         *("squared_gradients", "mean_gradient_norms", "energies", "num_weights"),
-        *("feature_norms", "condition_numbers", "residual_norms"),
+        *("feature_norms", "condition_numbers", "residual_norms", "left_over"),
     }
     assert asked <= set(vars(Measured))
     assert not hasattr(Measured, "scores")

@@ -27,7 +27,10 @@ def test_every_candidate_in_the_order_of_the_rule_with_its_exact_score():
 
 ON_ITEMS = ["placement.num_samples=8", "placement.batch_size=4"]
 RULES = {
-    **dict.fromkeys(["sensitivity", "gradient_norm", "activation_energy", "plop", "residual_norm"], ON_ITEMS),
+    **dict.fromkeys(
+        ["sensitivity", "gradient_norm", "activation_energy", "plop", "residual_norm", "layer_coupling"],
+        ON_ITEMS,
+    ),
     "kappa": [],
 }
 
