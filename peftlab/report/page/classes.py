@@ -37,13 +37,15 @@ def section(study: Study) -> Section | None:
         return None
     found = Compared(*map(list, zip(*known, strict=True)))
     last, name = found.cells[-1], found.names[-1]
-    drawings = [
-        Drawing(
-            "class-frequency",
-            f"Accuracy of each class over its training items: {' and '.join(found.names)}",
-            partial(_frequency, found),
+    drawings = []
+    if _varies(found.classes[-1]):
+        drawings.append(
+            Drawing(
+                "class-frequency",
+                f"Accuracy of each class over its training items: {' and '.join(found.names)}",
+                partial(_frequency, found),
+            )
         )
-    ]
     tables, counted = [_classes(found)], confusions(last)
     if counted:
         tables.append(_worst(found, counted))
@@ -60,18 +62,25 @@ def section(study: Study) -> Section | None:
 def _sentences(found: Compared, counted: Counter[tuple[str, str]]) -> Iterator[str]:
     for name, own in zip(found.names, found.classes, strict=True):
         rho, num = _rank(own)
-        yield (
-            f"**{name}**: Spearman's rank correlation of a class's accuracy with its training items is {rho:.2f} over {num}"
-            f" classes; {_none(own)}."
+        rank = (
+            f"Spearman's rank correlation of a class's accuracy with its training items is {rho:.2f} over {num} classes"
+            if _varies(own)
+            else f"{num} classes with as many training items each"
         )
+        yield f"**{name}**: {rank}; {_none(own)}."
     wrong = {pair: num for pair, num in counted.items() if pair[0] != pair[1]}
-    if wrong:
+    if wrong and _varies(found.classes[-1]):
         train = {name: one.train for name, one in found.classes[-1].items()}
         up = sum(num for (true, said), num in wrong.items() if train.get(said, nan) > train.get(true, nan))
         yield (
             f"Of the errors of {found.names[-1]}, {100 * up / sum(wrong.values()):.0f} % take an item for a class with more training"
             " items than its own."
         )
+
+
+def _varies(own: dict[str, Class]) -> bool:
+    """Whether some classes have more training items than others."""
+    return len({one.train for one in own.values()}) > 1
 
 
 def _rank(own: dict[str, Class]) -> tuple[float, int]:

@@ -104,3 +104,19 @@ def test_of_several_data_sets_that_of_the_baseline(tmp_path: Path) -> None:
     assert [column.name for column in found.tables[0].columns[4:]] == ["base zoo (baseline)"], (
         "good has other images"
     )
+
+
+def test_where_all_classes_have_as_many_items_nothing_is_said_of_their_numbers(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for name in TRAIN:
+        monkeypatch.setitem(TRAIN, name, ("all", 7))
+    for name in ANSWERS:
+        put_cell(tmp_path / "even", name)
+    found = section(study_of(tmp_path / "even"))
+    assert found is not None
+    assert "class-frequency" not in {drawing.name for drawing in found.drawings}
+    assert found.words == [
+        "**base (baseline)**: 3 classes with as many training items each; 1 of them have no right answer in any run (emu).",
+        "**good (best)**: 3 classes with as many training items each; each has a right answer.",
+    ]
