@@ -44,6 +44,7 @@ ABSENT: dict[str, dict[str, Any]] = {
         "views_expand": None,
         "views_num": None,
         "group_by_length": False,
+        "test_max_per_class": None,
         "class_names": None,
         "templates": [],
         "classes": "all",

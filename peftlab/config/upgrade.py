@@ -58,7 +58,7 @@ SINCE: dict[str, dict[str, Any]] = {
         "shift": None,
         "shift_severity": 3,
     },
-    "peftlab.dataset.text.answers.answer_dataset": {"group_by_length": False},
+    "peftlab.dataset.text.answers.answer_dataset": {"group_by_length": False, "test_max_per_class": None},
     "peftlab.dataset.text.dataset.text_dataset": {"group_by_length": False},
     "peftlab.loss.cross_entropy.cross_entropy": {"label_smoothing": 0.0},
     "peftlab.scaling.gated.gated": {"reads": "site"},

@@ -76,6 +76,19 @@ def fewer_validation(source: Source, max_per_class: int | None, seed: int) -> So
     return replace(source, val=source.val.subset(drawn))
 
 
+def fewer_test(source: Source, max_per_class: int | None, seed: int) -> Source:
+    """The same data with so many items a class, drawn by `seed`, in the test split, once it is opened."""
+    if max_per_class is None:
+        return source
+
+    def opened() -> Split:
+        test = source.open_test()
+        counts = np.minimum(test.counts(len(source.class_names)), max_per_class)
+        return test.subset(draw_per_class(test.labels, counts, seed, "test_max_per_class"))
+
+    return replace(source, open_test=opened)
+
+
 def validation_cut(source: Source, tail: Split, cuts: Cuts) -> tuple[Split, Split | None]:
     """Training, and the source's own validation or round(fraction * n_c) of each class, whose last item trains.
 

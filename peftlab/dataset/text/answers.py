@@ -6,7 +6,7 @@ from functools import partial
 from typing import Annotated, Any
 
 from peftlab.dataset.answers import Answers, ScoredBy
-from peftlab.dataset.cut import Cuts
+from peftlab.dataset.cut import Cuts, fewer_test
 from peftlab.dataset.dataset import Dataset, cut_dataset
 from peftlab.dataset.items import Contents
 from peftlab.dataset.source.source import Source
@@ -41,6 +41,7 @@ def answer_dataset(
     max_answer: Annotated[int, Range(2, 1000000)] | None,
     scored_by: ScoredBy,
     group_by_length: bool,
+    test_max_per_class: PositiveInt | None,
 ) -> Dataset:
     """Read a source, cut its long tail (by `seed`), then validation (by `run_seed`), and group the classes.
     Each item is one text: the question in its template, the answer, and the token that ends it.
@@ -54,9 +55,13 @@ def answer_dataset(
     found = tokenised(source(path), partial(_tokens, writer, length, form))
     transform = answer_transform(spec, length, form)
     both = {"train_transform": transform, "eval_transform": transform}
-    made = cut_dataset(name, _checked(found), cuts, **both, num_workers=num_workers)
+    tested = fewer_test(_checked(found), test_max_per_class, seed)
+    made = cut_dataset(name, tested, cuts, **both, num_workers=num_workers)
     answers = Answers(writer, length, scored_by)
-    return replace(made, note=cut_note(made, length), answers=answers, group_by_length=group_by_length)
+    note = cut_note(made, length)
+    if test_max_per_class is not None:
+        note += f"; test: at most {test_max_per_class} a class"
+    return replace(made, note=note, answers=answers, group_by_length=group_by_length)
 
 
 def _writer(spec: TextSpec, name: str) -> Writer:

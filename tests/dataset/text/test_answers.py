@@ -123,3 +123,25 @@ class _Endless:
     def __init__(self, tokenizer: Any) -> None:
         self.hash, self.pad_id, self.encode = tokenizer.hash, tokenizer.pad_id, tokenizer.encode
         self.encode_answers, self.decode, self.end_id = tokenizer.encode_answers, tokenizer.decode, None
+
+
+def test_a_smaller_test_is_a_part_of_it_drawn_by_the_seed(
+    spec: TextSpec, text_folder_of: Callable[..., Path]
+) -> None:
+    root = text_folder_of({"train": [0, 1], "test": [0] * 11}, MORE)  # one class, as nothing says another
+
+    def test(**changes: Any) -> tuple[Any, Dataset]:
+        config = composed("dataset=answer_hub")["dataset"] | {"path": str(root), "template": FORM}
+        made: Dataset = choice(config | changes)(spec, 0)
+        return made.open_test(), made
+
+    whole, plain = test()
+    few, made = test(test_max_per_class=4)
+    assert len(whole) == 11
+    assert few.counts(1).tolist() == [4]
+    assert set(few.rows) < set(whole.rows)
+    assert "at most 4 a class" in made.note
+    assert "a class" not in plain.note
+    assert test(test_max_per_class=4)[0].rows.tolist() == few.rows.tolist()
+    assert test(test_max_per_class=4, seed=1)[0].rows.tolist() != few.rows.tolist()
+    assert set(test(test_max_per_class=3)[0].rows) < set(few.rows), "a smaller draw is part of a larger one"

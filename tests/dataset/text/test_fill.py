@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from fixtures.text import TEXT_HUB
 
-from peftlab.dataset.cut import Cuts, tail_cut
+from peftlab.dataset.cut import Cuts, fewer_test, tail_cut
 from peftlab.dataset.source.source import Source
 from peftlab.dataset.source.text_hub import text_hub
 from peftlab.dataset.split import Split
@@ -72,6 +72,13 @@ def test_pairs_stay_pairs(text_folder_of: Callable[..., Path]) -> None:
     assert len(test) == 7 + 3
 
 
+def test_a_smaller_test_has_so_many_of_each_class(source: Source) -> None:
+    whole, few = source.open_test(), fewer_test(source, 3, 0).open_test()
+    assert few.counts(2).tolist() == [min(3, number) for number in whole.counts(2).tolist()]
+    assert set(few.rows) < set(whole.rows)
+    assert fewer_test(source, None, 0) is source
+
+
 def test_nothing_is_opened_before_the_test_is(source: Source) -> None:
     def locked() -> Split:
         raise AssertionError("the test split was opened")
@@ -79,6 +86,8 @@ def test_nothing_is_opened_before_the_test_is(source: Source) -> None:
     shut = Source(source.class_names, source.train, None, locked)
     with pytest.raises(AssertionError, match="was opened"):
         filled(shut, cuts(), 5).open_test()
+    with pytest.raises(AssertionError, match="was opened"):
+        fewer_test(shut, 5, 0).open_test()
 
 
 def test_a_tail_that_leaves_nothing_out(source: Source) -> None:
