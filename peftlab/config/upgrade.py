@@ -55,6 +55,7 @@ SINCE: dict[str, dict[str, Any]] = {
         "templates": [],
         "classes": "all",
         "val_max_per_class": None,
+        "test_max_per_class": None,
         "shift": None,
         "shift_severity": 3,
     },

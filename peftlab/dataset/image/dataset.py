@@ -6,7 +6,7 @@ from functools import partial
 from typing import Annotated, Any, Literal
 
 from peftlab.dataset.base_new import groups_of, of_classes, open_new
-from peftlab.dataset.cut import Cuts, fewer_validation
+from peftlab.dataset.cut import Cuts, fewer_test, fewer_validation
 from peftlab.dataset.dataset import Dataset, check_classes, cut_dataset
 from peftlab.dataset.image.input import crop_area, used_spec
 from peftlab.dataset.image.shift import with_shift
@@ -53,6 +53,7 @@ def image_dataset(
     templates: list[str],
     classes: Literal["all", "base", "new"],
     val_max_per_class: PositiveInt | None,
+    test_max_per_class: PositiveInt | None,
     shift: Literal["noise", "blur", "contrast"] | None,
     shift_severity: Annotated[int, Range(1, 5)],
 ) -> Dataset:
@@ -63,7 +64,8 @@ def image_dataset(
     """
     spec = used_spec(spec, interpolation, mean, std, standardise)
     train = train_transform(spec, augment=augment, crop_scale=crop_area(crop_scale), standardise=standardise)
-    whole = with_shift(with_words(source(path), class_names), shift, shift_severity)
+    every = with_shift(with_words(source(path), class_names), shift, shift_severity)
+    whole = fewer_test(every, test_max_per_class, seed)
     check_classes(whole.class_names)
     chosen = fewer_validation(of_classes(whole, classes), val_max_per_class, seed)
     groups = groups_of(groups, whole.class_names, classes)
@@ -77,8 +79,15 @@ def image_dataset(
         views=views_transform(spec, views, views_expand, views_num, standardise=standardise),
         open_new=partial(open_new, whole) if classes == "base" else None,
         templates=tuple(templates),
-        note="" if shift is None else f"test images with {shift} of severity {shift_severity}",
+        note=_note(shift, shift_severity, test_max_per_class),
     )
+
+
+def _note(shift: str | None, severity: int, test_max_per_class: int | None) -> str:
+    """What is said of the test beside its number."""
+    shifted = "" if shift is None else f"test images with {shift} of severity {severity}"
+    fewer = "" if test_max_per_class is None else f"test: at most {test_max_per_class} a class"
+    return "; ".join(filter(None, (shifted, fewer)))
 
 
 def used_transform(spec: InputSpec, options: Mapping[str, Any]) -> ImageTransform:

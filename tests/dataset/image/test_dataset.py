@@ -44,6 +44,7 @@ KEYS: dict[str, Any] = {
     "templates": [],
     "classes": "all",
     "val_max_per_class": None,
+    "test_max_per_class": None,
     "shift": None,
     "shift_severity": 3,
 }
@@ -253,6 +254,20 @@ def test_base_and_new_of_digits(build: Build) -> None:
     )
     assert sorted([*base.open_test().rows, *test.rows]) == sorted(whole.open_test().rows)
     assert set(test.labels.tolist()) == set(range(5))
+
+
+def test_a_smaller_test_is_part_of_it_of_base_and_of_new_classes(build: Build) -> None:
+    whole, few = build("digits", classes="base"), build("digits", classes="base", test_max_per_class=7)
+    assert few.open_test().counts(5).tolist() == [7] * 5
+    assert set(few.open_test().rows) < set(whole.open_test().rows)
+    assert few.open_new is not None
+    new = few.open_new().split
+    assert new.counts(5).tolist() == [7] * 5
+    alone = build("digits", classes="new", test_max_per_class=7)
+    assert alone.open_test().rows.tolist() == new.rows.tolist()
+    assert build("digits", test_max_per_class=7).open_test().counts(10).tolist() == [7] * 10
+    assert few.note == "test: at most 7 a class"
+    assert len(few.train) == len(whole.train)
 
 
 @pytest.mark.parametrize("views", [None, "five_crop"])
