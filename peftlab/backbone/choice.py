@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from peftlab.backbone.hf import folder as hf
 from peftlab.backbone.hf_clip import folder as hf_clip
 from peftlab.backbone.open_clip import name as open_clip
+from peftlab.backbone.quantise import check_quantise, quantise_of
 from peftlab.backbone.timm.arguments import check_arguments
 from peftlab.backbone.timm.checkpoint import called as timm_called
 from peftlab.backbone.timm.checkpoint import check_checkpoint, checkpoint_path
@@ -35,6 +36,8 @@ def check_choice(choice: Choice) -> None:
         UserError: if not.
     """
     name = str(choice.options["name"])
+    if library(choice.target) is not None:
+        check_quantise(quantise_of(choice.options))
     if library(choice.target) == "duo":
         for tower in _towers(choice):
             check_choice(tower)
@@ -117,6 +120,12 @@ def shapes_of(choice: Choice) -> "Backbone":
     Raises:
         UserError: as the backbone itself; and for people's own.
     """
+    from peftlab.backbone.int8 import quantised
+
+    return quantised(_shapes(choice), choice.options.get("quantise"))
+
+
+def _shapes(choice: Choice) -> "Backbone":
     found = library(choice.target)
     if found == "duo":
         from peftlab.backbone.duo.shapes import shapes as shapes_of_duo

@@ -10,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from peftlab.backbone.backbone import Backbone
+from peftlab.backbone.plain import plain
 from peftlab.build.coupling import Piece, effects, left_over, wanted_of
 from peftlab.build.feature_norm import feature_norms
 from peftlab.build.mean_square import mean_squares
@@ -105,7 +106,7 @@ class Scorer:
 
     def num_weights(self, site: Site) -> int:
         """How many frozen weights a site is scored by."""
-        values: dict[str, Tensor] = dict(self.backbone.model.named_parameters())
+        values = {name: plain(value) for name, value in self.backbone.model.named_parameters()}
         return sum(_part(values, piece).numel() for piece in self._pieces(site))
 
     def energies(self, sites: Sequence[Site], num: int, size: int) -> dict[Site, tuple[float, float]]:
@@ -204,7 +205,7 @@ class Scorer:
     def _matrix(self, layer: Site) -> Float[Tensor, "m n"]:
         """The frozen weight of a linear layer: its own part of a fused one."""
         name, part = self._matrix_piece(layer)
-        return _part({name: self.backbone.model.get_parameter(name)}, (name, part))
+        return _part({name: plain(self.backbone.model.get_parameter(name))}, (name, part))
 
     def _matrix_piece(self, layer: Site) -> Piece:
         model = self.backbone.model
@@ -218,7 +219,7 @@ class Scorer:
     def _logits(self, batch: Batch) -> tuple[dict[str, Tensor], Float[Tensor, "b c"]]:
         """The logits, with a graph from copies of the backbone's parameters, which are frozen themselves."""
         named = self.backbone.model.named_parameters()
-        values = {name: value.detach().requires_grad_() for name, value in named}
+        values = {name: plain(value).detach().requires_grad_() for name, value in named}
         with torch.enable_grad():
             return values, self.head(self.backbone.features(batch.inputs, values)).float()
 

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from peftlab.backbone.backbone import Backbone
+from peftlab.backbone.plain import plain
 from peftlab.build.budget import check_mask, mask_of
 from peftlab.build.start import Start
 from peftlab.config.resolved import Resolved
@@ -55,7 +56,7 @@ def _weights(cells: Cells, backbone: Backbone, start: Start) -> Weights:
     inside: dict[tuple[str, tuple[int, int]], Weight] = {}
     for site in cells:
         for name, part in backbone.place(site).parameters:
-            value = values[name].detach().chunk(part[1])[part[0]]
+            value = plain(values[name]).detach().chunk(part[1])[part[0]]
             inside.setdefault((name, part), Weight(name, part, value, site))
     outside = [Weight(name, (0, 1), values[name].detach(), None) for name in backbone.outside]
     with_heads = [site.block for site in backbone.places if site.position == "kv"]

@@ -6,6 +6,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from peftlab.backbone.backbone import Backbone, Port
+from peftlab.backbone.plain import plain
 from peftlab.build.classes import words_at
 from peftlab.config.resolved import Resolved
 from peftlab.errors import UserError
@@ -95,4 +96,4 @@ def _weight(backbone: Backbone, ports: Ports) -> Tensor | None:
     if not isinstance(module, nn.Linear) or not is_beside:
         return None
     index, count = ports.writes.slice
-    return module.weight.detach().chunk(count)[index]
+    return plain(module.weight).detach().chunk(count)[index]

@@ -27,8 +27,9 @@ VOLATILE_IN = {
     "dataset": ("num_workers",),
     "fit": ("save_every", "eval_batch_size", "stop_after", "checkpointing"),
 }
-# keys that older runs lack, with what these did: at this value a run is the one without the key
+# keys that older runs lack, with what these did: at this value a run is the one without the key; of a node in a node, those in it
 ABSENT: dict[str, dict[str, Any]] = {
+    "backbone": {"quantise": None, "image": {"quantise": None}, "text": {"quantise": None}},
     "placement": {"tower": None},
     "fit": {
         "compile": False,
@@ -105,13 +106,21 @@ def lasting(config: dict[str, Any]) -> dict[str, Any]:
     kept = {key: value for key, value in config.items() if key not in VOLATILE}
     for group in (*VOLATILE_IN, *ABSENT):
         if isinstance(kept.get(group), dict):
-            keys, absent = VOLATILE_IN.get(group, ()), ABSENT.get(group, {})
-            kept[group] = {
-                key: value
-                for key, value in kept[group].items()
-                if key not in keys and (key not in absent or value != absent[key])
-            }
+            keys = VOLATILE_IN.get(group, ())
+            own = {key: value for key, value in kept[group].items() if key not in keys}
+            kept[group] = _without(own, ABSENT.get(group, {}))
     return kept
+
+
+def _without(node: dict[str, Any], absent: dict[str, Any]) -> dict[str, Any]:
+    """A node without the keys that are as they were before they were there."""
+    return {
+        key: _without(value, absent[key])
+        if isinstance(value, dict) and isinstance(absent.get(key), dict)
+        else value
+        for key, value in node.items()
+        if key not in absent or value != absent[key]
+    }
 
 
 def choices(root: DictConfig) -> dict[str, str]:

@@ -3,6 +3,7 @@
 from typing import Any
 
 from peftlab.backbone.choice import check_choice, check_writes
+from peftlab.backbone.quantise import check_trained
 from peftlab.config.device import check_device
 from peftlab.config.fit import check_fit
 from peftlab.config.place import check_cells, place
@@ -115,6 +116,7 @@ def _check(resolved: Resolved) -> None:
         check_writes(resolved.backbone)
     for part in parts:
         check_part(part)
+        check_trained(part.form.word, part.path, resolved.backbone.options)
         _check_classes(part, resolved)
     widths = {part.name: _widths(part) for part in parts}
     budget = resolved.raw["placement"]["budget"]  # as it was typed

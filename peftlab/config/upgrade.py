@@ -36,6 +36,10 @@ MOVED = {
 
 # keys that a `_target_` has since, with what was done before there was a choice
 SINCE: dict[str, dict[str, Any]] = {
+    "peftlab.backbone.hf.model.hf_model": {"quantise": None},
+    "peftlab.backbone.hf_clip.model.hf_clip": {"quantise": None},
+    "peftlab.backbone.open_clip.model.open_clip_model": {"quantise": None},
+    "peftlab.backbone.timm.model.timm_model": {"quantise": None},
     "peftlab.fit.plan.Plan": {
         "stop_after": None,
         "compile": False,

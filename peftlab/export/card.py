@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from peftlab.backbone.quantise import quantise_of
 from peftlab.dataset.image.dataset import used_transform
 from peftlab.dataset.text.dataset import used_length
 from peftlab.export.head import FILE, has_file, num_outputs, writes
@@ -20,6 +21,8 @@ def card_of(
     """Backbone, input, classes, head, what was done, and how far its logits are from the run's."""
     node = trained.resolved.backbone.options
     frozen = {key: node[key] for key in ("name", "pretrained", "checkpoint", "model_args") if key in node}
+    if (quantise := quantise_of(node)) is not None:
+        frozen["quantise"] = quantise
     own = trained.resolved.head
     head: dict[str, Any] = {"kind": own.word}
     if "scale" in own.options:
@@ -72,7 +75,19 @@ def readme(trained: Trained, to: str) -> str:
         lines += _head(trained)
     title = f"# {trained.backbone.name}, {len(trained.card['class_names'])} classes"
     text = f"Input: {_reads(trained)}. Classes, hashes and the comparison with the run are in `export.yaml`."
+    text += _rounded(trained, to)
     return "\n".join([title, "", text, "", "```python", *lines, "```", ""])
+
+
+def _rounded(trained: Trained, to: str) -> str:
+    """Which frozen weights the numbers of a run in int8 belong to."""
+    quantise = quantise_of(trained.resolved.backbone.options)
+    if quantise is None or to == "adapter":
+        return ""
+    how = "PEFT puts the adapter beside the published ones" if to == "peft" else "here they are in fp32"
+    return f" The run's frozen weights were rounded (backbone.quantise={quantise}); {how}" + (
+        ", which differ by the rounding." if to == "peft" else ", as rounded."
+    )
 
 
 def _reads(trained: Trained) -> str:

@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from peftlab.backbone.plain import plain
 from peftlab.export.affine import Affine, Diagonal, affine
 from peftlab.export.refuse import Reason, refuse
 from peftlab.model.load import Trained
@@ -28,7 +29,8 @@ def merge(trained: Trained, to: str = "timm") -> State:
     model = trained.model
     with torch.no_grad():
         selected = {name: value.detach() for name, value in model.cell.selected.weights().items()}
-        state: State = {**model.backbone.state_dict(), **selected}
+        frozen = {name: plain(value) for name, value in model.backbone.state_dict().items()}
+        state: State = {**frozen, **selected}
         refuse(to, reasons(trained, state), LEGAL)
         scales, one = model.gamma.scales(), torch.ones(())
         wide: State = {}

@@ -11,6 +11,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from peftlab.backbone.hf.exported import has_turned_weights, in_library, library_state
+from peftlab.backbone.plain import plain
 from peftlab.export.affine import LowRank, affine
 from peftlab.export.head import classifier_state, num_outputs, save_head, writes
 from peftlab.export.in_front import CONFIG, WEIGHTS, is_in_front, write_in_front
@@ -74,7 +75,7 @@ def read_peft(trained: Trained, folder: Path) -> dict[str, Tensor]:
 
 def frozen_state(trained: Trained) -> dict[str, Tensor]:
     """Under the names of the library of the network, and in its layout."""
-    own = trained.model.backbone.state_dict()
+    own = {name: plain(value) for name, value in trained.model.backbone.state_dict().items()}
     return library_state(trained.backbone, own, writes(trained)) if _reads_texts(trained) else own
 
 

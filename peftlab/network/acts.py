@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from peftlab.backbone.backbone import Port
+from peftlab.backbone.int8 import Int8Linear
 from peftlab.network.anchor import Anchor
 from peftlab.network.attention import AttentionProduct
 from peftlab.network.clips import of_clips, over_time
@@ -92,7 +93,7 @@ def add_all(
     """write <- write + gamma delta(read) for all sites that write what one module takes or gives."""
     module = modules[group[0].writes.module]
     # a merged product takes the place of the layer's forward: not where somebody has put one of their own
-    is_plain = getattr(frozen, "__func__", None) is nn.Linear.forward
+    is_plain = getattr(frozen, "__func__", None) in (nn.Linear.forward, Int8Linear.forward)
     merged = _merged(run, module, group) if is_plain else None
     if merged is not None:
         assert isinstance(module, nn.Linear)

@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor, nn
 
+from peftlab.backbone.plain import plain
 from peftlab.errors import UserError
 from peftlab.peft.weights import Chosen, Weight
 
@@ -30,7 +31,7 @@ class Selected(nn.Module):
                 raise UserError(
                     f"peft: two parts of the method train {key}, which has one value; legal: places of their own for each"
                 )
-            piece = weight.of(self._frozen[weight.name]).detach()
+            piece = weight.of(plain(self._frozen[weight.name])).detach()
             if mask is None:
                 piece = piece.clone()
             else:
@@ -56,7 +57,7 @@ class Selected(nn.Module):
 
     def _assemble(self, name: str, slices: dict[Slice, str]) -> Tensor:
         count = next(iter(slices))[1]
-        pieces = list(self._frozen[name].chunk(count))
+        pieces = list(plain(self._frozen[name]).chunk(count))
         for (index, _), key in slices.items():
             pieces[index] = self._piece(key, pieces[index])
         return pieces[0] if count == 1 else torch.cat(pieces)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
+from torch.utils._python_dispatch import is_traceable_wrapper_subclass as is_wrapper
 
 from peftlab.build.experiment import Experiment
 
@@ -40,11 +41,14 @@ def kept_bytes(experiment: Experiment) -> int:
     kept: dict[tuple[int, int], int] = {}
 
     def pack(tensor: Tensor) -> Tensor:
+        if is_wrapper(tensor):  # a frozen weight in int8, which has no storage of its own
+            return tensor
         storage = tensor.untyped_storage()
         kept[storage.data_ptr(), storage.nbytes()] = storage.nbytes()
         return tensor
 
-    frozen = {value.untyped_storage().data_ptr() for value in experiment.trunk.backbone.model.parameters()}
+    parameters = experiment.trunk.backbone.model.parameters()
+    frozen = {value.untyped_storage().data_ptr() for value in parameters if not is_wrapper(value)}
     cell = experiment.cell
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
         outputs = experiment.network.outputs([cell], inputs, [experiment.learner.now(0)])

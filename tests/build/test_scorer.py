@@ -3,8 +3,11 @@
 import numpy as np
 import pytest
 import torch
+from conftest import FAMILIES
 from torch.nn import functional as F
 
+from peftlab.backbone.int8 import quantised
+from peftlab.backbone.plain import plain
 from peftlab.build.scorer import Scorer
 from peftlab.errors import UserError
 from peftlab.inputs.batch import Batch
@@ -44,6 +47,23 @@ def test_gradients_are_those_of_a_training_step(vit):
     finally:
         model.requires_grad_(False)
         model.zero_grad()
+
+
+def test_a_network_in_int8_has_the_scores_of_the_numbers_that_it_stands_for(vit):
+    pytest.importorskip("torchao", reason="peftlab[quantise] is not installed")
+    scorer, twin = vit[0], FAMILIES["plain"]()
+    rounded = quantised(FAMILIES["plain"](), "int8")
+    with torch.no_grad():
+        for name, value in twin.model.named_parameters():
+            value.copy_(plain(rounded.model.get_parameter(name)))
+    sites, found = [Site(0, "q"), Site(1, "ffn")], []
+    for backbone in (rounded, twin):
+        own = Scorer(backbone, scorer.head, scorer.loss, scorer._batch, 7)
+        scores = [own.squared_gradients(sites, 4, 2), own.energies(sites, 4, 2), own.condition_numbers(sites)]
+        scores += [own.feature_norms(sites, 4, 2), own.residual_norms(sites, 4, 2)]
+        assert own.num_weights(sites[0]) == scorer.num_weights(sites[0])
+        found.append([value for score in scores for value in score.values()])
+    torch.testing.assert_close(*found, rtol=1e-4, atol=1e-6)
 
 
 def test_nothing_of_the_backbone_changes(vit):

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 import peftlab
+from peftlab.backbone.plain import plain
 from peftlab.config.file import read_config
 from peftlab.config.resolve import resolve
 
@@ -36,6 +37,25 @@ def test_the_readme_gives_the_run_s_logits(run_folder, export, monkeypatch, to, 
         model.load_state_dict(resolved.backbone().model.state_dict(), strict=False)
 
     names = run_readme(out, {"images": IMAGES}, monkeypatch, load if to == "peft" else None)
+    with torch.no_grad():
+        logits = names["logits"] if "logits" in names else names["model"](IMAGES)
+        torch.testing.assert_close(logits, peftlab.load(folder)(IMAGES), rtol=1e-5, atol=1e-4)
+
+
+@pytest.mark.parametrize("to", ["timm", "peft", "adapter"])
+def test_a_run_on_rounded_weights_says_so(run_folder, export, monkeypatch, to):
+    pytest.importorskip("torchao", reason="peftlab[quantise] is not installed")
+    folder = run_folder("lora", **{"backbone.quantise": "int8"})
+    out = export(folder, to)
+    assert out.card["backbone"]["quantise"] == "int8"
+    assert ("backbone.quantise=int8" in (out.folder / "README.md").read_text()) == (to != "adapter")
+    backbone = resolve(read_config(folder)).backbone()
+
+    def load(model):
+        state = {name: plain(value) for name, value in backbone.model.state_dict().items()}
+        model.load_state_dict(state, strict=False)
+
+    names = run_readme(out.folder, {"images": IMAGES}, monkeypatch, load if to == "peft" else None)
     with torch.no_grad():
         logits = names["logits"] if "logits" in names else names["model"](IMAGES)
         torch.testing.assert_close(logits, peftlab.load(folder)(IMAGES), rtol=1e-5, atol=1e-4)

@@ -19,6 +19,12 @@ def test_what_begins_higher_keeps_less(state: Any) -> None:
     assert 1.5 * kept_bytes(high) < kept_bytes(low)
 
 
+def test_frozen_weights_in_int8_are_not_kept_by_a_forward(state: Any) -> None:
+    pytest.importorskip("torchao", reason="peftlab[quantise] is not installed")
+    plain, rounded = (state(f"backbone.quantise={word}").experiment for word in ("null", "int8"))
+    assert kept_bytes(rounded) == kept_bytes(plain)
+
+
 def test_as_many_as_fit_and_one_on_a_cpu(state: Any) -> None:
     experiments = [state("placement.depth=0").experiment for _ in range(3)]
     assert num_together(experiments) == 1

@@ -29,6 +29,8 @@ from peftlab.backbone.hf.read import READ, Heard, read_decoder
 from peftlab.backbone.hf.table import hf_table
 from peftlab.backbone.hf.tokenizer import FileTokenizer
 from peftlab.backbone.hf.weights import load_weights
+from peftlab.backbone.int8 import quantised
+from peftlab.backbone.quantise import Quantise
 from peftlab.backbone.table import check_depth
 from peftlab.errors import UserError
 from peftlab.inputs.text import TextSpec
@@ -47,6 +49,7 @@ def hf_model(
     depth: NumBlocks | None,
     pool: Literal["mean", "first", "last"] | None,
     max_length: PositiveInt | None,
+    quantise: Quantise = None,
 ) -> Backbone:
     """A frozen network in fp32, in eval mode: without pooler and heads, but for the output embedding of a decoder.
 
@@ -54,6 +57,7 @@ def hf_model(
     that pip has installed or `package:NAME` of this one, or a name of the hub. `pretrained: false` leaves the weights random.
     Features are the mean of the last hidden states of all tokens, or that of the first or the last one; `pool: null` is what
     the model's own files say. `max_length` in tokens (null: the model's own); `depth` is what the YAML promises.
+    `quantise` keeps the linear layers of its blocks in fewer bits: see `quantised`.
 
     Raises:
         UserError: for files that are missing, damaged or of different models, and a family without a table.
@@ -66,7 +70,7 @@ def hf_model(
         unembedding = load_weights(model, unembedding, family, folder, name, sha256)
     options = {"name": name, "depth": depth, "pool": pool, "max_length": max_length}
     backbone = backbone_of(model, unembedding, family, folder, options)
-    return replace(backbone, hash=_hash(backbone))
+    return quantised(replace(backbone, hash=_hash(backbone)), quantise)
 
 
 def backbone_of(

@@ -18,7 +18,9 @@ from peftlab.backbone.hf.tokenizer import FileTokenizer
 from peftlab.backbone.hf.weights import MADE_ANEW, read_weights
 from peftlab.backbone.hf_clip.folder import PREPROCESSOR, READ, check_clip, config_of
 from peftlab.backbone.hf_clip.tower import image_tower, text_tower
+from peftlab.backbone.int8 import quantised
 from peftlab.backbone.pair import pair
+from peftlab.backbone.quantise import Quantise
 from peftlab.backbone.state import fill
 from peftlab.errors import UserError
 from peftlab.inputs.image import InputSpec
@@ -35,12 +37,20 @@ STDS = {"clip": (0.26862954, 0.26130258, 0.27577711), "siglip": (0.5, 0.5, 0.5)}
 RESAMPLE = {0: "nearest", 1: "lanczos", 2: "bilinear", 3: "bicubic"}  # PIL's numbers
 
 
-def hf_clip(*, name: str, pretrained: bool, sha256: str | None, depth: NumBlocks | None) -> Backbone:
+def hf_clip(
+    *,
+    name: str,
+    pretrained: bool,
+    sha256: str | None,
+    depth: NumBlocks | None,
+    quantise: Quantise = None,
+) -> Backbone:
     """A frozen CLIP or SigLIP of transformers in fp32, in eval mode: image and text tower in one, with the scale and the bias of its
     cosines.
 
     `name` is a folder with config.json, model.safetensors and tokenizer.json, or a name of the hub. `pretrained: false` leaves the
     weights random. `depth` is null: each tower has its own.
+    `quantise` keeps the linear layers of its blocks in fewer bits: see `quantised`.
 
     Raises:
         UserError: for files that are missing, damaged or of different models, and a model of another kind.
@@ -54,7 +64,7 @@ def hf_clip(*, name: str, pretrained: bool, sha256: str | None, depth: NumBlocks
         given = read_weights(folder, name, sha256)
         state = {key: value.float() for key, value in given.items() if not key.endswith(MADE_ANEW)}
         fill(clip, state, f"backbone.name={name}: {WEIGHTS} does not fit {CONFIG}")
-    return joined(name, clip, folder)
+    return quantised(joined(name, clip, folder), quantise)
 
 
 def created(name: str, config: dict[str, Any]) -> nn.Module:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from peftlab.backbone.backbone import Backbone
+from peftlab.backbone.int8 import quantised
 from peftlab.backbone.open_clip.name import (
     CONFIG,
     called,
@@ -20,6 +21,7 @@ from peftlab.backbone.open_clip.name import (
 from peftlab.backbone.open_clip.tokenizer import ClipTokenizer
 from peftlab.backbone.open_clip.tower import image_tower, reads_padding, text_tower
 from peftlab.backbone.pair import pair
+from peftlab.backbone.quantise import Quantise
 from peftlab.backbone.state import fill, first_sentence, read_state
 from peftlab.backbone.timm.checkpoint import checkpoint_path
 from peftlab.errors import UserError
@@ -40,12 +42,14 @@ def open_clip_model(
     checkpoint: str | None,
     sha256: str | None,
     depth: NumBlocks | None,
+    quantise: Quantise = None,
 ) -> Backbone:
     """A frozen CLIP of open_clip in fp32, in eval mode: image and text tower in one, with the scale and the bias of its cosines.
 
     `name` is a model of open_clip, or a folder with an open_clip_config.json; `pretrained` the word of its weights, as openai,
     which come by open_clip's own way; `checkpoint` a file in the same layout (RemoteCLIP, GeoRSCLIP); neither leaves them random.
     `depth` is null: each tower has its own.
+    `quantise` keeps the linear layers of its blocks in fewer bits: see `quantised`.
 
     Raises:
         UserError: unknown name, towers without a table, weights that cannot be had, a file that does not match the model or its
@@ -55,7 +59,7 @@ def open_clip_model(
     check_open_clip(options)
     if depth is not None:
         raise UserError(f"backbone.depth={depth}, but {name} has two towers; legal: null")
-    return joined(name, *created(name, pretrained, checkpoint, sha256))
+    return quantised(joined(name, *created(name, pretrained, checkpoint, sha256)), quantise)
 
 
 def joined(name: str, clip: nn.Module, config: dict[str, Any], preprocess: dict[str, Any]) -> Backbone:

@@ -10,6 +10,8 @@ from torch import Tensor, nn
 from peftlab.backbone.backbone import Backbone
 from peftlab.backbone.digest import digest_of
 from peftlab.backbone.hub import hub_or_cache
+from peftlab.backbone.int8 import quantised
+from peftlab.backbone.quantise import Quantise
 from peftlab.backbone.state import first_sentence, read_state
 from peftlab.backbone.table import check_depth
 from peftlab.backbone.timm.arguments import check_arguments
@@ -33,12 +35,14 @@ def timm_model(
     sha256: str | None,
     depth: NumBlocks | list[NumBlocks] | None,
     model_args: dict[str, Any],
+    quantise: Quantise = None,
 ) -> Backbone:
     """A frozen timm model in fp32, without its classifier, in eval mode.
 
     `checkpoint` is a path, or `package:FILE` for weights that ship with peftlab; `depth` is what the YAML promises
     (so that a placement can be checked before anything is loaded), and must be the model's own: how many blocks, or
     a list of how many in each stage.
+    `quantise` keeps the linear layers of its blocks in fewer bits: see `quantised`.
 
     Raises:
         UserError: unknown name, weights that cannot be had, a file that does not match the model or its sha256.
@@ -55,9 +59,10 @@ def timm_model(
     spec, digest = input_spec(model, name), digest_of(model)
     num_features: Any = model.num_features
     given: dict[str, Any] = table._asdict()
-    return Backbone(
+    backbone = Backbone(
         model=model, name=shown, input_spec=spec, num_features=int(num_features), hash=digest, **given
     )
+    return quantised(backbone, quantise)
 
 
 def created(name: str, pretrained: bool, model_args: dict[str, Any]) -> nn.Module:

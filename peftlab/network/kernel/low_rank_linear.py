@@ -10,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
+from peftlab.backbone.plain import plain
 from peftlab.network.kernel.thin import add_up, back_of, cross_of, hidden_of, merged
 
 Grads = tuple[Tensor | None, ...]
@@ -141,7 +142,7 @@ class _LowRankLinear(torch.autograd.Function):
     ) -> Tensor:
         stack = _Stack.of(how.rows, flat, weight.shape[0])
         with _as_given(x.device.type):
-            used = merged(weight, *stack) if how.merge else weight
+            used = merged(plain(weight), *stack) if how.merge else plain(weight)
             y = F.linear(x, used.to(x.dtype), None if bias is None else bias.to(x.dtype))
             hidden = None
             if not how.merge:
@@ -174,9 +175,11 @@ class _LowRankLinear(torch.autograd.Function):
             grads = _of_parts(rows, cross, slopes, flat, ctx.needs_input_grad[5:])
             grad_x = None
             if needs_x and merge:
-                grad_x = grad @ merged(weight, *stack).to(x.dtype)
+                grad_x = grad @ merged(plain(weight), *stack).to(x.dtype)
             elif needs_x and back is not None:
-                grad_x = (grad @ weight.to(x.dtype)).flatten(0, -2).addmm_(back.T, thin.down).view_as(x)
+                grad_x = (
+                    (grad @ plain(weight).to(x.dtype)).flatten(0, -2).addmm_(back.T, thin.down).view_as(x)
+                )
             grad_weight = (flat_grad.T @ flat_x).to(weight.dtype) if needs_weight else None
             grad_bias = flat_grad.sum(0).to(weight.dtype) if needs_bias else None
         return grad_x, grad_weight, grad_bias, None, None, *grads
