@@ -68,7 +68,7 @@ def random_vit(name: str, **model_args: Any) -> Any:
 
     from peftlab.backbone.timm.model import timm_model
 
-    node = {"pretrained": False, "checkpoint": None, "sha256": None, "depth": None}
+    node = {"pretrained": False, "checkpoint": None, "sha256": None, "depth": None, "quantise": None}
     backbone = timm_model(name=name, model_args=model_args, **node)
     rng = torch.Generator().manual_seed(0)
     with torch.no_grad():

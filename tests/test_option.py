@@ -38,6 +38,7 @@ def test_a_wrong_input_keeps_its_sentence() -> None:
         "pretrained": True,
         "checkpoint": "x",
         "sha256": None,
+        "quantise": None,
         "depth": None,
         "model_args": {},
     }

@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Float64
 from torch import Tensor, nn
 
+from peftlab.backbone.plain import plain
 from peftlab.errors import UserError
 from peftlab.inputs.batch import Batch
 from peftlab.loss.cross_entropy import Loss
@@ -56,15 +57,15 @@ def effects(
     def every(weights: dict[str, Tensor]) -> Tensor:
         return torch.cat([logits(weights, batch) for batch in batches]).double().flatten()
 
-    plain, found = every({}), {}
+    before, found = every({}), {}
     for site, steps in moves.items():
-        own = {name: model.get_parameter(name).detach().clone() for name, _ in steps}
+        own = {name: plain(model.get_parameter(name)).detach().clone() for name, _ in steps}
         parts = [own[name].chunk(count)[index] for name, (index, count) in steps]
         norm = math.hypot(*(float(step.norm()) for step in steps.values()))
         size = STEP * math.hypot(*(float(part.norm()) for part in parts)) / (norm or 1.0)
         for part, step in zip(parts, steps.values(), strict=True):
             part += (size * step).to(part)
-        found[site] = (every(own) - plain) / size if size else torch.zeros_like(plain)
+        found[site] = (every(own) - before) / size if size else torch.zeros_like(plain)
     return found
 
 

@@ -5,9 +5,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from conftest import FAMILIES
 from fixtures.configs import TWO_TOWERS
 from torch.nn import functional as F
 
+from peftlab.backbone.int8 import quantised
+from peftlab.backbone.plain import is_int8
 from peftlab.config.directory import config_dir
 from peftlab.errors import UserError
 from peftlab.fit import compiled
@@ -38,7 +41,7 @@ def pair(recipe, family, adapt):
     """A learner of a method and a batch, every trained value moved."""
 
     def make(method, family_name="plain", **keys):
-        backbone = family(family_name)
+        backbone = quantised(FAMILIES["plain"](), "int8") if family_name == "int8" else family(family_name)
         scaling = "fixed" if method in IN_PLACE else "learned"
         model, scaled = adapt(recipe(method, scaling, None, **HYBRIDS.get(method, {}), **keys), backbone)
         for anchor in model.cell.anchors:
@@ -125,6 +128,15 @@ def test_a_graph_sees_later_values_and_adds_to_gradients(pair, monkeypatch):
 def test_in_bf16(pair, monkeypatch):
     monkeypatch.setattr(torch, "compile", lambda traced, **options: traced)
     check(*pair("lora"), lambda: torch.autocast("cpu", torch.bfloat16), rtol=2e-2, atol=1e-3)
+
+
+@pytest.mark.parametrize("method", ["lora", "adaptformer"])
+def test_frozen_weights_in_int8_are_part_of_a_graph(pair, monkeypatch, method):
+    pytest.importorskip("torchao", reason="peftlab[quantise] is not installed")
+    monkeypatch.setattr(torch, "compile", lambda traced, **options: traced)
+    network, *rest = pair(method, "int8")
+    assert any(is_int8(value) for value in network.backbone.model.parameters())
+    check(network, *rest, rtol=1e-4, atol=1e-6)
 
 
 def test_a_batch_of_another_size_is_not_taken(pair):

@@ -7,12 +7,11 @@ from importlib.util import find_spec
 
 import pytest
 import torch
-import yaml
 from fixtures.gguf_file import write_gguf
 
 from peftlab.backbone.choice import check_choice
 from peftlab.backbone.hf.folder import weights_folder
-from peftlab.config.directory import config_dir
+from peftlab.config.compose import composed
 from peftlab.config.resolve import choice
 from peftlab.errors import UserError
 from peftlab.model import packaged
@@ -20,7 +19,7 @@ from peftlab.model.packaged import MODELS, write_packaged
 
 
 def node():
-    return yaml.safe_load((config_dir() / "backbone" / "smollm2_135m.yaml").read_text())
+    return composed("backbone=smollm2_135m")["backbone"]
 
 
 @pytest.fixture

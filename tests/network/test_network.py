@@ -11,7 +11,7 @@ SMALL = {"img_size": 32, "depth": 2, "embed_dim": 16, "num_heads": 2}
 
 
 def vit(name, **model_args):
-    node = {"pretrained": False, "checkpoint": None, "sha256": None, "depth": None}
+    node = {"pretrained": False, "checkpoint": None, "sha256": None, "depth": None, "quantise": None}
     return timm_model(name=name, model_args=model_args, **node)
 
 

@@ -114,7 +114,7 @@ def _write_pooling(backbone: Backbone, folder: Path) -> None:
 
 def read_hf(folder: Path) -> Backbone:
     """The model of such a folder, with the pooling and the length that its files say."""
-    options: dict[str, Any] = {"sha256": None, "depth": None, "pool": None, "max_length": None}
+    options: dict[str, Any] = dict.fromkeys(("sha256", "depth", "pool", "max_length", "quantise"))
     return hf_model(name=str(folder.absolute()), pretrained=True, **options)
 
 

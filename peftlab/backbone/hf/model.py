@@ -49,7 +49,7 @@ def hf_model(
     depth: NumBlocks | None,
     pool: Literal["mean", "first", "last"] | None,
     max_length: PositiveInt | None,
-    quantise: Quantise = None,
+    quantise: Quantise,
 ) -> Backbone:
     """A frozen network in fp32, in eval mode: without pooler and heads, but for the output embedding of a decoder.
 

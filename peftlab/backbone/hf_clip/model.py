@@ -43,7 +43,7 @@ def hf_clip(
     pretrained: bool,
     sha256: str | None,
     depth: NumBlocks | None,
-    quantise: Quantise = None,
+    quantise: Quantise,
 ) -> Backbone:
     """A frozen CLIP or SigLIP of transformers in fp32, in eval mode: image and text tower in one, with the scale and the bias of its
     cosines.

@@ -42,7 +42,7 @@ def open_clip_model(
     checkpoint: str | None,
     sha256: str | None,
     depth: NumBlocks | None,
-    quantise: Quantise = None,
+    quantise: Quantise,
 ) -> Backbone:
     """A frozen CLIP of open_clip in fp32, in eval mode: image and text tower in one, with the scale and the bias of its cosines.
 

@@ -35,7 +35,7 @@ def timm_model(
     sha256: str | None,
     depth: NumBlocks | list[NumBlocks] | None,
     model_args: dict[str, Any],
-    quantise: Quantise = None,
+    quantise: Quantise,
 ) -> Backbone:
     """A frozen timm model in fp32, without its classifier, in eval mode.
 

