@@ -65,7 +65,7 @@ def effects(
         size = STEP * math.hypot(*(float(part.norm()) for part in parts)) / (norm or 1.0)
         for part, step in zip(parts, steps.values(), strict=True):
             part += (size * step).to(part)
-        found[site] = (every(own) - before) / size if size else torch.zeros_like(plain)
+        found[site] = (every(own) - before) / size if size else torch.zeros_like(before)
     return found
 
 
