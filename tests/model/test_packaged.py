@@ -22,6 +22,12 @@ def node():
     return composed("backbone=smollm2_135m")["backbone"]
 
 
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path, monkeypatch):
+    """The machine may have the model."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+
 @pytest.fixture
 def small(tmp_path, monkeypatch):
     """A small model in the place of the real one, in a package that can be found and not be imported."""

@@ -13,7 +13,7 @@ from peftlab.backbone.hf.families import FAMILIES
 from peftlab.backbone.hf.model import hf_model
 from peftlab.config.directory import config_dir
 from peftlab.errors import UserError
-from peftlab.site import CROSS, POSITIONS, SCAN, Site
+from peftlab.site import CROSS, OF_TWO_TOWERS, POSITIONS, SCAN, Site
 
 METHODS = sorted(
     {Path(file).stem for file in (config_dir() / "peft").glob("*.yaml")} - {*TWO_TOWERS, "aim", "st_adapter"}
@@ -48,7 +48,7 @@ def test_places(family, kind):
     backbone = family(kind)
     assert backbone.labels == ("enc.0", "enc.1", "dec.0", "dec.1")
     assert backbone.decoder == 2
-    plain = set(POSITIONS) - {*SCAN, "context", "proj", *(() if kind == "mt5" else ("gate",))}
+    plain = set(POSITIONS) - {*SCAN, *OF_TWO_TOWERS, "proj", *(() if kind == "mt5" else ("gate",))}
     for block in range(4):
         own = {site.position for site in backbone.places if site.block == block}
         assert own == (plain - {*CROSS, "xkv"} if block < 2 else plain - {"tokens"})

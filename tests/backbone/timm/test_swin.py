@@ -4,7 +4,7 @@ import pytest
 
 from peftlab.backbone.timm.swin import swin_table
 from peftlab.errors import UserError
-from peftlab.site import CROSS, POSITIONS, SCAN, Site
+from peftlab.site import CROSS, OF_TWO_TOWERS, POSITIONS, SCAN, Site
 
 
 def test_blocks_are_called_stage_dot_block(small):
@@ -16,7 +16,7 @@ def test_blocks_are_called_stage_dot_block(small):
 
 def test_a_site_is_the_linear_index_and_its_width_that_of_its_stage(small):
     places = small("swin_shifted").table.places
-    positions = set(POSITIONS) - {"gate", "tokens", "xkv", "proj", "context", *CROSS, *SCAN}
+    positions = set(POSITIONS) - {"gate", "tokens", "xkv", "proj", *OF_TWO_TOWERS, *CROSS, *SCAN}
     assert set(places) == {Site(block, position) for block in range(3) for position in positions}
     widths = {position: [(8, 8), (8, 8), (16, 16)] for position in positions}
     widths |= {"mlp1": [(8, 32), (8, 32), (16, 64)], "mlp2": [(32, 8), (32, 8), (64, 16)]}

@@ -7,7 +7,7 @@ from torch import nn
 
 from peftlab.backbone.timm.vit import vit_table
 from peftlab.errors import UserError
-from peftlab.site import CROSS, POSITIONS, SCAN, Site
+from peftlab.site import CROSS, OF_TWO_TOWERS, POSITIONS, SCAN, Site
 
 PREFIX = {
     "plain": 1,
@@ -35,7 +35,8 @@ def test_every_block_of_a_family_has_every_position(family, name):
     backbone = family(name)
     gate = {"gate"} if name == "eva02" else set()
     assert (
-        set(backbone.positions) == set(POSITIONS) - {"gate", "xkv", "proj", "context", *CROSS, *SCAN} | gate
+        set(backbone.positions)
+        == set(POSITIONS) - {"gate", "xkv", "proj", *OF_TWO_TOWERS, *CROSS, *SCAN} | gate
     )
     assert set(backbone.places) == {Site(i, position) for i in (0, 1) for position in backbone.positions}
     assert (backbone.blocks, backbone.labels, backbone.depth) == (("blocks.0", "blocks.1"), ("0", "1"), 2)
