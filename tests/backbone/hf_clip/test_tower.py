@@ -94,7 +94,7 @@ def test_every_weight_has_one_place_or_is_outside(folder, kind, tower):
     word = ("image", "text")[tower]
     weights = [name for name, _ in backbone.model.named_parameters() if name.startswith(f"{word}.")]
     assert sorted([*owned, *part.outside]) == sorted(weights)
-    has = {*PLACES, *(["context"] if tower else [])}
+    has = {*PLACES, "vector", *(["context"] if tower else [])}
     assert part.positions == tuple(name for name in POSITIONS if name in has)
     assert (part.depth, backbone.num_heads(2 * tower)) == (2, 2 + tower)
     assert part.labels == (f"{word}.0", f"{word}.1")
