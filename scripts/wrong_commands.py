@@ -46,7 +46,10 @@ NEEDED_BESIDE = {
     "placement=noah": ("peft=noah",),
     "placement=supernet": ("peft=noah",),
     "placement=from_gamma": ("placement.keep=4",),
-    **{f"peft={name}": ("backbone=tiny_duo", "task=contrast") for name in ("coop", "cocoop", "maple")},
+    **{
+        f"peft={name}": ("backbone=tiny_duo", "task=contrast")
+        for name in ("coop", "cocoop", "maple", "clip_adapter")
+    },
     **{f"peft={name}": ("dataset=moving_digits",) for name in ("st_adapter", "aim")},
 }
 PATHS = ("backbone.checkpoint", "dataset.path", "placement.run", "placement.file")
