@@ -23,6 +23,7 @@ METHODS = sorted(file.stem for file in (config_dir() / "peft").glob("*.yaml"))
 ASKED = (*(name for name in METHODS if name.startswith("mask_")), "aim", "st_adapter")
 ONE_OF_EACH = ("lora", "prefix", "vpt_deep", "maple", "bitfit")
 MORE = {
+    "clip_adapter": ["peft.depth=all"],
     "coop": ["peft.num_tokens=4"],
     "maple": ["peft.depth=0-1"],
     **{
@@ -42,7 +43,7 @@ MOVED = (
     "vpt_deep",
     "vpt_shallow",
 )
-MOVED += ("maple", "coop", "cocoop")
+MOVED += ("maple", "coop", "cocoop", "clip_adapter")
 IN_PLACE = ("bitfit", "full", "layernorm", "linear_probe", "partial")
 ONE = {"coop": "text", "cocoop": "text", "hlpt": "image", "h2lpt": "image"}  # the tower that it acts in
 
