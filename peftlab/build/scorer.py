@@ -106,8 +106,7 @@ class Scorer:
 
     def num_weights(self, site: Site) -> int:
         """How many frozen weights a site is scored by."""
-        values = {name: plain(value) for name, value in self.backbone.model.named_parameters()}
-        return sum(_part(values, piece).numel() for piece in self._pieces(site))
+        return sum(self._frozen(piece).numel() for piece in self._pieces(site))
 
     def energies(self, sites: Sequence[Site], num: int, size: int) -> dict[Site, tuple[float, float]]:
         """The mean squares of what each site reads and of what it writes, over items, tokens and channels."""
@@ -204,8 +203,10 @@ class Scorer:
 
     def _matrix(self, layer: Site) -> Float[Tensor, "m n"]:
         """The frozen weight of a linear layer: its own part of a fused one."""
-        name, part = self._matrix_piece(layer)
-        return _part({name: plain(self.backbone.model.get_parameter(name))}, (name, part))
+        return self._frozen(self._matrix_piece(layer))
+
+    def _frozen(self, piece: Piece) -> Tensor:
+        return _part({piece[0]: plain(self.backbone.model.get_parameter(piece[0]))}, piece)
 
     def _matrix_piece(self, layer: Site) -> Piece:
         model = self.backbone.model

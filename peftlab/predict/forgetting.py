@@ -14,6 +14,7 @@ from peftlab.dataset.split import Split
 from peftlab.dataset.suspect.probe import probe
 from peftlab.model.load import Trained
 from peftlab.option import Choice
+from peftlab.task.rows import item_rows
 
 BATCH_SIZE = 250
 Reader = Callable[[dict[str, Tensor]], Tensor]
@@ -80,7 +81,7 @@ def _features(of: Reader, dataset: Dataset, split: Split, device: torch.device) 
     batches = EvalBatches(split, dataset.eval_transform, batch_size=BATCH_SIZE, num_workers=0)
     found = ((of(batch.to(device).inputs), len(batch.rows)) for batch in batches)
     # of two towers the vectors of images alone
-    return torch.cat([(one[:, 0] if one.ndim == 3 else one[:num]).float().cpu() for one, num in found])
+    return torch.cat([item_rows(one, num).float().cpu() for one, num in found])
 
 
 def _accuracy(said: Int64[Tensor, " n"], labels: Int64[Tensor, " n"], num_classes: int) -> float:

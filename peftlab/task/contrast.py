@@ -13,6 +13,7 @@ from peftlab.errors import UserError
 from peftlab.evaluate.metrics import harmonic_mean
 from peftlab.option import Choice, PositiveFloat, Range, Share
 from peftlab.task.classify import GROUPS, Classify
+from peftlab.task.rows import item_rows
 from peftlab.task.task import Forward, Outputs, Read, Summary
 from peftlab.task.tpt import Tpt
 
@@ -78,9 +79,7 @@ class Contrast(Classify):
         self, features: Iterable[tuple[Float[Tensor, "n d"] | Float[Tensor, "b n d"], Int64[Tensor, " b"]]]
     ) -> Float[Tensor, "m p"]:
         """The vectors of the images, each with its class behind it."""
-        pairs = [
-            (found[:, 0] if found.ndim == 3 else found[: len(labels)], labels) for found, labels in features
-        ]
+        pairs = [(item_rows(found, len(labels)), labels) for found, labels in features]
         return torch.cat([torch.cat([images, labels[:, None].to(images)], dim=1) for images, labels in pairs])
 
     def head(self, backbone: Read, start: Float[Tensor, "n p"] | None, rng: torch.Generator) -> nn.Module:
@@ -114,8 +113,7 @@ class Contrast(Classify):
             found: Tensor = forward.head(features)
             if not (is_test and self._centres):
                 return found
-            images = features[:, 0] if features.ndim == 3 else features[: len(found)]
-            return torch.cat([found, images], dim=-1)
+            return torch.cat([found, item_rows(features, len(found))], dim=-1)
 
         if is_test and self._tpt is not None and forward.context:
             return self._tpt.outputs(scores, self.num_classes, forward.context)

@@ -71,9 +71,14 @@ def random_views(
     """
     views = []
     for image in images:
-        rng = generator(0, "views", hashlib.sha256(image.numpy().tobytes()).hexdigest())
+        rng = views_stream(image)
         views.append(random_resized_crop([image] * num, [rng] * num, **options))
     return torch.stack(views)
+
+
+def views_stream(image: Tensor) -> torch.Generator:
+    """What random views of a picture are drawn from: a stream that is named by what the picture shows."""
+    return generator(0, "views", hashlib.sha256(image.cpu().numpy().tobytes()).hexdigest())
 
 
 def side_crops(

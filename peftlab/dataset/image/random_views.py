@@ -1,14 +1,11 @@
 """Random crops of a picture as a network reads it."""
 
-import hashlib
-
 import torch
 from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
-from peftlab.dataset.image.crop import NUM_ATTEMPTS, SCALE, crop_box
-from peftlab.stream import generator
+from peftlab.dataset.image.crop import NUM_ATTEMPTS, SCALE, crop_box, views_stream
 
 
 def random_views(image: Float[Tensor, "1 3 h w"], num_views: int) -> Float[Tensor, "v 3 h w"]:
@@ -18,8 +15,7 @@ def random_views(image: Float[Tensor, "1 3 h w"], num_views: int) -> Float[Tenso
     Source: torchvision's RandomResizedCrop and RandomHorizontalFlip with their own numbers. Differs: of the normalised picture at
     the network's size, not of the stored one.
     """
-    shown = hashlib.sha256(image.cpu().numpy().tobytes()).hexdigest()
-    rng = generator(0, "views", shown)
+    rng = views_stream(image)
     height, width = image.shape[-2:]
     views = []
     for draw in torch.rand(num_views, 4 * NUM_ATTEMPTS + 1, generator=rng).tolist():
