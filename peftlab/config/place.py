@@ -65,8 +65,8 @@ def place(
         name: {site: options for site, options in found.cells.items() if site in sites}
         for name, sites in domains.items()
     }
-    if places is not None and (not any(placed.values()) or resolved.placement.word != "grid"):
-        _check_there(found.cells, labels, legal, places)
+    if places is not None:
+        _check_there(found.cells, labels, legal, places, resolved)
     if is_known:
         _check_domains(found.cells, placed, parts, resolved.placement.word)
     return Placed(placed, found.scores, found.is_open)
@@ -148,11 +148,22 @@ def _check_one_tower(resolved: Resolved) -> None:
             )
 
 
-def _check_there(cells: Cells, labels: Sequence[str], legal: Sequence[str], places: Collection[Site]) -> None:
-    for block, name in (site for site in cells if site not in places):
-        there = [other for other in legal if Site(block, other) in places]
+def _check_there(
+    cells: Cells, labels: Sequence[str], legal: Sequence[str], places: Collection[Site], resolved: Resolved
+) -> None:
+    """Every site is there; of a grid each position that it names in one block at least, and of `all` one."""
+    lost = [site for site in cells if site not in places]
+    if resolved.placement.word == "grid":
+        there, named = (
+            {site.position for site in cells if site in places},
+            resolved.placement.options["position"],
+        )
+        is_all = bool(there) and "all" in ([named] if isinstance(named, str) else named)
+        lost = [] if is_all else [site for site in lost if site.position not in there]
+    for block, name in lost:
+        own = [other for other in legal if Site(block, other) in places]
         raise UserError(
-            f"placement: block {labels[block]} has no {name}; legal there: {', '.join(there) or 'none of the method'}"
+            f"placement: block {labels[block]} has no {name}; legal there: {', '.join(own) or 'none of the method'}"
         )
 
 

@@ -133,7 +133,7 @@ class Network:
         # a cache is read and written by each block once
         if self._below is not None and not self.backbone.has_cache(inputs):
             acts |= self._below.acts(run.cell, inputs)
-        acts |= self._classes.acts(run.cell)
+        acts |= self._classes.acts(run)
         for name, own in prompts_of(run, self.backbone, self._modules).items():
             acts.setdefault(name, []).extend(own)
         weights = run.cell.selected.weights()

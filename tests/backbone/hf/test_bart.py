@@ -210,16 +210,27 @@ def test_gates(built, kind):
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(
-    ("method", "depth", "words"),
+    ("method", "depth", "position", "words"),
     [
-        ("lora", "enc", "block enc\\.0 has no xq; legal there: q, k, v, out, mlp1"),
-        ("vpt_deep", "dec", "block dec\\.0 has no tokens"),
+        ("lora", "enc", "xq", "block enc\\.0 has no xq; legal there: q, k, v, out, mlp1"),
+        ("lora", "enc", ["q", "xq"], "block enc\\.0 has no xq; legal there: q, k, v, out, mlp1"),
+        ("vpt_deep", "dec", "all", "block dec\\.0 has no tokens"),
     ],
 )
-def test_what_a_stack_lacks_is_said(built, kind, method, depth, words):
-    position = {"placement.position": "xq"} if method == "lora" else {}
+def test_what_a_stack_lacks_is_said(built, kind, method, depth, position, words):
     with pytest.raises(UserError, match=words):
-        built(kind, method, **{"placement.depth": depth, **position})
+        built(kind, method, **{"placement.depth": depth, "placement.position": position})
+
+
+def test_a_named_position_stands_in_the_blocks_that_have_it(built):
+    _, model, _ = built("bart", "lora", **{"placement.position": ["q", "xq"]})
+    assert {str(anchor.site) for anchor in model.cell.anchors} == {
+        *(f"{block}.q" for block in range(4)),
+        "2.xq",
+        "3.xq",
+    }
+    _, model, _ = built("bart", "lora", **{"placement.position": "all", "placement.depth": "enc"})
+    assert "xq" not in {anchor.site.position for anchor in model.cell.anchors}
 
 
 def test_a_position_of_a_decoder_is_refused_on_a_vit(family, recipe, adapt):
