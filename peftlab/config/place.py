@@ -154,10 +154,8 @@ def _check_there(
     """Every site is there; of a grid each position that it names in one block at least, and of `all` one."""
     lost = [site for site in cells if site not in places]
     if resolved.placement.word == "grid":
-        there, named = (
-            {site.position for site in cells if site in places},
-            resolved.placement.options["position"],
-        )
+        there = {site.position for site in cells if site in places}
+        named = resolved.placement.options["position"]
         is_all = bool(there) and "all" in ([named] if isinstance(named, str) else named)
         lost = [] if is_all else [site for site in lost if site.position not in there]
     for block, name in lost:
