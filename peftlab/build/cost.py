@@ -1,12 +1,14 @@
 """What a run will cost, without its data and weights: parameters from shapes, time and memory from a few steps on random inputs."""
 
 import time
+from collections.abc import Iterator
 from statistics import median
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from peftlab.backbone.backbone import Backbone
 from peftlab.backbone.choice import library, random_of, shapes_of
 from peftlab.build.cell import build_cell, place_on
 from peftlab.build.classes import example_classes
@@ -16,10 +18,14 @@ from peftlab.build.trunk import open_dataset
 from peftlab.config.place import place
 from peftlab.config.resolved import Resolved
 from peftlab.config.summary import num_trained
+from peftlab.dataset.batches import Draws, Positions
+from peftlab.dataset.dataset import Dataset
+from peftlab.dataset.reads import given_by
 from peftlab.dataset.rules import FROM_HUB
 from peftlab.dataset.source.where import place_of
 from peftlab.errors import UserError
 from peftlab.fit.precision import autocast
+from peftlab.inputs.clip import CLIPS, IMAGES
 from peftlab.network.network import Network
 
 STEPS = 3  # that are measured, after one that is not
@@ -47,7 +53,9 @@ def trained(resolved: Resolved) -> int | None:
 
 def measured(resolved: Resolved, device: torch.device) -> float | None:
     """Seconds of a step (`accumulate` forwards of `batch_size` items and back, and the optimizer): the median of a few, with random
-    weights and images (or texts of a few tokens), and a head for NUM_CLASSES. None where that is no answer.
+    weights, a head for NUM_CLASSES, and random images, clips of as many frames as the data's, or texts as long as a batch of the
+    data is on average. A first step, which counts for memory alone, has texts as long as the longest. Of data that are not on
+    this machine texts have EXAMPLE_TOKENS. None where that is no answer.
     """
     if not is_known(resolved):
         return None
@@ -59,12 +67,11 @@ def measured(resolved: Resolved, device: torch.device) -> float | None:
         return 0.0
     network, times = Network(backbone, checkpointing=resolved.fit.checkpointing), list[float]()
     optimizer: Any = resolved.optim(cell.theta_by_kind())
-    inputs = {
-        name: _batch(value, resolved.fit.batch_size).to(device)
-        for name, value in backbone.input_spec.example().items()
-    }
+    first, others = (
+        {name: value.to(device) for name, value in inputs.items()} for inputs in _inputs(resolved, backbone)
+    )
     precision = autocast(resolved.fit, device)
-    for _ in range(1 + STEPS):
+    for inputs in (first, *[others] * STEPS):
         began = time.perf_counter()
         for _ in range(resolved.fit.accumulate):
             with precision():
@@ -80,6 +87,12 @@ def measured(resolved: Resolved, device: torch.device) -> float | None:
 
 def num_train(resolved: Resolved) -> int | None:
     """Training items, of which only the labels are read; None for data that are not on this machine, or are read by one's own code."""
+    data = _dataset(resolved)
+    return None if data is None else len(data.train)
+
+
+def _dataset(resolved: Resolved) -> Dataset | None:
+    """None for data that are not on this machine, or are read by one's own code."""
     source: Any = resolved.dataset.options.get("source")
     if library(resolved.backbone.target) is None or source is None:
         return None
@@ -88,16 +101,33 @@ def num_train(resolved: Resolved) -> int | None:
             path, own = resolved.dataset.options["path"], source.options
             if place_of(path, own["hub_id"], own["folder"]).folder is None:
                 return None
-        return len(open_dataset(resolved, shapes_of(resolved.backbone)).train)
+        return open_dataset(resolved, shapes_of(resolved.backbone))
     except UserError:  # the run will say it
         return None
 
 
-def _batch(example: Tensor, size: int) -> Tensor:
+def _inputs(resolved: Resolved, backbone: Backbone) -> Iterator[dict[str, Tensor]]:
+    """A batch whose texts are as long as the longest of an epoch, and one whose texts are as long as a batch's are on average. Of
+    pictures and of clips both are the same."""
+    given, size = backbone.input_spec.example(), resolved.fit.batch_size
+    if given_by(resolved.dataset) == "clips":
+        frames = resolved.dataset.options["frames"]
+        given = {CLIPS: given[IMAGES][:, None].expand(-1, frames, *[-1] * 3)}
+    data = _dataset(resolved) if given_by(resolved.dataset) == "texts" else None
+    widths = None if data is None else _widths(data, size)
+    for num_tokens in (None, None) if widths is None else (int(widths.max()), round(float(widths.mean()))):
+        yield {name: _batch(value, size, num_tokens) for name, value in given.items()}
+
+
+def _widths(data: Dataset, size: int) -> Positions | None:
+    return data.train_batches(data.train, batch_size=size, draws=Draws(0)).widths()
+
+
+def _batch(example: Tensor, size: int, num_tokens: int | None) -> Tensor:
     """Random pictures; or one text (of tokens, which are whole numbers) so many times."""
     if example.is_floating_point():
         return torch.rand(size, *example.shape[1:])
-    return example.repeat(size, *[1] * (example.ndim - 1))
+    return example[:, :1].expand(size, num_tokens or example.shape[1]).clone()
 
 
 def _loss(output: Tensor) -> Tensor:

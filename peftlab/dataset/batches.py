@@ -80,6 +80,15 @@ class TrainBatches:
         own_each = (generator(*self._draws[:2], "augmentation", epoch, *name) for name in names)
         return _batch(self._split, positions, self._transform, own_each)
 
+    def widths(self, epoch: int = 0) -> Positions | None:
+        """How many tokens the longest item of each batch of an epoch has; None of items without a length."""
+        lengths = _lengths(self._split)
+        if lengths is None:
+            return None
+        order = self._drawn(generator(*self._draws[:2], epoch))
+        found: Positions = np.maximum.reduceat(lengths[order], np.arange(0, len(order), self._batch_size))
+        return found
+
     def _drawn(self, own: torch.Generator) -> Positions:
         """The order of an epoch."""
         num = len(self._split)

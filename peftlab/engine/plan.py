@@ -97,7 +97,7 @@ def plan(configs: Iterable[DictConfig]) -> list[Planned]:
 
 def _cost(resolved: Resolved, known: dict[str, Any]) -> Any:
     """Measured once for all jobs that cost the same."""
-    from peftlab.run.cost import predicted  # torch, for which a wrong config does not wait
+    from peftlab.run.cost import cost_class, predicted  # torch, for which a wrong config does not wait
 
     key = cost_class(resolved)
     if key not in known:
@@ -114,10 +114,3 @@ def _steps(resolved: Resolved, known: dict[str, Any]) -> int | None:
         known[key] = num_steps(resolved)
     found: int | None = known[key]
     return found
-
-
-def cost_class(resolved: Resolved) -> str:
-    """Jobs with the same key cost the same: seed and learning rate change no cost."""
-    keys = ("backbone", "peft", "placement", "scaling", "head", "device")
-    fit = (resolved.fit.batch_size, resolved.fit.accumulate, resolved.fit.precision)
-    return json.dumps([{key: resolved.raw[key] for key in keys}, fit], sort_keys=True, default=str)

@@ -1,5 +1,6 @@
 """Parameters, seconds and memory of a run before it is one."""
 
+import json
 import math
 from typing import NamedTuple
 
@@ -7,6 +8,7 @@ import torch
 
 from peftlab.build import cost
 from peftlab.config.resolved import Resolved
+from peftlab.dataset.reads import given_by
 from peftlab.fit.schedule import Schedule
 from peftlab.run.memory import peak_mib, release, reset_peak
 
@@ -19,8 +21,17 @@ class Predicted(NamedTuple):
     memory_mib: float | None
 
 
+def cost_class(resolved: Resolved) -> str:
+    """Jobs with the same key cost the same: seed and learning rate change no cost."""
+    keys = ("backbone", "peft", "placement", "scaling", "head", "task", "device")
+    fit = resolved.fit
+    how = (fit.batch_size, fit.accumulate, fit.precision, fit.checkpointing)
+    data = None if given_by(resolved.dataset) == "images" else resolved.raw["dataset"]  # frames, lengths
+    return json.dumps([{key: resolved.raw[key] for key in keys}, how, data], sort_keys=True, default=str)
+
+
 def predicted(resolved: Resolved) -> Predicted:
-    """From shapes, and from a few steps on random images (`peftlab.build.cost`).
+    """From shapes, and from a few steps on random inputs (`peftlab.build.cost`).
 
     Raises:
         UserError: if the method cannot work on the backbone.

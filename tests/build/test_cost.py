@@ -1,16 +1,22 @@
-"""What a run costs, said from shapes and from steps on random images."""
+"""What a run costs, said from shapes and from steps on random inputs."""
 
 from collections.abc import Callable
+from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
+from peftlab.backbone.choice import shapes_of
 from peftlab.build.cost import measured, num_train, trained
 from peftlab.build.experiment import build
+from peftlab.build.trunk import open_dataset
 from peftlab.config.resolve import resolve
 from peftlab.config.summary import num_trained
+from peftlab.dataset.batches import Draws
 from peftlab.errors import UserError
+from peftlab.network.network import Network
 
 Change = Callable[..., dict[str, Any]]
 TINY = {"backbone": "tiny"}
@@ -48,3 +54,41 @@ def test_training_items_are_counted_where_the_data_are(
     assert num_train(resolve(change(SMALL, **TINY))) == 277
     assert num_train(best) == len(build(best).train) == 250
     assert num_train(resolve(composed("backbone=tiny", "dataset=cifar100"))) is None  # on the hub
+
+
+@pytest.fixture
+def shapes(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, ...]]:
+    """Of what the steps that are measured read."""
+    found, own = list[tuple[int, ...]](), Network.outputs
+
+    def seen(self: Network, cells: Any, inputs: dict[str, torch.Tensor]) -> Any:
+        found.append(tuple(next(iter(inputs.values())).shape))
+        return own(self, cells, inputs)
+
+    monkeypatch.setattr(Network, "outputs", seen)
+    return found
+
+
+@pytest.mark.parametrize("frames", [2, 4])
+def test_clips_have_as_many_frames_as_the_data(
+    change: Change, shapes: list[tuple[int, ...]], frames: int
+) -> None:
+    words = {**SMALL, "dataset.frames": frames}
+    assert measured(resolve(change(words, backbone="tiny", dataset="moving_digits")), CPU) is not None
+    assert {shape[:2] for shape in shapes} == {(4, frames)}
+
+
+def test_texts_are_as_long_as_those_of_a_batch_and_of_memory_the_longest_is_asked(
+    composed: Callable[..., dict[str, Any]], shapes: list[tuple[int, ...]], tmp_path: Path
+) -> None:
+    rows = "\n".join(f"{'word ' * (1 + 3 * number)},{'no' if number < 4 else 'yes'}" for number in range(8))
+    for name in ("train", "test"):
+        (tmp_path / f"{name}.csv").write_text(f"text,label\n{rows.replace('word', name)}\n")
+    words = (f"dataset.path={tmp_path}", "fit.batch_size=3", "device=cpu")
+    resolved = resolve(composed("backbone=tiny_text", "dataset=text_folder", *words))
+    assert measured(resolved, CPU) is not None
+    data = open_dataset(resolved, shapes_of(resolved.backbone))
+    batches = data.train_batches(data.train, batch_size=3, draws=Draws(0))
+    widths = [batch.inputs["input_ids"].shape[1] for batch in islice(batches.iterate(0), 3)]
+    assert shapes == [(3, max(widths)), *[(3, round(sum(widths) / 3))] * 3]
+    assert max(widths) > min(widths)

@@ -271,6 +271,7 @@ def test_pictures_have_no_length(spec: InputSpec, memory_split: SplitOf) -> None
     assert np.array_equal(found.order, np.arange(13))
     two = [kind(split, transform, batch_size=5, draws=Draws(3)) for kind in (TrainBatches, GroupedBatches)]
     assert equal(*(list(islice(each.iterate(0), 6)) for each in two))
+    assert [each.widths() for each in two] == [None, None]
 
 
 def test_grouped_batches_are_drawn_and_have_little_padding(long: Split) -> None:
@@ -286,6 +287,11 @@ def test_grouped_batches_are_drawn_and_have_little_padding(long: Split) -> None:
     assert not torch.equal(other.batch(0).rows, found[0].rows)
     plain = list(islice(TrainBatches(long, Lengths(), batch_size=10, draws=Draws(0)).iterate(0), 28))
     assert padding(found) < 0.7 * padding(plain)
-    longest = [int(batch.inputs["length"].max()) for batch in found[:13]]
+    widths = [int(batch.inputs["length"].max()) for batch in found]
+    for epoch in (0, 1):
+        told = one.widths(epoch)
+        assert told is not None
+        assert told.tolist() == widths[14 * epoch : 14 * (epoch + 1)]
+    longest = widths[:13]
     assert longest != sorted(longest)
     assert longest != sorted(longest, reverse=True)

@@ -1,6 +1,5 @@
 """A plan asks the folders what is finished; the command's tests have the rest (tests/command/test_plan.py)."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +11,8 @@ from peftlab.build import cost
 from peftlab.config.compose import opened_configs
 from peftlab.config.identity import Identity
 from peftlab.config.job import compose_jobs, current
-from peftlab.config.resolve import resolve
 from peftlab.engine.job import job_of
-from peftlab.engine.plan import FINISHED, WRONG, Planned, cost_class, plan, total
+from peftlab.engine.plan import FINISHED, WRONG, Planned, plan, total
 from peftlab.record.whole import files_of
 
 
@@ -39,15 +37,6 @@ def test_what_is_finished_and_what_was_interrupted(tmp_path: Path, monkeypatch: 
     assert [job.state for job in found] == ["finished", "interrupted", "new"]
     assert [job.group for job in found] == [None, 1, 1]
     assert len(asked) == 1  # both cost the same
-
-
-def test_jobs_that_cost_the_same_have_one_class(change: Callable[..., dict[str, Any]]) -> None:
-    first = cost_class(resolve(change({"device": "cpu"}, backbone="tiny")))
-    assert first == cost_class(
-        resolve(change({"device": "cpu", "seed": 3, "optim.lr": 0.5}, backbone="tiny"))
-    )
-    for other in ({"peft.rank": 2}, {"fit.batch_size": 5}, {"placement.depth": "0"}):
-        assert first != cost_class(resolve(change({"device": "cpu", **other}, backbone="tiny")))
 
 
 def test_the_total_counts_what_is_to_run_and_no_worker_shortens_the_longest() -> None:
