@@ -17,6 +17,7 @@ from peftlab.backbone.choice import shapes_of
 from peftlab.backbone.int8 import Int8Linear, quantised
 from peftlab.backbone.plain import is_int8, plain
 from peftlab.build.cell import build_cell, place_on
+from peftlab.build.classes import with_classes
 from peftlab.build.start import Start
 from peftlab.config.resolve import resolve
 from peftlab.model.load import empty_head
@@ -54,9 +55,9 @@ def pair(resolved: Any, plain_one: Any) -> tuple[Backbone, Backbone]:
     return backbone, as_plain(backbone, plain_one.backbone())
 
 
-def cell_on(resolved: Any, backbone: Backbone) -> Any:
+def cell_on(resolved: Any, backbone: Backbone, num_classes: int = 10) -> Any:
     """A cell moved away from its start."""
-    start = Start(empty_head(resolved, backbone, 10))
+    start = Start(empty_head(resolved, backbone, num_classes))
     cell = build_cell(resolved, backbone, place_on(resolved, backbone), start).cell
     rng = torch.Generator().manual_seed(5)
     with torch.no_grad():
@@ -110,6 +111,33 @@ def test_outputs_and_gradients_are_those_of_the_numbers_that_the_weights_stand_f
     inputs = example(backbone)
     found = step(Network(backbone), cell_on(resolved, backbone), inputs)
     close(found, step(Network(twin), cell_on(other, twin), inputs))
+
+
+@pytest.mark.parametrize("method", ["st_adapter", "aim", "lora"])
+def test_clips_are_read_as_with_the_numbers_that_the_weights_stand_for(composed, method):
+    words = (*FOUR, "dataset=moving_digits", "head.init=random", "head=linear", f"peft={method}")
+    resolved, other = resolve(composed(*words, INT8)), resolve(composed(*words))
+    backbone, twin = pair(resolved, other)
+    rng = torch.Generator().manual_seed(1)
+    inputs = {"clips": torch.randn((2, 4, *backbone.input_spec.example()["images"].shape[1:]), generator=rng)}
+    found = step(Network(backbone), cell_on(resolved, backbone), inputs)
+    close(found, step(Network(twin), cell_on(other, twin), inputs))
+
+
+@pytest.mark.parametrize("method", ["coop", "cocoop", "maple", "clip_adapter", "lora"])
+def test_two_towers_compare_as_with_the_numbers_that_the_weights_stand_for(composed, method):
+    tokens = {"cocoop": 8, "maple": 6}  # of their words, which are letters here
+    more = (f"peft.num_tokens={tokens[method]}",) if method in tokens else ()
+    words = ("backbone=tiny_duo", "task=contrast", f"peft={method}", *more)
+    resolved, other = (
+        resolve(composed(*words, *(f"backbone.{tower}.quantise={how}" for tower in ("image", "text"))))
+        for how in ("int8", "null")
+    )
+    given = pair(resolved, other)
+    backbone, twin = (with_classes(resolved, each, ["ant", "big bear", "cow"], ["{}."]) for each in given)
+    inputs = example(backbone)
+    found = step(Network(backbone), cell_on(resolved, backbone, 3), inputs)
+    close(found, step(Network(twin), cell_on(other, twin, 3), inputs))
 
 
 @pytest.mark.parametrize("method", ["lora", "adaptformer", "prefix"])
