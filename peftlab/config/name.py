@@ -12,6 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from peftlab.config.hydra_version import register_resolver
 from peftlab.config.pointed import placement_files
+from peftlab.dataset.reads import TEXTS
 from peftlab.record.content import content_of
 
 # keys that do not change a run's numbers
@@ -69,12 +70,18 @@ def register_resolvers() -> None:
     for word, name in (("run", run_name), ("sweep", sweep_name), ("job", job_name)):
         register_resolver(f"peftlab.{word}", lambda *, _root_, name=name: name(_root_), replace=True)
     register_resolver("peftlab.choice", choice, replace=True)
+    register_resolver("peftlab.of_texts", of_texts, replace=True)
 
 
 def choice(group: str, *, _root_: DictConfig) -> str:
     """`${peftlab.choice:peft}`: the name that was chosen in a group, as in `peft=lora`."""
     hydra = _root_.hydra if "hydra" in _root_ else HydraConfig.get()
     return str(hydra.runtime.choices[group])
+
+
+def of_texts(texts: Any, others: Any, *, _root_: DictConfig) -> Any:
+    """`${peftlab.of_texts:3,10}`: 3 where the data are texts, and 10 where they are not."""
+    return texts if str(_root_.dataset.get("_target_")).startswith(TEXTS[0]) else others
 
 
 def task_config(root: DictConfig) -> dict[str, Any]:

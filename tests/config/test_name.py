@@ -67,6 +67,23 @@ def leaves(node: dict[str, Any], path: tuple[str, ...] = ()) -> Iterator[tuple[t
             yield (*path, key), value
 
 
+@pytest.mark.parametrize(
+    ("words", "epochs"),
+    [
+        ((), 10),
+        (("dataset=moving_digits",), 10),
+        (("dataset=trec_lt",), 3),
+        (("dataset=svamp", "task=generate"), 3),
+        (("dataset=trec_lt", "recipe=lift"), 10),
+        (("dataset=trec_lt", "fit.epochs=7"), 7),
+    ],
+)
+def test_texts_are_read_fewer_times_where_nothing_is_said(
+    load: Load, words: tuple[str, ...], epochs: int
+) -> None:
+    assert task_config(load(*words))["fit"]["epochs"] == epochs
+
+
 def test_the_task_config_is_plain_and_has_no_part_of_hydra(load: Load) -> None:
     config = task_config(load())
     assert "hydra" not in config
