@@ -1,5 +1,6 @@
 """What a backbone expects of its input texts."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar, NamedTuple, Protocol, runtime_checkable
 
@@ -8,6 +9,7 @@ from jaxtyping import Int64
 from torch import Tensor
 
 EXAMPLE_TOKENS = 16
+TOKENS_AT_ONCE = 4096  # of texts that are only read: beyond it what a layer gives fits no cache of a CPU
 TOKENS = "attention_mask"  # of the inputs: 1 for a token, 0 for padding
 ANSWERS = "answer_mask"  # of texts with answers: 1 for a token of the answer
 CACHE = "cache"  # of a text that is read token by token: what the network keeps of those that came before
@@ -41,6 +43,17 @@ def said_of(inputs: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
     order = answers.argsort(dim=1, descending=True, stable=True)[:, : int(counts.max())]
     said = ids.gather(1, order)
     return said, (torch.arange(said.shape[1], device=ids.device) < counts).to(present.dtype)
+
+
+def few_at_once(inputs: dict[str, Tensor]) -> Iterator[dict[str, Tensor]]:
+    """The same texts in their order, as few together as have TOKENS_AT_ONCE tokens and one at least, without the columns that are
+    padding in all of them. Each of `inputs` is `[b, t]`."""
+    num, width = inputs[TOKENS].shape
+    size = max(1, TOKENS_AT_ONCE // width)
+    for start in range(0, num, size):
+        part = {name: value[start : start + size] for name, value in inputs.items()}
+        length = int(part[TOKENS].sum(dim=1).max())
+        yield {name: value[:, :length] for name, value in part.items()}
 
 
 class Encoded(NamedTuple):

@@ -18,7 +18,7 @@ from peftlab.errors import UserError
 from peftlab.evaluate.likelihood import token_scores
 from peftlab.evaluate.said import VALUE, Said
 from peftlab.inputs.batch import IGNORED, Batch
-from peftlab.inputs.text import ANSWERS
+from peftlab.inputs.text import ANSWERS, few_at_once
 from peftlab.loss.cross_entropy import Loss
 from peftlab.option import Choice, PositiveInt
 from peftlab.task.data_line import data_line
@@ -127,11 +127,7 @@ class Generate:
         return partial(self._said, forward, writes)
 
     def _said(self, forward: Forward, writes: bool, inputs: dict[str, Tensor]) -> Float[Tensor, "b k"]:
-        answers, ids = inputs[ANSWERS].bool(), inputs["input_ids"]
-        scores = token_scores(forward.head, forward.features(inputs), ids[answers])
-        row = answers.nonzero()[:, 0]
-        sums = scores.new_zeros(len(ids), 2).index_add_(0, row, scores)
-        counted = torch.stack([sums[:, 0], answers.sum(1).to(sums), sums[:, 1]], dim=1)
+        counted = torch.cat([_likelihood(forward, part) for part in few_at_once(inputs)])
         if not writes:
             return counted
         said = written(forward, self._answers, self._max_new, inputs)
@@ -225,3 +221,11 @@ class Generate:
     def data_line(self, num_train: int) -> str:
         """Items, kinds and groups."""
         return data_line(self.dataset, num_train, "kinds")
+
+
+def _likelihood(forward: Forward, inputs: dict[str, Tensor]) -> Float[Tensor, "b 3"]:
+    """Of each item -log p of its answer, the number of its tokens and of those that are the most likely ones."""
+    answers, ids = inputs[ANSWERS].bool(), inputs["input_ids"]
+    scores = token_scores(forward.head, forward.features(inputs), ids[answers])
+    sums = scores.new_zeros(len(ids), 2).index_add_(0, answers.nonzero()[:, 0], scores)
+    return torch.stack([sums[:, 0], answers.sum(1).to(sums), sums[:, 1]], dim=1)

@@ -1,8 +1,9 @@
 """What a text backbone says of its inputs."""
 
+import pytest
 import torch
 
-from peftlab.inputs.text import Encoded, TextSpec, Tokenizer
+from peftlab.inputs.text import TOKENS, Encoded, TextSpec, Tokenizer, few_at_once
 
 
 class Letters:
@@ -37,3 +38,18 @@ def test_an_example_is_no_longer_than_the_network_takes() -> None:
 def test_a_tokenizer_is_what_has_its_three_words() -> None:
     assert isinstance(Letters(), Tokenizer)
     assert not isinstance("text", Tokenizer)
+
+
+def test_texts_come_a_few_at_once_in_their_order_without_padding_of_all(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    lengths = torch.tensor([9, 7, 4, 4, 2])
+    mask = (torch.arange(9) < lengths.unsqueeze(1)).long()
+    inputs = {"input_ids": torch.arange(45).view(5, 9) * mask, TOKENS: mask}
+    for at_once, sizes in ((45, [5]), (18, [2, 2, 1]), (5, [1] * 5)):
+        monkeypatch.setattr("peftlab.inputs.text.TOKENS_AT_ONCE", at_once)
+        parts = list(few_at_once(inputs))
+        assert [len(part[TOKENS]) for part in parts] == sizes
+        found = torch.cat([part["input_ids"][part[TOKENS] == 1] for part in parts])
+        assert found.equal(inputs["input_ids"][mask == 1])
+        assert all(bool(part[TOKENS].any(0).all()) for part in parts)

@@ -14,6 +14,7 @@ from fixtures.text import ENCODER_DECODERS, whole
 from peftlab.build.experiment import Experiment, build
 from peftlab.config.resolve import resolve
 from peftlab.task.generate import NUM_COUNTED, Generate
+from peftlab.task.task import Forward
 
 CPU = torch.device("cpu")
 Build = Callable[..., Experiment]
@@ -105,6 +106,30 @@ def test_answers_are_written_when_they_are_asked_for(built: Build, decode: str) 
     task = experiment.task
     assert isinstance(task, Generate)
     assert task.headline[0] == ("token_acc" if decode == "never" else "mean_acc")
+
+
+def test_texts_that_are_read_a_few_at_once_have_the_same_likelihoods(
+    built: Build, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    experiment = built("task.decode=never")
+    batches = experiment.trunk.batches(experiment.trunk.dataset.train)
+    batch, *_ = batches
+    outputs, seen = experiment.task.outputs, list[int]()
+
+    def features(inputs: dict[str, torch.Tensor]) -> torch.Tensor:
+        seen.append(len(inputs["input_ids"]))
+        return experiment.trunk.backbone.features(inputs)
+
+    head = experiment.trunk.backbone.unembedding
+    assert head is not None
+    read = outputs(Forward(features, head), is_test=False)
+    with torch.no_grad():
+        whole = read(batch.inputs)
+        monkeypatch.setattr("peftlab.inputs.text.TOKENS_AT_ONCE", 3 * batch.inputs["input_ids"].shape[1])
+        parts = read(batch.inputs)
+    torch.testing.assert_close(parts, whole)
+    assert seen[0] == len(whole)
+    assert seen[1:] == [3] * (len(whole) // 3) + [len(whole) % 3] * (len(whole) % 3 > 0)
 
 
 @pytest.mark.parametrize(("by", "names"), [
