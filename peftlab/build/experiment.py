@@ -1,7 +1,7 @@
 """From a resolved config to everything that a run needs."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from peftlab.backbone.backbone import Backbone
 from peftlab.build.cell import Built, build_cell, place_on
 from peftlab.build.classes import with_classes, with_templates
 from peftlab.build.early import check_method
@@ -34,6 +35,8 @@ from peftlab.network.network import Network
 from peftlab.peft.view import Widths
 from peftlab.stream import generator
 from peftlab.task.task import Batches, Forward, Outputs, Table, Task
+
+Placing = Callable[[Resolved, Backbone, Scorer | None], Placed]
 
 
 @dataclass(eq=False)
@@ -139,10 +142,10 @@ def build(
     masks: Mapping[str, Tensor] | None = None,
     network: Network | None = None,
     ranks: Ranks = ALONE,
+    placing: Placing = place_on,
 ) -> Experiment:
-    """All objects of a run, on its device. `masks` are those that an interrupted run had chosen, by weight.
-
-    `network` is one on the same trunk, to be shared; `ranks` are the processes that train the cell together.
+    """All objects of a run, on its device. `masks` are those that an interrupted run had chosen, by weight; `network` is one on the
+    same trunk, to be shared; `ranks` are the processes that train the cell together; `placing` says where its sites are.
 
     Raises:
         UserError: for weights or data that cannot be had, or a config that does not fit them.
@@ -154,7 +157,7 @@ def build(
     if task.named is not None:
         trunk = replace(trunk, backbone=with_classes(resolved, trunk.backbone, *task.named))
     start = _start(resolved, trunk, task, masks)
-    placed = place_on(resolved, trunk.backbone, start.scorer)
+    placed = placing(resolved, trunk.backbone, start.scorer)
     built = build_cell(resolved, trunk.backbone, placed, start)
     cell = built.cell.to(trunk.device)
     if network is None:

@@ -58,7 +58,7 @@ class OuterSplit:
         return coverage(self.dataset.train.labels, self.positions(0), len(self.dataset.class_names))
 
     def check(self, num_steps: int) -> None:
-        """Some outer step falls into the run, and has items.
+        """Some outer step falls into the run, if it trains at all, and has items.
 
         Raises:
             UserError: if none does, or has none.
@@ -69,7 +69,7 @@ class OuterSplit:
                 f"scaling.outer.hold_out=true with scaling.outer.fraction={plan.fraction} holds nothing out, since each class keeps"
                 " an image to train on; legal: false, or a class with two images or more and a larger share"
             )
-        if not any(plan.due(step) for step in range(1, num_steps + 1)):
+        if num_steps and not any(plan.due(step) for step in range(1, num_steps + 1)):
             raise UserError(
                 f"scaling.outer.warmup={plan.warmup} and scaling.outer.every={plan.every} leave no outer step in the"
                 f" {num_steps} steps of this run, so gamma would never be learned; legal: smaller ones, or more fit.epochs"

@@ -17,6 +17,11 @@ def check_fit(resolved: Resolved) -> None:
     _check_checkpointing(resolved)
     _check_mixing(resolved)
     _check_prograd(resolved)
+    if resolved.fit.start_from is not None and resolved.placement.word in ("noah", "supernet"):
+        raise UserError(
+            f"fit.start_from={resolved.fit.start_from} with placement={resolved.placement.word}, which searches from nothing; legal:"
+            " fit.start_from=null, or the placement of that run"
+        )
 
 
 def _check_compile(resolved: Resolved) -> None:

@@ -11,7 +11,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from peftlab.config.hydra_version import register_resolver
-from peftlab.config.pointed import placement_files
+from peftlab.config.pointed import files_of_runs
 from peftlab.dataset.reads import TEXTS
 from peftlab.record.content import content_of
 
@@ -39,6 +39,7 @@ ABSENT: dict[str, dict[str, Any]] = {
         "mixup": 0.0,
         "cutmix": 0.0,
         "prograd": None,
+        "start_from": None,
     },
     "loss": {"label_smoothing": 0.0},
     "dataset": {
@@ -97,12 +98,14 @@ def task_config(root: DictConfig) -> dict[str, Any]:
 def config_hash(config: dict[str, Any]) -> str:
     """sha256 of the resolved config, volatile keys aside; eight digits of it are in every folder's name.
 
-    A file that the placement is made from enters by what it holds, not by where it lies.
+    A file of another run, which the placement is made from or the training starts from, enters by what it holds, not by where it
+    lies.
     """
     kept = lasting(config)
-    for key, path in placement_files(config).items():
+    for path_of_key, path in files_of_runs(config).items():
+        group, _, key = path_of_key.partition(".")
         try:
-            kept["placement"] = {**kept["placement"], key: content_of(path).sha256}
+            kept[group] = {**kept[group], key: content_of(path).sha256}
         except OSError:  # the run will say so
             continue
     return hashlib.sha256(json.dumps(kept, sort_keys=True, default=str).encode()).hexdigest()

@@ -5,10 +5,12 @@ from pathlib import Path
 from typing import Any
 
 from peftlab.backbone.choice import paths
+from peftlab.errors import UserError
 from peftlab.record.whole import check_whole
 
+START, ADAPTER = "fit.start_from", "adapter.safetensors"
 # what placement.run means: of this file of the run the sites, or the search, are made
-OF_RUN = {"from_gamma": "gamma.csv", "noah": "adapter.safetensors"}
+OF_RUN = {"from_gamma": "gamma.csv", "noah": ADAPTER}
 
 
 def pointed(config: dict[str, Any]) -> dict[str, Path]:
@@ -17,34 +19,38 @@ def pointed(config: dict[str, Any]) -> dict[str, Path]:
         "dataset.path": _data(config.get("dataset")),
         "dataset.class_names": _file(_node(config, "dataset").get("class_names")),
         **{f"backbone.{key}": path for key, path in paths(_node(config, "backbone")).items()},
-        **{f"placement.{key}": path for key, path in placement_files(config).items()},
+        **files_of_runs(config),
     }
     return {key: path for key, path in found.items() if path is not None and path.exists()}
 
 
-def placement_files(config: dict[str, Any]) -> dict[str, Path]:
-    """Key of the placement -> the file that its sites come from."""
-    node = config.get("placement")
-    if not isinstance(node, dict):
-        return {}
-    kind = str(node.get("_target_")).rpartition(".")[2]
-    run, file = node.get("run"), node.get("file")
-    found = {}
-    if isinstance(run, str) and kind in OF_RUN:
-        found["run"] = Path(os.path.expanduser(run)) / OF_RUN[kind]
-    if isinstance(file, str):
-        found["file"] = Path(os.path.expanduser(file))
-    return {key: path for key, path in found.items() if path.is_file()}
+def files_of_runs(config: dict[str, Any]) -> dict[str, Path]:
+    """Key -> the file that is read there of what another run wrote, or of what people wrote in its place."""
+    placement, start = _node(config, "placement"), _file(_node(config, "fit").get("start_from"))
+    kind = str(placement.get("_target_")).rpartition(".")[2]
+    run, file = _file(placement.get("run")), _file(placement.get("file"))
+    found = {
+        "placement.run": run / OF_RUN[kind] if run is not None and kind in OF_RUN else None,
+        "placement.file": file,
+        START: None if start is None else start / ADAPTER,
+    }
+    return {key: path for key, path in found.items() if path is not None and path.is_file()}
 
 
 def check_pointed(config: dict[str, Any]) -> None:
-    """That what another run wrote is still what it wrote.
+    """That what another run wrote is there, and still what it wrote.
 
     Raises:
         UserError: naming the file.
     """
-    for key, path in placement_files(config).items():
-        if key == "run":
+    files = files_of_runs(config)
+    start = _node(config, "fit").get("start_from")
+    if start is not None and START not in files:
+        raise UserError(
+            f"fit.start_from={start} has no {ADAPTER}; legal: the folder of a finished run, or null"
+        )
+    for key, path in files.items():
+        if key != "placement.file":
             check_whole(path.parent, path.name)
 
 

@@ -49,6 +49,7 @@ SINCE: dict[str, dict[str, Any]] = {
         "mixup": 0.0,
         "cutmix": 0.0,
         "prograd": None,
+        "start_from": None,
     },
     "peftlab.dataset.source.image_folder.image_folder": {"follow_links": True},
     "peftlab.dataset.image.dataset.image_dataset": {

@@ -11,11 +11,13 @@ from peftlab.option import NonNegativeFloat, PositiveFloat, PositiveInt, Range, 
 class Plan:
     """Units: epochs of the training split; `batch_size` items per forward, `accumulate` forwards per step.
 
-    Without an epoch there is the test alone, of what a method starts from. `stop_after` ends the training early on the schedule of
+    Without an epoch there is the test alone, of what a method starts from; `start_from` is the folder of a run that it starts where
+    that one ended. `stop_after` ends the training early on the schedule of
     all `epochs`, or before the test (`end`); without it, or with a later one, it goes on.
     """
 
     epochs: Annotated[int, Range(0, 100_000)]
+    start_from: str | None
     batch_size: Annotated[int, Range(1, 65_536)]
     sampler: Literal["uniform", "class_balanced", "square_root"]
     accumulate: Annotated[int, Range(1, 65_536)]

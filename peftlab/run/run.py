@@ -4,8 +4,9 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from peftlab.build.ended import started
 from peftlab.build.experiment import build
 from peftlab.config.resolved import Resolved
 from peftlab.fit.fit import Diverged
@@ -21,6 +22,7 @@ from peftlab.run.memory import release, reset_peak
 from peftlab.run.preflight import preflight
 from peftlab.run.show import console, show_line
 from peftlab.run.show_start import show_start
+from peftlab.run.start_from import read_ended
 from peftlab.run.state import Run
 from peftlab.run.stop import interruptible
 from peftlab.run.train import Training
@@ -79,13 +81,18 @@ def prepare(order: Order, network: Network | None, ranks: Ranks = ALONE) -> Run:
     resolved, record, group = order
     console.rule(plain(record.folder.name))
     show_line("run folder", str(record.folder))
-    masks = saved_masks(record.folder) if resolved.root.resume else None
-    experiment = build(resolved, masks, network, ranks)
+    before, masks = read_ended(resolved), saved_masks(record.folder) if resolved.root.resume else None
+    own: dict[str, Any] = (
+        {"masks": masks} if before is None else {"masks": before.masks, "placing": before.place}
+    )
+    experiment = build(resolved, network=network, ranks=ranks, **own)
     state = Run(experiment, record, group)
     reset_peak(state.device)
     probe = experiment.trunk.probe()
     difference = preflight(experiment.network, experiment.cell, probe, experiment.learner.loss)
     show_start(experiment, difference)
+    if before is not None:
+        show_line("start", started(before, experiment.cell, has_head=before.load(experiment)))
     return state
 
 

@@ -33,6 +33,7 @@ PLAN = Plan(
     eval_every=None,
     save_every=1,
     stop_after=None,
+    start_from=None,
     eval_batch_size=8,
 )
 
