@@ -9,7 +9,7 @@ from jaxtyping import Int64
 from torch import Tensor
 
 from peftlab.errors import UserError
-from peftlab.inputs.text import TextSpec
+from peftlab.inputs.text import TextSpec, num_at_once
 
 PLACES = ("end", "middle", "front")  # of the class name, in a text with a context
 
@@ -50,6 +50,12 @@ class ClassTexts:
         """What the text tower reads beside so many images, image by image where each has its own."""
         times = num_images if self.per_image else 1
         return {name: value.to(device).repeat(times, 1) for name, value in self.inputs.items()}
+
+    def parts(self, inputs: dict[str, Tensor]) -> list[dict[str, Tensor]]:
+        """As few images at once as have `num_at_once` texts, each having all of them."""
+        num, device = next((len(value), value.device) for value in inputs.values())
+        size = num_at_once(self.inputs["input_ids"].numel(), device)
+        return [{name: value[at : at + size] for name, value in inputs.items()} for at in range(0, num, size)]
 
     def context(self, num_images: int, device: torch.device) -> Context | None:
         """The context of these rows."""

@@ -9,7 +9,8 @@ from jaxtyping import Int64
 from torch import Tensor
 
 EXAMPLE_TOKENS = 16
-TOKENS_AT_ONCE = 4096  # of texts that are only read: beyond it what a layer gives fits no cache of a CPU
+# of texts that are only read: beyond it what a layer gives fits no cache of a CPU; and elsewhere half a GiB
+TOKENS_AT_ONCE = {"cpu": 4096, "other": 65_536}
 TOKENS = "attention_mask"  # of the inputs: 1 for a token, 0 for padding
 ANSWERS = "answer_mask"  # of texts with answers: 1 for a token of the answer
 CACHE = "cache"  # of a text that is read token by token: what the network keeps of those that came before
@@ -45,11 +46,16 @@ def said_of(inputs: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
     return said, (torch.arange(said.shape[1], device=ids.device) < counts).to(present.dtype)
 
 
+def num_at_once(num_tokens: int, device: torch.device) -> int:
+    """How many texts of so many tokens, or images with so many tokens of texts each, are read together: one at least."""
+    return max(1, TOKENS_AT_ONCE.get(device.type, TOKENS_AT_ONCE["other"]) // num_tokens)
+
+
 def few_at_once(inputs: dict[str, Tensor]) -> Iterator[dict[str, Tensor]]:
-    """The same texts in their order, as few together as have TOKENS_AT_ONCE tokens and one at least, without the columns that are
-    padding in all of them. Each of `inputs` is `[b, t]`."""
+    """The same texts in their order, `num_at_once` together, without the columns that are padding in all of them. Each of `inputs` is
+    `[b, t]`."""
     num, width = inputs[TOKENS].shape
-    size = max(1, TOKENS_AT_ONCE // width)
+    size = num_at_once(width, inputs[TOKENS].device)
     for start in range(0, num, size):
         part = {name: value[start : start + size] for name, value in inputs.items()}
         length = int(part[TOKENS].sum(dim=1).max())

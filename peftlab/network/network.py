@@ -78,6 +78,12 @@ class Network:
         Raises:
             UserError: for several cells of which one cannot share a forward.
         """
+        texts, is_whole = self.backbone.texts, any(now.get("norms") is not None for now in nows or [])
+        if texts is not None and texts.per_image and not is_whole and not torch.is_grad_enabled():
+            parts = texts.parts(inputs)
+            if len(parts) > 1:
+                found = [self.features(cells, part, nows) for part in parts]
+                return [torch.cat(own) for own in zip(*found, strict=True)]
         more: Now = {
             "masks": self.backbone.masks_at(inputs),
             "prefix_at": self.backbone.prefix_at,

@@ -11,6 +11,18 @@ def show_start(experiment: Experiment, difference: float) -> None:
     backbone, data = experiment.trunk.backbone, experiment.trunk.dataset
     show_line("backbone", f"{backbone.name}, {backbone.depth} blocks, on {experiment.trunk.device}")
     show_line("data", experiment.task.data_line(len(experiment.train)))
+    texts = backbone.texts
+    if texts is not None and texts.per_image:
+        counts = experiment.trunk.overlap.num_items
+        each = len(texts.inputs["input_ids"])
+        said = [
+            f"{each * experiment.resolved.fit.batch_size:,} in a step",
+            f"{each * counts.get('test', 0):,} in the test",
+        ]
+        show_line(
+            "texts",
+            f"{each} are read anew for each image: {', '.join(said if 'test' in counts else said[:1])}",
+        )
     show_line("audit", experiment.trunk.overlap.line)
     for warning in experiment.trunk.overlap.warnings:
         show_line("warning", warning)

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from peftlab.inputs.text import TOKENS, Encoded, TextSpec, Tokenizer, few_at_once
+from peftlab.inputs.text import TOKENS, TOKENS_AT_ONCE, Encoded, TextSpec, Tokenizer, few_at_once
 
 
 class Letters:
@@ -47,7 +47,7 @@ def test_texts_come_a_few_at_once_in_their_order_without_padding_of_all(
     mask = (torch.arange(9) < lengths.unsqueeze(1)).long()
     inputs = {"input_ids": torch.arange(45).view(5, 9) * mask, TOKENS: mask}
     for at_once, sizes in ((45, [5]), (18, [2, 2, 1]), (5, [1] * 5)):
-        monkeypatch.setattr("peftlab.inputs.text.TOKENS_AT_ONCE", at_once)
+        monkeypatch.setitem(TOKENS_AT_ONCE, "cpu", at_once)
         parts = list(few_at_once(inputs))
         assert [len(part[TOKENS]) for part in parts] == sizes
         found = torch.cat([part["input_ids"][part[TOKENS] == 1] for part in parts])

@@ -3,6 +3,7 @@
 import torch
 from fixtures.duo import NAMES, image_vectors, looked_up, moved, pair_of, pictures, text_vectors
 
+from peftlab.inputs.text import TOKENS_AT_ONCE
 from peftlab.peft.cocoop import Cocoop
 from peftlab.peft.view import View, Words
 
@@ -28,6 +29,19 @@ def test_scores():
         rows.append(SCALE * text_vectors(made.backbone, embedded, mask) @ x)
     torch.testing.assert_close(made.logits(images), torch.stack(rows))
     assert len(rows[0]) == len(NAMES)
+
+
+def test_without_a_gradient_few_images_are_read_at_once_and_say_the_same(monkeypatch):
+    made = pair_of(*OPTIONS)
+    moved(made.cell)
+    images, seen = pictures(5), []
+    made.backbone.model.text.register_forward_hook(lambda module, args, output: seen.append(len(output[0])))
+    monkeypatch.setitem(TOKENS_AT_ONCE, "cpu", 2 * made.backbone.texts.inputs["input_ids"].numel())
+    whole = made.logits(images)
+    assert seen == [5 * len(NAMES)]
+    with torch.no_grad():
+        torch.testing.assert_close(made.logits(images), whole.detach())
+    assert seen[1:] == [2 * len(NAMES), 2 * len(NAMES), len(NAMES)]
 
 
 def test_every_parameter_has_a_gradient_and_so_has_the_image_tower():

@@ -3,7 +3,9 @@
 from collections.abc import Callable
 from typing import Any
 
+from peftlab.build.experiment import build
 from peftlab.build.outer import hypergradient_line
+from peftlab.config.resolve import resolve
 from peftlab.run.show_start import show_start
 from peftlab.run.state import Run
 
@@ -53,3 +55,16 @@ def test_a_meta_learned_gamma_says_what_it_is_learned_on_and_how(state: Make, pr
     assert facts["hypergradient"] == hypergradient_line(experiment.resolved)
     assert f", {len(experiment.train)} images to train on" in facts["data"]
     assert len(experiment.train) < len(experiment.trunk.dataset.train)
+
+
+def test_what_texts_for_each_image_cost_is_said(composed: Callable[..., Any], printed: Printed) -> None:
+    words = ("backbone=tiny_duo", "task=contrast", "device=cpu", "dataset=digits", "fit.batch_size=16")
+    for method, said in (
+        (("peft=coop",), None),
+        (
+            ("peft=cocoop", "peft.words=abc", "peft.num_tokens=3"),
+            "10 are read anew for each image: 160 in a step, 9,010 in the test",
+        ),
+    ):
+        show_start(build(resolve(composed(*words, *method))), 0.0)
+        assert named(printed()).get("texts") == said

@@ -13,6 +13,7 @@ from fixtures.text import ENCODER_DECODERS, whole
 
 from peftlab.build.experiment import Experiment, build
 from peftlab.config.resolve import resolve
+from peftlab.inputs.text import TOKENS_AT_ONCE
 from peftlab.task.generate import NUM_COUNTED, Generate
 from peftlab.task.task import Forward
 
@@ -125,7 +126,7 @@ def test_texts_that_are_read_a_few_at_once_have_the_same_likelihoods(
     read = outputs(Forward(features, head), is_test=False)
     with torch.no_grad():
         whole = read(batch.inputs)
-        monkeypatch.setattr("peftlab.inputs.text.TOKENS_AT_ONCE", 3 * batch.inputs["input_ids"].shape[1])
+        monkeypatch.setitem(TOKENS_AT_ONCE, "cpu", 3 * batch.inputs["input_ids"].shape[1])
         parts = read(batch.inputs)
     torch.testing.assert_close(parts, whole)
     assert seen[0] == len(whole)
