@@ -233,6 +233,9 @@ def test_every_block_of_a_page_runs_in_its_order(
     subprocess.run(["cp", "-r", f"{bench}/.", tmp_path], check=True)
     (tmp_path / "weights.safetensors").write_bytes((8).to_bytes(8, "little") + b"{}      ")
     rows = [f"{word} number {row},{word}" for row in range(20) for word in ("card", "loan")]
+    for name in ("first", "source"):  # of runs that a page composes and starts from
+        (tmp_path / "outputs" / name).mkdir(parents=True)
+        (tmp_path / "outputs" / name / "adapter.safetensors").write_bytes(b"")
     (tmp_path / "messages.csv").write_text("\n".join(["text,label", *rows, ""]))
     (tmp_path / "faq.jsonl").write_text('{"question": "who?", "answer": "you"}\n' * 10)
     monkeypatch.setenv("PEFTLAB_DATA", str(with_data(tmp_path / "data")))
