@@ -8,12 +8,11 @@ from torch import Tensor
 from peftlab.backbone.backbone import Backbone
 from peftlab.build.experiment import Experiment
 from peftlab.build.scorer import Scorer
-from peftlab.config.place import Placed, place
+from peftlab.config.place import Placed, place, saved_places
 from peftlab.config.resolved import Resolved
 from peftlab.errors import UserError
 from peftlab.fit.average import Average
 from peftlab.network.cell import Cell
-from peftlab.site import parse_site
 
 
 @dataclass(frozen=True)
@@ -41,16 +40,12 @@ class Ended:
                 f"{self._said} was trained on {self.card['backbone']} with hash {self.card['backbone_hash'][:12]}, and this run is on"
                 f" {backbone.name} with hash {backbone.hash[:12]}; legal: the same backbone"
             )
-        parts = {
-            name: {parse_site(site): options for site, options in cells.items()}
-            for name, cells in self.card["cells"].items()
-        }
+        found = saved_places(self.card["cells"])
         labels, positions = backbone.labels, backbone.positions
         own = place(resolved, labels, positions, is_known=False, places=backbone.places)
-        found = Placed(parts)
-        if parts.keys() != own.parts.keys():
+        if found.parts.keys() != own.parts.keys():
             raise UserError(
-                f"{self._said} has {', '.join(parts)}, and this run {', '.join(own.parts)}; legal: a run of the same method"
+                f"{self._said} has {', '.join(found.parts)}, and this run {', '.join(own.parts)}; legal: a run of the same method"
             )
         if not own.is_open and own.sites != found.sites:
             site, where = min((str(site), site in found.sites) for site in own.sites ^ found.sites)

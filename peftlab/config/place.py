@@ -1,6 +1,6 @@
 """From the placement to the sites of every part of the method, without importing torch."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,7 +11,7 @@ from peftlab.errors import UserError
 from peftlab.peft.part import Part
 from peftlab.placement.depth import block_labels, parse_depth
 from peftlab.placement.ground import Cells, Ground, Placement, Scorer
-from peftlab.site import OF_TWO_TOWERS, POSITIONS, Site, site_order
+from peftlab.site import OF_TWO_TOWERS, POSITIONS, Site, parse_site, site_order
 
 TOWERS = ("image.", "text.")  # how blocks of a network of two are called
 
@@ -28,6 +28,13 @@ class Placed:
     def sites(self) -> set[Site]:
         """Of all parts."""
         return {site for cells in self.parts.values() for site in cells}
+
+
+def saved_places(cells: Mapping[str, Mapping[str, Any]]) -> Placed:
+    """The sites that the card of an adapter names."""
+    return Placed(
+        {name: {parse_site(site): options for site, options in own.items()} for name, own in cells.items()}
+    )
 
 
 def place(

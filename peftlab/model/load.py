@@ -13,7 +13,7 @@ from peftlab.build.classes import with_classes
 from peftlab.build.early import empty_head
 from peftlab.build.start import Start
 from peftlab.config.file import FILE, read_config
-from peftlab.config.place import Placed
+from peftlab.config.place import saved_places
 from peftlab.config.resolve import resolve_again
 from peftlab.config.resolved import Resolved
 from peftlab.errors import UserError
@@ -21,7 +21,6 @@ from peftlab.model.model import Model
 from peftlab.record.adapter import CARD, WEIGHTS, read_adapter
 from peftlab.record.status import read_status
 from peftlab.record.whole import WAY_OUT
-from peftlab.site import parse_site
 
 # timm's trunc_normal_ is MKL's erfinv
 RANDOM = "random weights differ in their last bits between kinds of processors; legal: one of the kind that trained it"
@@ -103,12 +102,7 @@ def _weights(folder: Path, resolved: Resolved) -> dict[str, str]:
 
 
 def _model(resolved: Resolved, backbone: Backbone, tensors: dict[str, Tensor], card: dict[str, Any]) -> Model:
-    placed = Placed(
-        {
-            name: {parse_site(site): options for site, options in cells.items()}
-            for name, cells in card["cells"].items()
-        }
-    )
+    placed = saved_places(card["cells"])
     if "class_texts" in card:
         named = card["class_texts"]
         backbone = with_classes(resolved, backbone, named["words"], named["templates"])
