@@ -11,11 +11,7 @@ from typing import Any
 
 import pytest
 from fixtures.answers import words_of, write_answers
-
-from peftlab.config.identity import Identity
-from peftlab.config.resolve import resolve
-from peftlab.record.record import Record
-from peftlab.run.run import run
+from fixtures.go import go
 
 pytestmark = pytest.mark.slow
 # the form of the questions is that of the run, and the token behind an answer is its end
@@ -48,12 +44,8 @@ def written(model_folder: Any, composed: Callable[..., Any], tmp_path: Path) -> 
     (base / "config.json").write_text(json.dumps({**config, "bos_token_id": 2, "eos_token_id": 3}))
     data = write_answers(tmp_path / "sums")
     words = composed(*words_of(data, base), "optim.lr=0.1", "fit.epochs=3")
-    record = Record(tmp_path / "run", {}, words)
-    record.identity = Identity(words)
-    assert not record.look(True)
-    run(resolve(words), record, None)
-    record.release()
-    return base, record.folder, data
+    go(tmp_path / "run", words)
+    return base, tmp_path / "run", data
 
 
 def harness(model: str, data: Path, folder: Path) -> list[float]:

@@ -14,19 +14,17 @@ from typing import Any
 import pytest
 import torch
 from fixtures.configs import composed as config_of
+from fixtures.go import go
 from safetensors.torch import load_file
 
 import peftlab
 from peftlab.build import trunk
 from peftlab.build.experiment import build
-from peftlab.config.identity import Identity
 from peftlab.config.resolve import resolve
 from peftlab.dataset.batches import EvalBatches
 from peftlab.dataset.dataset import Dataset
 from peftlab.errors import UserError
 from peftlab.network import network, recompute
-from peftlab.record.record import Record
-from peftlab.run.run import run
 from peftlab.run.state import Run
 
 SMALL = ("backbone=tiny", "fit.epochs=3", "fit.batch_size=64", "optim.lr=0.1")
@@ -38,18 +36,6 @@ META = (
     "scaling.outer.resample=4",
 )
 Config = Callable[..., dict[str, Any]]
-
-
-def go(folder: Path, config: dict[str, Any]) -> dict[str, Any]:
-    """One run in `folder`, as the command line does it; the result."""
-    record = Record(folder, {}, config)
-    record.identity = Identity(config)
-    try:
-        if not record.look(config["resume"]):
-            run(resolve(config), record, None)
-    finally:
-        record.release()
-    return record.read("result.json")
 
 
 def rows(folder: Path) -> list[dict[str, Any]]:

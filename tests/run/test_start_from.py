@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from fixtures.go import go
 from PIL import Image
 from safetensors.torch import load_file
 
@@ -15,26 +16,12 @@ from peftlab.config.identity import Identity
 from peftlab.config.name import config_hash
 from peftlab.config.resolve import resolve
 from peftlab.errors import UserError
-from peftlab.record.record import Record
-from peftlab.run.run import run
 
 SMALL = ("backbone=tiny", "device=cpu", "fit.epochs=1", "fit.batch_size=64", "optim.lr=0.1")
 DUO = ("backbone=tiny_duo", "task=contrast", "device=cpu", "fit.epochs=1", "optim.lr=0.1")
 META = ("scaling=meta", "scaling.outer.every=1", "scaling.outer.warmup=1", "scaling.outer.lr=0.1")
 FILE = "adapter.safetensors"
 Config = Callable[..., dict[str, Any]]
-
-
-def go(folder: Path, config: dict[str, Any]) -> dict[str, Any]:
-    """One run in `folder`, as the command line does it; the result."""
-    record = Record(folder, {}, config)
-    record.identity = Identity(config)
-    try:
-        if not record.look(config["resume"]):
-            run(resolve(config), record, None)
-    finally:
-        record.release()
-    return record.read("result.json")
 
 
 def numbers_of(result: dict[str, Any]) -> dict[str, float]:

@@ -6,13 +6,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import fixtures.go
 import pytest
 import torch
 import yaml
 from safetensors.torch import load_file
 
 import peftlab
-from peftlab.config.identity import Identity
 from peftlab.config.resolve import resolve
 from peftlab.record.record import Record
 from peftlab.search import stages
@@ -31,15 +31,8 @@ Config = Callable[..., dict[str, Any]]
 
 
 def go(folder: Path, config: dict[str, Any]) -> dict[str, Any]:
-    """One run, as the command line does it."""
-    record = Record(folder, {}, config)
-    record.identity = Identity(config)
-    try:
-        if not record.look(config["resume"]):
-            stages.run_found(resolve(config), record, None)
-    finally:
-        record.release()
-    return record.read("result.json")
+    """One run with its search, as the command line does it."""
+    return fixtures.go.go(folder, config, stages.run_found)
 
 
 def scores_of(folder: Path) -> dict[str, float]:
