@@ -18,6 +18,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.types import RunMode
 from omegaconf import OmegaConf
+from timm.models import get_pretrained_cfg
 
 import peftlab
 from peftlab.config.compose import opened_configs
@@ -491,3 +492,19 @@ def test_no_choice_has_a_name_that_the_command_line_cannot_say() -> None:
     for group, names in CHOICES.items():
         for name in names:
             assert parse(f"{group}={name}").value() == name
+
+
+ANY_OR_RANDOM = {"timm", "hf", "hf_clip", "open_clip", "tiny", "tiny_text", "tiny_causal", "tiny_duo"}
+
+
+@pytest.mark.parametrize("name", sorted({*CHOICES["backbone"]} - ANY_OR_RANDOM))
+def test_a_backbone_says_where_its_weights_come_from_and_their_licence(name: str) -> None:
+    head = (CONFIGS / f"backbone/{name}.yaml").read_text().partition("\ndefaults:")[0]
+    (line,) = [line for line in head.splitlines() if line.startswith("# weights: ")]
+    source, _, licence = line.removeprefix("# weights: ").partition("; licence: ")
+    assert source
+    assert licence
+    card = get_pretrained_cfg(name, allow_unregistered=True)
+    if card is not None:
+        assert f"huggingface.co/{card.hf_hub_id}" in source
+        assert licence.partition(",")[0] == card.license
