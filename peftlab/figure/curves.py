@@ -21,6 +21,7 @@ DASHES = (  # in grey print they tell the curves apart: as many as there are col
 )
 MARKERS = "os^Dv<>Pp"
 ACROSS = 2  # panels side by side
+LETTER = 0.07  # inches of the legend for each letter of a name
 
 
 class Curve(NamedTuple):
@@ -67,16 +68,18 @@ def draw_curves(panels: list[Panel], words: Words, *paths: Path) -> list[Path]:
     panels = [panel for panel in panels if panel.has_numbers] or panels[:1]
     across = min(ACROSS, len(panels))
     down = -(-len(panels) // across)
+    names = list(dict.fromkeys(curve.name for panel in panels for curve in panel.curves))
+    beside = LETTER * max(map(len, names[:MOST]), default=0) if len(names) > 1 else 0.0
+    width = 4.6 * across + 0.4
     with plain_text():
-        figure = Figure(figsize=(4.6 * across + 0.4, 3.1 * down + 0.6), dpi=150, layout="constrained")
-        letters = int(10 * figure.get_figwidth())
-        figure.suptitle(fill(words.title, letters), fontsize=11)
+        figure = Figure(figsize=(width + beside, 3.1 * down + 0.6), dpi=150, layout="constrained")
+        letters = int(10 * width)
+        figure.suptitle(fill(words.title, letters), fontsize=11, x=0.02, ha="left")
         if words.note:
             figure.supxlabel(fill(words.note, int(1.6 * letters)), fontsize=8, color="0.3")
         grid = list(figure.subplots(down, across, squeeze=False).flat)
         for axes in grid[len(panels) :]:
             axes.remove()
-        names = list(dict.fromkeys(curve.name for panel in panels for curve in panel.curves))
         handles: dict[str, Any] = {}
         for axes, panel in zip(grid, panels, strict=False):
             handles |= _draw(axes, panel, names)

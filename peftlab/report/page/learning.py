@@ -1,6 +1,5 @@
-"""Section: how runs learn. The loss of training, validation, and the outer loss, epoch by epoch."""
+"""Section: how runs learn. The loss of training, validation, and the outer loss, epoch by epoch, or by parts of few epochs."""
 
-from collections.abc import Iterable
 from functools import partial
 from math import ceil, isfinite, nan
 from pathlib import Path
@@ -20,15 +19,16 @@ if TYPE_CHECKING:
 COLOURED = 9  # cells that have a colour
 BANDED = 2  # of them with a band, so that each can be seen: the best and the baseline
 GREY = 51  # further cells in a picture
+POINTS = 8  # of a curve of losses, at least: of fewer epochs it has parts
 TRAIN, OUTER = "train/loss", "outer/loss"
 
-Epochs = dict[int, float]  # epoch -> a number
+Epochs = dict[float, float]  # epoch, or the part of one that ends here -> a number
 
 
 class Line(NamedTuple):
     """Of a cell, by epoch: mean, lowest and highest over its finished runs, at the epochs that all of them have."""
 
-    epochs: list[int]
+    epochs: list[float]
     mean: list[float]
     low: list[float]
     high: list[float]
@@ -68,7 +68,7 @@ def _order(study: Study) -> list[Cell]:
 
 def _lines(cell: Cell, keys: list[str]) -> dict[str, Line]:
     """Key -> its line; none where no run has it."""
-    runs = [_means(history(job.folder), keys) for job in cell.jobs if job.state == "ok"]
+    runs = [_means([*history(job.folder)], keys) for job in cell.jobs if job.state == "ok"]
     found = {}
     for key in keys:
         own = [run[key] for run in runs if run[key]]
@@ -79,23 +79,38 @@ def _lines(cell: Cell, keys: list[str]) -> dict[str, Line]:
     return found
 
 
-def _means(rows: Iterable[dict[str, object]], keys: list[str]) -> dict[str, Epochs]:
-    """Key -> epoch -> the mean of what was written in it: epoch 1 ends at 1.0."""
-    found: dict[str, dict[int, list[float]]] = {key: {} for key in keys}
-    for row in rows:
-        epoch = number_of(row.get("epoch"))
+def _means(rows: list[dict[str, object]], keys: list[str]) -> dict[str, Epochs]:
+    """Key -> where an epoch or, of a loss, a part of one ends -> the mean of what was written in it: epoch 1 ends at 1.0."""
+    at = [number_of(row.get("epoch")) for row in rows]
+    parts = _parts(max((ceil(epoch - 1e-9) for epoch in at if isfinite(epoch)), default=1))
+    found: dict[str, dict[float, list[float]]] = {key: {} for key in keys}
+    for epoch, row in zip(at, rows, strict=True):
         for key in keys if isfinite(epoch) else []:
             if isfinite(value := number_of(row.get(key))):
-                found[key].setdefault(max(1, ceil(epoch - 1e-9)), []).append(value)
-    return {key: {epoch: fmean(values) for epoch, values in own.items()} for key, own in found.items()}
+                cuts = parts if key in (TRAIN, OUTER) else 1
+                found[key].setdefault(max(1, ceil(cuts * epoch - 1e-9)) / cuts, []).append(value)
+    return {key: {end: fmean(values) for end, values in own.items()} for key, own in found.items()}
+
+
+def _parts(epochs: int) -> int:
+    """Into how many parts an epoch is cut, so that a curve of so many has `POINTS`."""
+    return ceil(POINTS / max(1, epochs))
 
 
 def _sentences(cells: list[Cell], lines: dict[int, dict[str, Line]], val: str) -> list[str]:
     rising = [cell for cell in cells if _rises(lines[id(cell)][TRAIN])]
-    found = [f"Means over the finished runs of a cell; {TRAIN} is the mean over the steps of an epoch."]
+    parts = {_parts(ceil(lines[id(cell)][TRAIN].epochs[-1])) for cell in cells}
+    of = (
+        "an epoch"
+        if parts == {1}
+        else f"1/{max(parts)} of an epoch"
+        if len(parts) == 1
+        else "an epoch or a part of it"
+    )
+    found = [f"Means over the finished runs of a cell; {TRAIN} is the mean over the steps of {of}."]
     if rising:
         found.append(
-            f"In {len(rising)} of {len(cells)} cells the loss of the last epoch is above that of the first: mostly too large a step."
+            f"In {len(rising)} of {len(cells)} cells the last loss is above the first: mostly too large a step."
         )
     found.append(_falling(cells, lines, val))
     return [sentence for sentence in found if sentence]

@@ -33,10 +33,10 @@ def test_means_bands_and_the_table(tmp_path: Path) -> None:
     assert found is not None
     (table,) = found.tables
     assert [[entry.text for entry in row] for row in table.rows] == [
-        ["ssf", "1", "4", "20.0", "2", "20.0"],
-        ["lora", "2.5", "1", "50.0", "1", "30.0"],
+        ["ssf", "0.9", "4.1", "20.0", "2", "20.0"],
+        ["lora", "2.4", "1.1", "50.0", "1", "30.0"],
     ]
-    assert "In 1 of 2 cells the loss of the last epoch is above that of the first" in found.words[1]
+    assert "In 1 of 2 cells the last loss is above the first" in found.words[1]
     assert (
         "On validation 1 of 2 cells have their highest mean before their last epoch, by 20.0 at most"
         in found.words[2]
@@ -76,3 +76,27 @@ def test_one_epoch_is_a_point_and_says_nothing_of_earlier_ones(tmp_path: Path) -
     assert not [line for line in found.words if "highest mean before" in line]
     svg = check_drawn(found.drawings[0], tmp_path)
     assert svg.count("<use ") > 2, "a marker"
+
+
+def test_few_epochs_have_a_curve_of_parts_of_them(tmp_path: Path) -> None:
+    for epochs, parts in ((1, 8), (3, 3), (8, 1), (10, 1)):
+        folder, steps = tmp_path / str(epochs), 24
+        rows = [{"epoch": step / steps, "train/loss": float(step)} for step in range(1, epochs * steps + 1)]
+        put_run(folder, {"peft": "lora"}, 0, {"mean_acc": 0.5}, rows=rows)
+        found = section(study_of(folder))
+        assert found is not None
+        of = "an epoch" if parts == 1 else f"1/{parts} of an epoch"
+        assert found.words[0].endswith(f"the mean over the steps of {of}.")
+        first, last = (float(entry.text) for entry in found.tables[0].rows[0][-2:])
+        in_one = steps // parts
+        assert first == (in_one + 1) / 2
+        assert last == float(f"{epochs * steps - (in_one - 1) / 2:.3g}")
+
+
+def test_runs_of_several_lengths_say_so(tmp_path: Path) -> None:
+    for name, epochs in (("lora", 1), ("ssf", 10)):
+        rows = [{"epoch": number / 8, "train/loss": 1.0} for number in range(1, 8 * epochs + 1)]
+        put_run(tmp_path / "s", {"peft": name}, 0, {"mean_acc": 0.5}, rows=rows)
+    found = section(study_of(tmp_path / "s"))
+    assert found is not None
+    assert found.words[0].endswith("the steps of an epoch or a part of it.")
