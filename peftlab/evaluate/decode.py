@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor, nn
 
-from peftlab.inputs.text import ANSWERS, CACHE, TOKENS
+from peftlab.inputs.text import ANSWERS, CACHE, TOKENS, num_at_once
 
 SILENT = -1  # where an answer has ended
 # features of the last token of inputs, `[b, d]`; the second argument has what gates gave for the question, or takes it
@@ -18,7 +18,8 @@ Features = Callable[[dict[str, Any], dict[Any, Tensor]], Float[Tensor, "b d"]]
 @dataclass(frozen=True)
 class Decoder:
     """`head` gives a score of every token of the vocabulary; `new_cache` is None for a network that has to read all again for
-    each token. An answer ends with `end_id`, after `max_new` tokens, or where question and answer have `max_length`."""
+    each token, as texts are that a cache does not keep whole. An answer ends with `end_id`, after `max_new` tokens, or where question
+    and answer have `max_length`."""
 
     features: Features
     head: nn.Module
@@ -32,13 +33,15 @@ class Decoder:
         """The tokens of each answer without its end, and SILENT behind; what `inputs` hold of an answer is not read.
 
         Padding stands behind the texts, as in training. A question that stands in a batch several times is read once, and an answer
-        that has ended leaves the batch.
+        that has ended leaves it.
         """
         ids, lengths = questions_of(inputs)
-        whole = torch.cat([lengths.unsqueeze(1), ids], dim=1)
+        whole = torch.cat([-lengths.unsqueeze(1), ids], dim=1)  # so that the longest are the first
         rows, place = torch.unique(whole, dim=0, return_inverse=True)
-        ids, lengths = rows[:, 1:], rows[:, 0]
-        read = _Whole(self, ids, lengths) if self.new_cache is None else _Cached(self, ids, lengths)
+        ids, lengths = rows[:, 1:], -rows[:, 0]
+        longest = ids.shape[1] + self.max_new
+        goes_on = self.new_cache is not None and self.new_cache().keeps(longest)
+        read = _Cached(self, ids, lengths) if goes_on else _Whole(self, ids, lengths)
         said = torch.full((len(ids), self.max_new), SILENT, dtype=torch.int64, device=ids.device)
         left = torch.arange(len(ids), device=ids.device)  # the rows whose answers have not ended
         for step in range(self.max_new):
@@ -68,29 +71,52 @@ def _before(lengths: Int64[Tensor, " b"], ids: Int64[Tensor, "b n"]) -> Int64[Te
 
 class _Cached:
     """The network reads the questions, and then token for token. A new token stands behind the padding of its question, with the
-    position that it has behind the question itself; it sees no padding."""
+    position that it has behind the question itself; it sees no padding. The longest question is the first."""
 
     def __init__(self, decoder: Decoder, ids: Int64[Tensor, "b n"], lengths: Int64[Tensor, " b"]) -> None:
-        assert decoder.new_cache is not None
-        self._decoder, self._cache, self._kept = decoder, decoder.new_cache(), dict[Any, Tensor]()
+        self._decoder, self._cache, self._kept = decoder, None, dict[Any, Tensor]()
         self._ids, self._mask, self._next = ids, _before(lengths, ids), lengths.unsqueeze(1)
         self._positions = torch.arange(ids.shape[1], device=ids.device).expand_as(ids)
 
     def next(self) -> Float[Tensor, "b v"]:
         """Scores of what comes next."""
+        if self._cache is None:
+            return self._read_questions()
+        return self._scores(slice(None), slice(None), self._cache, self._kept)
+
+    def _read_questions(self) -> Float[Tensor, "b v"]:
+        """A few at once, as texts that are only read; they go on as one batch."""
+        assert self._decoder.new_cache is not None
+        num, width = self._ids.shape
+        size = num_at_once(width, self._ids.device)
+        found, caches, kept = [], [], []
+        for start in range(0, num, size):
+            caches.append(self._decoder.new_cache())
+            kept.append(dict[Any, Tensor]())
+            length = int(self._next[start])  # of the longest of them
+            found.append(self._scores(slice(start, start + size), slice(length), caches[-1], kept[-1]))
+        caches[0].join(caches[1:])
+        self._cache = caches[0]
+        self._kept = {key: torch.cat([part[key] for part in kept]) for key in kept[0]}
+        return torch.cat(found)
+
+    def _scores(
+        self, rows: slice, columns: slice, cache: Any, kept: dict[Any, Tensor]
+    ) -> Float[Tensor, "b v"]:
         inputs = {
-            "input_ids": self._ids,
-            TOKENS: self._mask,
-            "position_ids": self._positions,
-            CACHE: self._cache,
+            "input_ids": self._ids[rows, columns],
+            TOKENS: self._mask[rows, columns],
+            "position_ids": self._positions[rows, columns],
+            CACHE: cache,
         }
-        scores: Tensor = self._decoder.head(self._decoder.features(inputs, self._kept))
+        scores: Tensor = self._decoder.head(self._decoder.features(inputs, kept))
         return scores
 
     def take(self, token: Int64[Tensor, " g"], going: Bool[Tensor, " b"]) -> None:
         """It is this token in the rows that go on; the others are left out from here on."""
         if len(token) < len(going):
-            self._cache.batch_select_indices(going.nonzero()[:, 0])
+            assert self._cache is not None
+            self._cache.select(going.nonzero()[:, 0])
             self._kept = {key: value[going] for key, value in self._kept.items()}
             self._mask, self._next = self._mask[going], self._next[going]
         self._ids, self._positions, self._next = token.unsqueeze(1), self._next, self._next + 1

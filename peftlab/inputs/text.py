@@ -51,15 +51,16 @@ def num_at_once(num_tokens: int, device: torch.device) -> int:
     return max(1, TOKENS_AT_ONCE.get(device.type, TOKENS_AT_ONCE["other"]) // num_tokens)
 
 
-def few_at_once(inputs: dict[str, Tensor]) -> Iterator[dict[str, Tensor]]:
-    """The same texts in their order, `num_at_once` together, without the columns that are padding in all of them. Each of `inputs` is
-    `[b, t]`."""
-    num, width = inputs[TOKENS].shape
-    size = num_at_once(width, inputs[TOKENS].device)
-    for start in range(0, num, size):
-        part = {name: value[start : start + size] for name, value in inputs.items()}
-        length = int(part[TOKENS].sum(dim=1).max())
-        yield {name: value[:, :length] for name, value in part.items()}
+def few_at_once(
+    inputs: dict[str, Tensor],
+) -> Iterator[tuple[Int64[Tensor, " k"], dict[str, Int64[Tensor, "k t"]]]]:
+    """The rows of `num_at_once` texts, the longest first, and their part of `inputs`, each `[b, t]`, as long as the longest of them."""
+    lengths = inputs[TOKENS].sum(dim=1)
+    left = lengths.argsort(descending=True, stable=True)
+    while len(left):
+        longest = int(lengths[left[0]])
+        rows, left = left.tensor_split([num_at_once(longest, lengths.device)])
+        yield rows, {name: value[rows, :longest] for name, value in inputs.items()}
 
 
 class Encoded(NamedTuple):

@@ -127,7 +127,10 @@ class Generate:
         return partial(self._said, forward, writes)
 
     def _said(self, forward: Forward, writes: bool, inputs: dict[str, Tensor]) -> Float[Tensor, "b k"]:
-        counted = torch.cat([_likelihood(forward, part) for part in few_at_once(inputs)])
+        rows, found = zip(
+            *((rows, _likelihood(forward, few)) for rows, few in few_at_once(inputs)), strict=True
+        )
+        counted = torch.cat(found)[torch.cat(rows).argsort()]
         if not writes:
             return counted
         said = written(forward, self._answers, self._max_new, inputs)

@@ -9,6 +9,7 @@ from fixtures.answered import stirred, with_answers
 from fixtures.text import DECODERS, ENCODER_DECODERS, random_encoder, text_inputs, whole
 
 from peftlab.evaluate.decode import SILENT, Decoder, questions_of
+from peftlab.inputs.text import TOKENS_AT_ONCE
 
 LENGTHS, NUM_NEW = (11, 6, 8, 6), 7
 METHODS = {
@@ -28,6 +29,12 @@ METHODS = {
     "hlpt": {"peft.parts.lora.depth": 0, "peft.parts.prefix.depth": 1},
 }
 PROMPTS = ("soft_prompt", "vpt_deep", "gated_prompt")
+
+
+@pytest.fixture(autouse=True)
+def two_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of three questions two are read together, and then the third; answers go on from all."""
+    monkeypatch.setitem(TOKENS_AT_ONCE, "cpu", 2 * max(LENGTHS))
 
 
 @pytest.fixture
@@ -100,9 +107,24 @@ def test_gates_keep_what_they_read_of_the_question(written: Any, method: str, pe
 
 @pytest.mark.parametrize("kind", DECODERS)
 @pytest.mark.parametrize(("method", "scaling"), [("lora", "gated"), ("mam", "fixed")])
-def test_every_family(written: Any, kind: str, method: str, scaling: str) -> None:
+def test_every_family(
+    written: Any, kind: str, method: str, scaling: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     backbone, model, inputs = written(kind, method, scaling)
     said = decoder(backbone, model).greedy(inputs)
+    check_is_most_likely(backbone, model, inputs, said)
+    assert torch.equal(decoder(backbone, model, has_cache=False).greedy(inputs), said)
+    monkeypatch.setitem(TOKENS_AT_ONCE, "cpu", 4096)
+    assert torch.equal(decoder(backbone, model).greedy(inputs), said), "all questions at once"
+
+
+@pytest.mark.parametrize("window", [4, 9, 15, 16, 17, 30])
+def test_a_window_that_slides_over_a_text(adapt: Any, recipe: Any, window: int) -> None:
+    """Its cache drops what the window has left, as the padding stands, so longer texts are read again."""
+    backbone = random_encoder("mistral", config={"sliding_window": window})
+    model, _ = adapt(recipe("lora", "gated"), backbone)
+    inputs = with_answers(text_inputs(backbone.input_spec, LENGTHS, stirred(model)), 2)
+    said = decoder(backbone, model.eval()).greedy(inputs)
     check_is_most_likely(backbone, model, inputs, said)
     assert torch.equal(decoder(backbone, model, has_cache=False).greedy(inputs), said)
 
@@ -214,7 +236,8 @@ def test_answers_that_end_leave_the_batch_to_the_last_position(written: Any, kin
 
     said = replace(own, features=features).greedy(inputs)
     assert (said != SILENT).sum(1).tolist() == [57, 62, 60, 62]
-    assert rows == [3] * 57 + [2] * 3 + [1] * 2  # the second question is the last one again
+    # the second question is the last one again; the first tokens come of two and of one
+    assert rows == [2, 1] + [3] * 56 + [2] * 3 + [1] * 2
     assert torch.equal(replace(own, new_cache=None).greedy(inputs), said)
 
 

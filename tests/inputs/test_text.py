@@ -40,16 +40,17 @@ def test_a_tokenizer_is_what_has_its_three_words() -> None:
     assert not isinstance("text", Tokenizer)
 
 
-def test_texts_come_a_few_at_once_in_their_order_without_padding_of_all(
+def test_texts_come_a_few_at_once_the_longest_first_without_padding_of_all(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    lengths = torch.tensor([9, 7, 4, 4, 2])
-    mask = (torch.arange(9) < lengths.unsqueeze(1)).long()
-    inputs = {"input_ids": torch.arange(45).view(5, 9) * mask, TOKENS: mask}
-    for at_once, sizes in ((45, [5]), (18, [2, 2, 1]), (5, [1] * 5)):
+    lengths = torch.tensor([4, 9, 2, 7, 4])
+    mask = (torch.arange(12) < lengths.unsqueeze(1)).long()
+    inputs = {"input_ids": torch.arange(60).view(5, 12) * mask, TOKENS: mask}
+    for at_once, few in ((60, [[1, 3, 0, 4, 2]]), (18, [[1, 3], [0, 4, 2]]), (5, [[1], [3], [0], [4], [2]])):
         monkeypatch.setitem(TOKENS_AT_ONCE, "cpu", at_once)
         parts = list(few_at_once(inputs))
-        assert [len(part[TOKENS]) for part in parts] == sizes
-        found = torch.cat([part["input_ids"][part[TOKENS] == 1] for part in parts])
-        assert found.equal(inputs["input_ids"][mask == 1])
-        assert all(bool(part[TOKENS].any(0).all()) for part in parts)
+        assert [rows.tolist() for rows, _ in parts] == few
+        for rows, part in parts:
+            longest = int(lengths[rows].max())
+            assert part[TOKENS].equal(mask[rows, :longest])
+            assert part["input_ids"].equal(inputs["input_ids"][rows, :longest])

@@ -85,7 +85,7 @@ class Fronted(nn.Module):
 
     def _filled(self, num_items: int) -> Any:
         assert self.new_cache is not None
-        cache, num_blocks = self.new_cache(), self.config.num_hidden_layers
+        cache, num_blocks = self.new_cache().cache, self.config.num_hidden_layers
         vectors = self.front.unflatten(1, (2 * num_blocks, self.num_heads, -1)).permute(1, 2, 0, 3)
         for block in range(num_blocks):
             keys, values = (

@@ -23,9 +23,10 @@ from peftlab.backbone.hf.folder import (
     local_folder,
     pooling_of,
 )
+from peftlab.backbone.hf.heard import Heard
 from peftlab.backbone.hf.hub import hub_folder
 from peftlab.backbone.hf.layout import arrange, scaled
-from peftlab.backbone.hf.read import READ, Heard, read_decoder
+from peftlab.backbone.hf.read import READ, read_decoder
 from peftlab.backbone.hf.table import hf_table
 from peftlab.backbone.hf.tokenizer import FileTokenizer
 from peftlab.backbone.hf.weights import load_weights
@@ -187,13 +188,13 @@ def _hash(backbone: Backbone) -> str:
     return hashlib.sha256(" ".join(parts).encode()).hexdigest()
 
 
-def _cache(config: Any, has_encoder: bool) -> Any:
+def _cache(config: Any, has_encoder: bool) -> Heard:
     """An empty cache."""
     with without_unused():
         module: Any = import_module("transformers.cache_utils")
     if has_encoder:
         return Heard(module.EncoderDecoderCache(module.DynamicCache(), module.DynamicCache()))
-    return module.DynamicCache(config=config)
+    return Heard(module.DynamicCache(config=config))
 
 
 def _first(ids: int | list[int] | None) -> int | None:

@@ -2,7 +2,6 @@
 
 import inspect
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -73,22 +72,6 @@ def read_decoder(model: nn.Module, inputs: dict[str, Tensor]) -> Tensor:
     return hidden[torch.arange(len(hidden), device=hidden.device), last]
 
 
-@dataclass
-class Heard:
-    """What a decoder behind an encoder goes on from: the cache of its blocks, what the encoder gave, and what of it is no padding."""
-
-    cache: Any
-    encoded: Tensor | None = None
-    mask: Tensor | None = None
-
-    def batch_select_indices(self, rows: Tensor) -> None:
-        """Keep these rows of the batch alone: transformers' own word."""
-        assert self.encoded is not None
-        assert self.mask is not None
-        self.cache.batch_select_indices(rows)
-        self.encoded, self.mask = self.encoded[rows], self.mask[rows]
-
-
 def _read_on(model: nn.Module, inputs: dict[str, Any]) -> Tensor:
     network: Any = model
     heard, ids = inputs[CACHE], inputs["input_ids"]
@@ -119,7 +102,7 @@ def _hidden(model: nn.Module, inputs: dict[str, Tensor]) -> Tensor:
     if has_cache:
         given["use_cache"] = CACHE in given
     if CACHE in given:
-        given[_cache_word(network)] = given.pop(CACHE)
+        given[_cache_word(network)] = given.pop(CACHE).cache
     if network.config.model_type == "mamba":
         # padding stands behind a text and reaches nothing; a mask of two axes would not follow the rows of several cells
         given.pop("attention_mask")
