@@ -89,6 +89,11 @@ def fewer_test(source: Source, max_per_class: int | None, seed: int) -> Source:
     return replace(source, open_test=opened)
 
 
+def test_note(max_per_class: int | None) -> str:
+    """What people are told of such a test; nothing of a whole one."""
+    return "" if max_per_class is None else f"test: at most {max_per_class} a class"
+
+
 def validation_cut(source: Source, tail: Split, cuts: Cuts) -> tuple[Split, Split | None]:
     """Training, and the source's own validation or round(fraction * n_c) of each class, whose last item trains.
 

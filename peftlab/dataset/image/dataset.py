@@ -6,7 +6,7 @@ from functools import partial
 from typing import Annotated, Any, Literal
 
 from peftlab.dataset.base_new import groups_of, of_classes, open_new
-from peftlab.dataset.cut import Cuts, fewer_test, fewer_validation
+from peftlab.dataset.cut import Cuts, fewer_test, fewer_validation, test_note
 from peftlab.dataset.dataset import Dataset, check_classes, cut_dataset
 from peftlab.dataset.image.input import crop_area, used_spec
 from peftlab.dataset.image.shift import with_shift
@@ -86,8 +86,7 @@ def image_dataset(
 def _note(shift: str | None, severity: int, test_max_per_class: int | None) -> str:
     """What is said of the test beside its number."""
     shifted = "" if shift is None else f"test images with {shift} of severity {severity}"
-    fewer = "" if test_max_per_class is None else f"test: at most {test_max_per_class} a class"
-    return "; ".join(filter(None, (shifted, fewer)))
+    return "; ".join(filter(None, (shifted, test_note(test_max_per_class))))
 
 
 def used_transform(spec: InputSpec, options: Mapping[str, Any]) -> ImageTransform:

@@ -6,7 +6,7 @@ from functools import partial
 from typing import Annotated, Any
 
 from peftlab.dataset.answers import Answers, ScoredBy
-from peftlab.dataset.cut import Cuts, fewer_test
+from peftlab.dataset.cut import Cuts, fewer_test, test_note
 from peftlab.dataset.dataset import Dataset, cut_dataset
 from peftlab.dataset.items import Contents
 from peftlab.dataset.source.source import Source
@@ -58,9 +58,7 @@ def answer_dataset(
     tested = fewer_test(_checked(found), test_max_per_class, seed)
     made = cut_dataset(name, tested, cuts, **both, num_workers=num_workers)
     answers = Answers(writer, length, scored_by)
-    note = cut_note(made, length)
-    if test_max_per_class is not None:
-        note += f"; test: at most {test_max_per_class} a class"
+    note = "; ".join(filter(None, (cut_note(made, length), test_note(test_max_per_class))))
     return replace(made, note=note, answers=answers, group_by_length=group_by_length)
 
 

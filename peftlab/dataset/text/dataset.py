@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Int64
 from torch import Tensor
 
-from peftlab.dataset.cut import Cuts
+from peftlab.dataset.cut import Cuts, fewer_test, test_note
 from peftlab.dataset.dataset import Dataset, check_classes, cut_dataset
 from peftlab.dataset.source.source import Source
 from peftlab.dataset.split import Split
@@ -32,6 +32,7 @@ def text_dataset(
     path: str | None,
     imbalance: Imbalance | None,
     max_per_class: PositiveInt | None,
+    test_max_per_class: PositiveInt | None,
     seed: NonNegativeInt,
     groups: dict[str, Any],
     group_counts_imbalance: Imbalance | None,
@@ -55,9 +56,10 @@ def text_dataset(
     check_classes(found.class_names)
     transform = used_transform(spec, length)
     both = {"train_transform": transform, "eval_transform": transform}
-    tokens = tokenised(found, partial(_tokens, spec, length))
+    tokens = tokenised(fewer_test(found, test_max_per_class, seed), partial(_tokens, spec, length))
     made = cut_dataset(name, tokens, cuts, **both, num_workers=num_workers)
-    return replace(made, note=cut_note(made, length), group_by_length=group_by_length)
+    note = "; ".join(filter(None, (cut_note(made, length), test_note(test_max_per_class))))
+    return replace(made, note=note, group_by_length=group_by_length)
 
 
 def used_length(spec: TextSpec, max_length: int | None) -> int:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Annotated, Any, Literal
 
-from peftlab.dataset.cut import Cuts
+from peftlab.dataset.cut import Cuts, fewer_test, test_note
 from peftlab.dataset.dataset import Dataset, check_classes, cut_dataset
 from peftlab.dataset.image.input import crop_area, used_spec
 from peftlab.dataset.source.source import Source
@@ -33,6 +33,7 @@ def video_dataset(
     path: str | None,
     imbalance: Imbalance | None,
     max_per_class: PositiveInt | None,
+    test_max_per_class: PositiveInt | None,
     seed: NonNegativeInt,
     groups: dict[str, Any],
     group_counts_imbalance: Imbalance | None,
@@ -57,9 +58,11 @@ def video_dataset(
     spec = used_spec(spec, interpolation, mean, std, standardise=False)
     chosen = Sampling(frames, sampling, stride)
     train = train_transform(spec, chosen, augment=augment, crop_scale=crop_area(crop_scale), flip=flip)
-    found = source(path)
+    found = fewer_test(source(path), test_max_per_class, seed)
     check_classes(found.class_names)
     cuts = Cuts(imbalance, max_per_class, seed, groups, group_counts_imbalance, val_fraction, run_seed)
     given: Any = {"train_transform": train, "eval_transform": eval_transform(spec, chosen, 1, 1)}
     made = cut_dataset(name, found, cuts, num_workers=num_workers, **given)
-    return replace(made, views=views_transform(spec, chosen, num_clips, num_crops))
+    return replace(
+        made, views=views_transform(spec, chosen, num_clips, num_crops), note=test_note(test_max_per_class)
+    )

@@ -32,7 +32,7 @@ KEYS = {
         "groups",
         "group_counts_imbalance",
     ),
-    *("val_fraction", "num_workers", "max_length", "fill_test", "group_by_length"),
+    *("val_fraction", "num_workers", "max_length", "fill_test", "group_by_length", "test_max_per_class"),
 }
 LABELS = {"train": [0] * 16 + [1] * 8, "test": [0, 1, 1]}
 Build = Callable[..., Dataset]
@@ -242,3 +242,14 @@ def test_the_note_is_of_what_trains_and_validates(small: Build) -> None:
     assert built.note == "24 of 24 cut to 4 tokens, which lose 1 (median) to 1"
     assert replace(built, note="").note == ""
     assert np.sum(built.counts) == 18
+
+
+def test_a_smaller_test(small: Build) -> None:
+    whole, few = small(), small(test_max_per_class=1)
+    assert whole.open_test().counts(2).tolist() == [1, 2]
+    assert few.open_test().counts(2).tolist() == [1, 1]
+    assert set(few.open_test().rows) < set(whole.open_test().rows)
+    assert few.note.endswith("; test: at most 1 a class")
+    assert "a class" not in whole.note
+    filled = small(test_max_per_class=3, max_per_class=4, fill_test=6)
+    assert filled.open_test().counts(2).tolist() == [3, 3], "of those that the long tail left, too"
