@@ -62,7 +62,7 @@ def view_crops(
     return torch.stack((ten_crop if mirrored else five_crop)(larger, [size, size]), dim=1)
 
 
-def random_views(
+def random_crops(
     images: Pixels, generators: Iterable[torch.Generator], *, num: int, **options: Any
 ) -> UInt8[Tensor, "b v c size size"]:
     """So many of `random_resized_crop` with these options. The stream that they are drawn from is named by what the picture shows.

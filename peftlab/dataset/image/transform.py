@@ -13,8 +13,8 @@ from peftlab.dataset.image.crop import (
     SCALE,
     centre_crop,
     pad_crop,
+    random_crops,
     random_resized_crop,
-    random_views,
     view_crops,
 )
 from peftlab.dataset.image.images import Pixels
@@ -85,7 +85,7 @@ def views_transform(
 
 def _random_views(spec: InputSpec, num: int, *, standardise: bool) -> ImageTransform:
     options: dict[str, Any] = {"size": spec.size, "interpolation": spec.interpolation, "scale": SCALE}
-    crop = partial(random_views, num=num, flip=True, **options)
+    crop = partial(random_crops, num=num, flip=True, **options)
     text = f"{num} x random_resized_crop(size={spec.size}, scale={SCALE[0]}-{SCALE[1]}, {spec.interpolation}) -> flip"
     return ImageTransform(crop, spec.mean, spec.std, standardise, f"{text} -> {_values(spec, standardise)}")
 
