@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor, nn
 
-from peftlab.inputs.text import ANSWERS, CACHE, TOKENS, num_at_once
+from peftlab.inputs.text import ANSWERS, CACHE, TOKENS, few_at_once
 
 SILENT = -1  # where an answer has ended
 # features of the last token of inputs, `[b, d]`; the second argument has what gates gave for the question, or takes it
@@ -80,36 +80,26 @@ class _Cached:
 
     def next(self) -> Float[Tensor, "b v"]:
         """Scores of what comes next."""
+        inputs = {"input_ids": self._ids, TOKENS: self._mask, "position_ids": self._positions}
         if self._cache is None:
-            return self._read_questions()
-        return self._scores(slice(None), slice(None), self._cache, self._kept)
+            return self._read_questions(inputs)
+        return self._scores(inputs, self._cache, self._kept)
 
-    def _read_questions(self) -> Float[Tensor, "b v"]:
-        """A few at once, as texts that are only read; they go on as one batch."""
+    def _read_questions(self, inputs: dict[str, Tensor]) -> Float[Tensor, "b v"]:
+        """A few at once, as texts that are only read, in their order, as the longest are the first; they go on as one batch."""
         assert self._decoder.new_cache is not None
-        num, width = self._ids.shape
-        size = num_at_once(width, self._ids.device)
         found, caches, kept = [], [], []
-        for start in range(0, num, size):
+        for _, few in few_at_once(inputs):
             caches.append(self._decoder.new_cache())
             kept.append(dict[Any, Tensor]())
-            length = int(self._next[start])  # of the longest of them
-            found.append(self._scores(slice(start, start + size), slice(length), caches[-1], kept[-1]))
+            found.append(self._scores(few, caches[-1], kept[-1]))
         caches[0].join(caches[1:])
         self._cache = caches[0]
         self._kept = {key: torch.cat([part[key] for part in kept]) for key in kept[0]}
         return torch.cat(found)
 
-    def _scores(
-        self, rows: slice, columns: slice, cache: Any, kept: dict[Any, Tensor]
-    ) -> Float[Tensor, "b v"]:
-        inputs = {
-            "input_ids": self._ids[rows, columns],
-            TOKENS: self._mask[rows, columns],
-            "position_ids": self._positions[rows, columns],
-            CACHE: cache,
-        }
-        scores: Tensor = self._decoder.head(self._decoder.features(inputs, kept))
+    def _scores(self, inputs: dict[str, Tensor], cache: Any, kept: dict[Any, Tensor]) -> Float[Tensor, "b v"]:
+        scores: Tensor = self._decoder.head(self._decoder.features({**inputs, CACHE: cache}, kept))
         return scores
 
     def take(self, token: Int64[Tensor, " g"], going: Bool[Tensor, " b"]) -> None:

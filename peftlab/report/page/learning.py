@@ -100,13 +100,8 @@ def _parts(epochs: int) -> int:
 def _sentences(cells: list[Cell], lines: dict[int, dict[str, Line]], val: str) -> list[str]:
     rising = [cell for cell in cells if _rises(lines[id(cell)][TRAIN])]
     parts = {_parts(ceil(lines[id(cell)][TRAIN].epochs[-1])) for cell in cells}
-    of = (
-        "an epoch"
-        if parts == {1}
-        else f"1/{max(parts)} of an epoch"
-        if len(parts) == 1
-        else "an epoch or a part of it"
-    )
+    each = ["an epoch" if number == 1 else f"1/{number} of an epoch" for number in parts]
+    of = each[0] if len(each) == 1 else "an epoch or a part of it"
     found = [f"Means over the finished runs of a cell; {TRAIN} is the mean over the steps of {of}."]
     if rising:
         found.append(
