@@ -26,7 +26,8 @@ class Pass:
     `Now.width` of some sites. norms: if a dict, takes ||gamma delta|| / ||f|| of each site. dropout: false keeps it off.
     masks: of what stands at a site, which tokens are no padding, and which of them a gate may read; prefix_at(site) tokens stand
     before prompts. context: where the tokens around class names stand. kept: if a dict, has what the gates of an earlier forward
-    gave, which is taken again, or takes it: a network that writes an answer token by token reads the question once.
+    gave, which is taken again, or takes it: a network that writes an answer token by token reads the question once. opened: if a
+    dict, takes what the gate of each site gave, of tokens that are no padding.
     num_frames: of each item, one behind the other on axis 0.
     seen: what a site or its gate reads of another module than the site writes, until then. entered: the prompts that
     entered the block below, if they left it again. given: what modules gave, until the layer that reads it. forwards: of the
@@ -42,6 +43,7 @@ class Pass:
     prefix_at: Callable[[Site], int] = field(default=lambda site: 0)
     context: Context | None = None
     kept: dict[Site, Tensor] | None = None
+    opened: dict[Site, Tensor] | None = None
     num_frames: int = 1
     scales: dict[Site, Tensor] = field(init=False)
     seen: dict[tuple[Site, Port], Tensor] = field(default_factory=dict, init=False)
@@ -92,8 +94,11 @@ class Pass:
             return self.kept[site]
         tokens = tokens_of(self.masks(site)[1], x, self.prefix_at(site))
         value: Tensor = gate(x) if tokens is None else gate(x, tokens)
-        if self.kept is not None and getattr(gate, "per", None) != "token":
+        is_token_s = getattr(gate, "per", None) == "token"
+        if self.kept is not None and not is_token_s:
             self.kept[site] = value
+        if self.opened is not None:
+            self.opened[site] = value[tokens.bool()] if is_token_s and tokens is not None else value
         return value
 
     def note(self, site: Site, added: Tensor, old: Tensor) -> None:

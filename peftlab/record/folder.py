@@ -34,6 +34,7 @@ WRITTEN = (
     "width.csv",
     "gamma.csv",
     "gamma.png",
+    "gates.csv",
     "adapter.safetensors",
     "adapter.yaml",
     "last/state.pt",

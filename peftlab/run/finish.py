@@ -23,7 +23,7 @@ from peftlab.run.measure import measure
 from peftlab.run.memory import peak_mib
 from peftlab.run.rows import row_of
 from peftlab.run.show import console, show_line, show_result
-from peftlab.run.sites import gamma_rows, site_rows
+from peftlab.run.sites import gamma_rows, gate_rows, site_rows
 from peftlab.run.state import Run
 from peftlab.task.task import Outputs, Table
 
@@ -117,7 +117,7 @@ def _card(state: Run) -> dict[str, Any]:
 
 
 def _write_tables(state: Run, test: Split, counted: Any) -> None:
-    """The task's tables and answers, gamma by site, and the test metrics of every width of a nested method."""
+    """The task's tables and answers, gamma and gates by site, and the test metrics of every width of a nested method."""
     experiment, record, step = state.experiment, state.record, state.experiment.schedule.num_steps
     tables = experiment.task.tables(counted)
     record.write_text(ANSWERS, table_text(experiment.answers(counted, test)))
@@ -128,16 +128,29 @@ def _write_tables(state: Run, test: Split, counted: Any) -> None:
         record.write_text(f"{name}.csv", table_text(table))
         state.tracker.table(f"test/{name}", table[0], table[1:], step=step)
     if experiment.cell.gamma.raw is not None:
-        batch = next(experiment.learner.batches.iterate(0)).to(state.device)
-        inputs = {name: value[:64] for name, value in batch.inputs.items()}
-        rows = gamma_rows(experiment.network, experiment.cell, inputs)
-        record.write_text("gamma.csv", gamma_text(rows))
-        picture = gamma_heat_map(rows, experiment.trunk.backbone.labels, record.folder / "gamma.png")
-        columns = list(rows[0])
-        state.tracker.table(
-            "gamma_table", columns, [[row[key] for key in columns] for row in rows], step=step
-        )
-        state.tracker.image("gamma_ratio_map", nullcontext(picture), step=step)
+        _write_gammas(state)
+    if experiment.cell.gates:
+        rows = gate_rows(experiment.network, experiment.cell, _example(state))
+        table = [list(rows[0]), *(list(row.values()) for row in rows)]
+        record.write_text("gates.csv", table_text(table))
+        state.tracker.table("gate_table", table[0], table[1:], step=step)
+
+
+def _write_gammas(state: Run) -> None:
+    """Learned gamma by site, as a table and as a picture."""
+    experiment, record, step = state.experiment, state.record, state.experiment.schedule.num_steps
+    rows = gamma_rows(experiment.network, experiment.cell, _example(state))
+    record.write_text("gamma.csv", gamma_text(rows))
+    picture = gamma_heat_map(rows, experiment.trunk.backbone.labels, record.folder / "gamma.png")
+    columns = list(rows[0])
+    state.tracker.table("gamma_table", columns, [[row[key] for key in columns] for row in rows], step=step)
+    state.tracker.image("gamma_ratio_map", nullcontext(picture), step=step)
+
+
+def _example(state: Run) -> dict[str, torch.Tensor]:
+    """Training items of which what sites do is measured, 64 at most."""
+    batch = next(state.experiment.learner.batches.iterate(0)).to(state.device)
+    return {name: value[:64] for name, value in batch.inputs.items()}
 
 
 def width_table(state: Run, test: Split) -> Table:

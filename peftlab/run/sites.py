@@ -36,6 +36,29 @@ def gamma_rows(network: Network, cell: Cell, inputs: dict[str, Tensor]) -> list[
     return rows
 
 
+def gate_rows(network: Network, cell: Cell, inputs: dict[str, Tensor]) -> list[dict[str, Any]]:
+    """How far the gate of every site is open, 0 to 1: mean, least and most over samples or tokens, and ||g gamma delta|| / ||f||."""
+    norms: dict[Site, Tensor] = {}
+    opened: dict[Site, Tensor] = {}
+    with torch.no_grad():
+        network.features([cell], inputs, [{"norms": norms, "opened": opened}])
+    rows = []
+    for site in (anchor.site for anchor in cell.anchors if anchor.site in opened):
+        value = opened[site].float()
+        rows.append(
+            {
+                "site": str(site),
+                "block": site.block,
+                "position": site.position,
+                "gate": value.mean().item(),
+                "min": value.min().item(),
+                "max": value.max().item(),
+                "ratio": norms[site].item(),
+            }
+        )
+    return rows
+
+
 def gammas(cell: Cell) -> dict[Site, float]:
     """gamma of every site without its multiplier, the mean over channels; NaN where the multiplier is 0."""
     factors = _multipliers(cell)

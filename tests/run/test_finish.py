@@ -123,6 +123,17 @@ def test_tables_go_to_the_record_and_to_the_tracker(state: Make) -> None:
         assert table(folder / files[name]) == in_words(rows)
 
 
+def test_gates_have_a_table(state: Make) -> None:
+    run = state("scaling=gated")
+    run.open()
+    change(run)
+    finish(run, None)
+    rows = run.tracker.tables["gate_table"]  # type: ignore[attr-defined]
+    assert table(run.record.folder / "gates.csv") == in_words(rows)
+    assert rows[0] == ["site", "block", "position", "gate", "min", "max", "ratio"]
+    assert [row[0] for row in rows[1:]] == [str(site) for site in run.experiment.cell.sites]
+
+
 def test_a_fixed_gamma_and_one_width_have_no_table(state: Make) -> None:
     run = state()
     run.open()

@@ -4,8 +4,10 @@ import math
 
 import pytest
 import torch
+from fixtures.answered import stirred
+from fixtures.text import text_inputs
 
-from peftlab.run.sites import gamma_rows, site_rows
+from peftlab.run.sites import gamma_rows, gate_rows, site_rows
 from peftlab.site import Site
 
 IMAGES = {"images": torch.randn(3, 3, 32, 32, generator=torch.Generator().manual_seed(1))}
@@ -95,3 +97,45 @@ def test_a_site_has_its_width(recipe, family, adapt):
     model, _ = adapt(recipe("lora", cells={"0.q": {"rank": 3}, "1.mlp2": {}}), family("plain"))
     widths = {(row["block"], row["position"]): row["width"] for row in site_rows(model.cell)}
     assert widths == {(0, "q"): 3, (1, "mlp2"): recipe("lora")["peft"]["rank"]}
+
+
+@pytest.mark.parametrize("per", ["sample", "token"])
+@pytest.mark.parametrize("kind", ["bert", "opt"])
+def test_gates_of_padded_texts_are_those_of_each_text_alone(recipe, family, adapt, kind, per):
+    """OPT reads all tokens one behind the other in its FFN."""
+    backbone, lengths = family(kind), (9, 4)
+    model, _ = adapt(recipe("lora", "gated", **{"scaling.per": per}), backbone)
+    batch = text_inputs(backbone.input_spec, lengths, stirred(model))
+    alone = [
+        gate_rows(
+            model.network, model.cell, {name: value[row : row + 1, :length] for name, value in batch.items()}
+        )
+        for row, length in enumerate(lengths)
+    ]
+    weights = lengths if per == "token" else (1, 1)
+    rows = gate_rows(model.network, model.cell, batch)
+    assert [row["site"] for row in rows] == [str(site) for site in model.cell.sites]
+    for row, first, second in zip(rows, *alone, strict=True):
+        mean = (weights[0] * first["gate"] + weights[1] * second["gate"]) / sum(weights)
+        assert row["gate"] == pytest.approx(mean, abs=1e-5)
+        assert row["min"] == pytest.approx(min(first["min"], second["min"]), abs=1e-5)
+        assert row["max"] == pytest.approx(max(first["max"], second["max"]), abs=1e-5)
+        assert 0 < row["min"] < row["max"] < 1
+
+
+def test_a_gate_that_is_shut_adds_nothing(recipe, family, adapt):
+    """But for a prefix: its gate is on its keys and values (UniPELT), and keys of 0 draw attention, too."""
+    model, _ = adapt(recipe("unipelt", "gated"), family("plain"))
+    stirred(model)
+    with torch.no_grad():
+        for gate in model.cell.gates.values():
+            gate.w.zero_()
+            gate.b.fill_(-30.0)
+        first = next(iter(model.cell.gates.values()))
+        first.b.fill_(math.log(0.25 / 0.75))
+    rows = gate_rows(model.network, model.cell, IMAGES)
+    assert len(rows) == len(model.cell.gates)
+    assert [row["gate"] for row in rows] == pytest.approx([0.25] + [0.0] * (len(rows) - 1), abs=1e-6)
+    assert all(row["min"] == row["max"] for row in rows)
+    acts = {row["site"] for row in rows if row["ratio"] > 1e-6}
+    assert acts == {rows[0]["site"], *(row["site"] for row in rows if row["position"] == "kv")}
