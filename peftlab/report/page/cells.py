@@ -47,7 +47,8 @@ def _means(study: Study) -> Table:
             ]
         )
     apart = apart_text(study.cells, study.metrics, study.name) if study.seeds else ""
-    note = f"{MEANS} trained: parameters beside the head. time: mean of a run; step, memory: medians."
+    time = "mean of a run from start to end, of all together where they share their steps"
+    note = f"{MEANS} trained: parameters beside the head. time: {time}; step, memory: medians."
     note += f" {apart[:1].upper()}{apart[1:]}." if apart else ""
     return Table("cells", "Cells on the test split", columns, rows, note)
 
