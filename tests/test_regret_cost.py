@@ -127,3 +127,9 @@ def test_folders_are_recorded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         (SCRIPT.GRID, cell, "2", "3.50"),
         (f"{SCRIPT.ALL}meta", "", "0", "3.50"),
     ]
+
+
+def test_the_published_table_is_that_of_the_published_runs() -> None:
+    runs = SCRIPT.load(SCRIPT.PLACE / "runs.csv")
+    made = SCRIPT.lines(SCRIPT.ways(runs), len(next(iter(runs.ways[SCRIPT.GRID].values()))), 24)
+    assert (SCRIPT.PLACE / "selectors.md").read_text() == "\n".join(made) + "\n"
