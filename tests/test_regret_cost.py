@@ -131,5 +131,6 @@ def test_folders_are_recorded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
 def test_the_published_table_is_that_of_the_published_runs() -> None:
     runs = SCRIPT.load(SCRIPT.PLACE / "runs.csv")
-    made = SCRIPT.lines(SCRIPT.ways(runs), len(next(iter(runs.ways[SCRIPT.GRID].values()))), 24)
+    grid = runs.ways[SCRIPT.GRID]
+    made = SCRIPT.lines(SCRIPT.ways(runs), len(next(iter(grid.values()))), len(grid))
     assert (SCRIPT.PLACE / "selectors.md").read_text() == "\n".join(made) + "\n"

@@ -118,22 +118,25 @@ def _card(state: Run) -> dict[str, Any]:
 
 def _write_tables(state: Run, test: Split, counted: Any) -> None:
     """The task's tables and answers, gamma and gates by site, and the test metrics of every width of a nested method."""
-    experiment, record, step = state.experiment, state.record, state.experiment.schedule.num_steps
+    experiment = state.experiment
     tables = experiment.task.tables(counted)
-    record.write_text(ANSWERS, table_text(experiment.answers(counted, test)))
+    state.record.write_text(ANSWERS, table_text(experiment.answers(counted, test)))
     widths = width_table(state, test)
     if len(widths) > 1:
         tables = {**tables, "width": widths}
     for name, table in tables.items():
-        record.write_text(f"{name}.csv", table_text(table))
-        state.tracker.table(f"test/{name}", table[0], table[1:], step=step)
+        _write_table(state, f"{name}.csv", f"test/{name}", table)
     if experiment.cell.gamma.raw is not None:
         _write_gammas(state)
     if experiment.cell.gates:
         rows = gate_rows(experiment.network, experiment.cell, _example(state))
-        table = [list(rows[0]), *(list(row.values()) for row in rows)]
-        record.write_text("gates.csv", table_text(table))
-        state.tracker.table("gate_table", table[0], table[1:], step=step)
+        _write_table(state, "gates.csv", "gate_table", [list(rows[0]), *(list(row.values()) for row in rows)])
+
+
+def _write_table(state: Run, file: str, key: str, table: Table) -> None:
+    """A table, its columns first, to the record and to the tracker."""
+    state.record.write_text(file, table_text(table))
+    state.tracker.table(key, table[0], table[1:], step=state.experiment.schedule.num_steps)
 
 
 def _write_gammas(state: Run) -> None:
