@@ -43,24 +43,24 @@ def inputs(seed=1):
 
 
 @pytest.mark.parametrize("kind", HF_CLIPS)
-def test_embeddings_are_those_of_transformers_bit_for_bit_and_logits_up_to_the_order_of_the_scale(
-    folder, kind
-):
-    backbone, clip = hf_clip(name=folder(kind), **NODE), random_hf_clip(kind)
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+def test_embeddings_and_logits_are_those_of_transformers(folder, kind, dtype):
+    backbone, clip = hf_clip(name=folder(kind), **NODE), random_hf_clip(kind).to(dtype)
     image, text = backbone.towers
     images, ids = inputs()
+    images = images.to(dtype)
     with torch.no_grad():
         expected = clip.get_image_features(images).pooler_output, clip.get_text_features(ids).pooler_output
         logits = clip(pixel_values=images, input_ids=ids).logits_per_image
-    ours = (
-        image.read(backbone.model.image, {"images": images}),
-        text.read(backbone.model.text, {"input_ids": ids}),
-    )
-    assert torch.equal(ours[0], expected[0])
-    assert torch.equal(ours[1], expected[1])
+    model = backbone.model.to(dtype)
+    ours = image.read(model.image, {"images": images}), text.read(model.text, {"input_ids": ids})
     scale, bias = backbone.similarity
     unit = [torch.nn.functional.normalize(value, dim=-1) for value in ours]
-    torch.testing.assert_close(scale * unit[0] @ unit[1].T + bias, logits)
+    exact = {"rtol": 1e-12, "atol": 1e-12} if dtype == torch.float64 else {}
+    torch.testing.assert_close(ours, expected, **exact)
+    torch.testing.assert_close(
+        scale * unit[0] @ unit[1].T + bias, logits, rtol=1e-6, atol=1e-5
+    )  # a scale of fp32
     assert bool(bias) == (kind == "siglip")
     assert image.num_features == ours[0].shape[1] == text.num_features
 

@@ -21,20 +21,13 @@ def folder(tmp_path_factory):
     return lambda kind: str(write_clip(tmp_path_factory.mktemp(kind), kind))
 
 
-@pytest.fixture
-def one_path():
-    torch.backends.mha.set_fastpath_enabled(False)
-    yield
-    torch.backends.mha.set_fastpath_enabled(True)
-
-
 def scores(backbone, images):
     head = Similarity(12, 3, backbone.similarity, torch.Generator(), learn_scale=False)
     return head(backbone.features({"images": images}))
 
 
 @pytest.mark.parametrize("kind", ["plain", "layer_scale", "siglip"])
-def test_logits_are_those_of_open_clip_bit_for_bit(one_path, folder, kind):
+def test_logits_are_those_of_open_clip(folder, kind):
     import open_clip
 
     name = folder(kind)
@@ -48,7 +41,7 @@ def test_logits_are_those_of_open_clip_bit_for_bit(one_path, folder, kind):
     with_classes = with_texts(
         backbone, class_texts(backbone.towers[1].input_spec, [[text] for text in TEXTS])
     )
-    assert torch.equal(scores(with_classes, images), expected)
+    torch.testing.assert_close(scores(with_classes, images), expected)
 
 
 def create(open_clip, name):
