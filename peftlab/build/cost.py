@@ -13,6 +13,7 @@ from peftlab.backbone.choice import library, random_of, shapes_of
 from peftlab.build.cell import build_cell, place_on
 from peftlab.build.classes import example_classes
 from peftlab.build.early import NUM_CLASSES, cell_of_shapes, empty_head
+from peftlab.build.outer import OuterSplit
 from peftlab.build.start import Start
 from peftlab.build.trunk import open_dataset
 from peftlab.config.place import place
@@ -86,9 +87,12 @@ def measured(resolved: Resolved, device: torch.device) -> float | None:
 
 
 def num_train(resolved: Resolved) -> int | None:
-    """Training items, of which only the labels are read; None for data that are not on this machine, or are read by one's own code."""
-    data = _dataset(resolved)
-    return None if data is None else len(data.train)
+    """Items of the inner steps, of which only the labels are read; None for data that are not on this machine, or are read by one's
+    own code."""
+    data, plan = _dataset(resolved), resolved.outer
+    if data is None:
+        return None
+    return len(data.train if plan is None else OuterSplit(data, plan, resolved.seed).inner())
 
 
 def _dataset(resolved: Resolved) -> Dataset | None:

@@ -56,6 +56,12 @@ def test_training_items_are_counted_where_the_data_are(
     assert num_train(resolve(composed("backbone=tiny", "dataset=cifar100"))) is None  # on the hub
 
 
+@pytest.mark.parametrize("hold_out", [False, True])
+def test_items_that_gamma_alone_is_learned_on_are_not_counted(change: Change, hold_out: bool) -> None:
+    resolved = resolve(change({**SMALL, "scaling.outer.hold_out": hold_out}, **TINY, scaling="meta"))
+    assert num_train(resolved) == len(build(resolved).train) == (221 if hold_out else 277)
+
+
 @pytest.fixture
 def shapes(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, ...]]:
     """Of what the steps that are measured read."""
