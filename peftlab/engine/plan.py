@@ -106,12 +106,11 @@ def _cost(resolved: Resolved, known: dict[str, Any]) -> Any:
 
 
 def _steps(resolved: Resolved, known: dict[str, Any]) -> int | None:
-    """Counted once for all jobs with the same data and plan; the seed draws which items train, not how many."""
+    """Counted once for all jobs with the same data, plan and outer loop; the seed draws which items train, not how many."""
     from peftlab.run.cost import num_steps
 
-    key = json.dumps(
-        [resolved.raw[part] for part in ("dataset", "fit", "scaling")], sort_keys=True, default=str
-    )
+    raw = resolved.raw
+    key = json.dumps([raw["dataset"], raw["fit"], raw["scaling"].get("outer")], sort_keys=True, default=str)
     if key not in known:
         known[key] = num_steps(resolved)
     found: int | None = known[key]

@@ -96,9 +96,8 @@ def test_every_site_of_both_towers_acts_and_the_start_is_the_frozen_network(word
     with torch.no_grad():  # where a mask is trained, torch may choose another attention kernel
         features = network.features([cell], inputs)[0]
         frozen = backbone.features(inputs)
-    most = (
-        1e-5 if method in IN_PLACE else 0.0
-    )  # for weights that are trained torch may choose another product
+    # for weights that are trained torch may choose another product
+    most = 1e-5 if method in IN_PLACE else 0.0
     assert torch.allclose(features, frozen, rtol=0, atol=most) == (method not in MOVED)
     width = backbone.num_features
     assert features.shape == ((2, 4, width) if method == "cocoop" else (5, width))

@@ -58,9 +58,8 @@ def test_embeddings_and_logits_are_those_of_transformers(folder, kind, dtype):
     unit = [torch.nn.functional.normalize(value, dim=-1) for value in ours]
     exact = {"rtol": 1e-12, "atol": 1e-12} if dtype == torch.float64 else {}
     torch.testing.assert_close(ours, expected, **exact)
-    torch.testing.assert_close(
-        scale * unit[0] @ unit[1].T + bias, logits, rtol=1e-6, atol=1e-5
-    )  # a scale of fp32
+    similarity = scale * unit[0] @ unit[1].T + bias  # a scale of fp32
+    torch.testing.assert_close(similarity, logits, rtol=1e-6, atol=1e-5)
     assert bool(bias) == (kind == "siglip")
     assert image.num_features == ours[0].shape[1] == text.num_features
 
